@@ -1,0 +1,106 @@
+// One autograd node that hands a gradient computed in the forward pass to the backward pass, and libtorch's thread pool.
+// It knows no loss. No C++ exception leaves this file.
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/eq.h>
+#include <ATen/ops/isfinite.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/basic_ops.h>
+#include <torch/csrc/autograd/functions/utils.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+
+namespace {
+
+using torch::autograd::edge_list;
+using torch::autograd::variable_list;
+
+constexpr const char* kTwice =
+    "the fused path of masked-loss is differentiable once; for a second derivative use Path::Composed";
+
+// libtorch held nodes by std::shared_ptr up to 2.12 or so, and by its own intrusive_ptr since.
+template <typename T, typename... Arguments>
+auto make_node(Arguments&&... arguments) {
+  using Held = decltype(torch::autograd::Edge::function);
+  if constexpr (std::is_same_v<Held, std::shared_ptr<torch::autograd::Node>>) {
+    return std::make_shared<T>(std::forward<Arguments>(arguments)...);
+  } else {
+    return c10::make_intrusive<T>(std::forward<Arguments>(arguments)...);
+  }
+}
+
+struct Precomputed : torch::autograd::Node {
+  Precomputed(at::Tensor gradient, edge_list next)
+      : Node(std::move(next)), gradient_(std::move(gradient)) {}
+
+  std::string name() const override { return "MaskedLossBackward"; }
+
+  void release_variables() override { gradient_.reset(); }
+
+  variable_list apply(variable_list&& upstreams) override {
+    const at::Tensor& upstream = upstreams[0];
+    if (!upstream.defined()) return {at::Tensor()};
+    TORCH_CHECK(gradient_.defined(), torch::autograd::ERR_BACKWARD_TWICE);
+    const bool keep = torch::autograd::get_current_graph_task_keep_graph();
+    const bool record = at::GradMode::is_enabled();
+    at::Tensor result;
+    {
+      at::NoGradGuard no_grad;
+      result = scaled(upstream, keep);
+    }
+    if (record) {
+      torch::autograd::set_history(result, make_node<torch::autograd::Error>(kTwice, edge_list{next_edge(0)}));
+    }
+    return {result};
+  }
+
+ private:
+  // The gradient times the upstream one. Where it is exactly zero, as at every missing entry, it stays so, whatever
+  // comes from upstream.
+  at::Tensor scaled(const at::Tensor& upstream, bool keep) {
+    const bool scalar = upstream.numel() == 1;
+    if (scalar) {
+      const double factor = upstream.item<double>();
+      if (factor == 1.0) return keep ? gradient_.clone() : gradient_;
+      if (std::isfinite(factor)) return keep ? gradient_.mul(factor) : gradient_.mul_(factor);
+    }
+    return gradient_.mul(upstream).to(gradient_.scalar_type()).masked_fill_(gradient_.eq(0), 0);
+  }
+
+  at::Tensor gradient_;
+};
+
+char* message(const std::exception& error) { return strdup(error.what()); }
+
+}  // namespace
+
+extern "C" {
+
+// Makes `value` depend on `input` with the given gradient. Null, or an error's text for the caller to free.
+char* masked_loss_attach(at::Tensor* value, const at::Tensor* input, const at::Tensor* gradient) {
+  try {
+    torch::autograd::set_history(
+        *value, make_node<Precomputed>(*gradient, torch::autograd::collect_next_edges(*input)));
+    return nullptr;
+  } catch (const std::exception& error) {
+    return message(error);
+  }
+}
+
+// Calls `body(context, block)` for every block in [0, blocks), spread over libtorch's threads.
+char* masked_loss_parallel(int64_t blocks, void (*body)(void*, int64_t), void* context) {
+  try {
+    at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) body(context, block);
+    });
+    return nullptr;
+  } catch (const std::exception& error) {
+    return message(error);
+  }
+}
+}

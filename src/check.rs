@@ -1,0 +1,82 @@
+//! The one door: every input is held against what the computation expects before libtorch sees it.
+
+use std::ops::RangeInclusive;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::{Elementwise, Error, Labels, Result};
+
+/// A defined, strided tensor of real numbers.
+pub(crate) fn dense(name: &'static str, tensor: &Tensor) -> Result<()> {
+    let fault = |found: String| Err(Error::Kind { tensor: name, expected: "a dense tensor of real numbers", found });
+    if !tensor.defined() {
+        return fault("an undefined tensor".into());
+    }
+    if tensor.is_sparse() || tensor.is_mkldnn() {
+        return fault("a sparse or oneDNN layout".into());
+    }
+    use Kind::{BFloat16, Bool, Double, Float, Half, Int, Int8, Int16, Int64, Uint8};
+    match tensor.f_kind() {
+        Ok(Double | Float | Half | BFloat16 | Bool | Uint8 | Int8 | Int16 | Int | Int64) => Ok(()),
+        Ok(kind) => fault(format!("{kind:?}")),
+        Err(unknown) => fault(unknown.to_string()),
+    }
+}
+
+/// The given shape and device.
+pub(crate) fn like(name: &'static str, tensor: &Tensor, size: &[i64], device: Device) -> Result<()> {
+    if tensor.size() != size {
+        return Err(Error::shape(name, size, tensor.size()));
+    }
+    if tensor.device() != device {
+        return Err(Error::Device { tensor: name, expected: device, found: tensor.device() });
+    }
+    Ok(())
+}
+
+/// The first value of `tensor` where `at` is true.
+pub(crate) fn first(tensor: &Tensor, at: &Tensor) -> Result<Option<f64>> {
+    if at.f_any()?.f_int64_value(&[])? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(tensor.f_masked_select(at)?.f_double_value(&[0])?))
+}
+
+/// All that a loss asks of its input, its labels and its parameter.
+pub(crate) fn inputs<E: Elementwise + ?Sized>(loss: &E, input: &Tensor, labels: &Labels) -> Result<()> {
+    let name = if loss.inputs() == REAL { "logits" } else { "probabilities" };
+    floating(name, input)?;
+    like(name, input, &labels.size(), labels.device())?;
+    let (accepted, known) = (loss.labels(), labels.range());
+    if let Some(found) = known.and_then(|(least, largest)| [least, largest].into_iter().find(|y| !accepted.contains(y)))
+    {
+        return Err(Error::Range { tensor: "labels", expected: interval(&accepted), found });
+    }
+    if loss.inputs() != REAL {
+        let accepted = loss.inputs();
+        let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
+        if let Some(found) = first(input, &outside.f_logical_and(&labels.observed()?)?)? {
+            return Err(Error::Range { tensor: name, expected: interval(&accepted), found });
+        }
+    }
+    if let Some(parameter) = loss.parameter() {
+        floating("the loss's per-label parameter", parameter)?;
+        let columns = *labels.size().last().unwrap_or(&0);
+        like("the loss's per-label parameter", parameter, &[columns], labels.device())?;
+    }
+    Ok(())
+}
+
+pub(crate) const REAL: RangeInclusive<f64> = f64::NEG_INFINITY..=f64::INFINITY;
+
+fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
+    dense(name, tensor)?;
+    match tensor.f_kind()? {
+        Kind::Double | Kind::Float | Kind::Half | Kind::BFloat16 => Ok(()),
+        kind => Err(Error::Kind { tensor: name, expected: "f64, f32, f16 or bf16", found: format!("{kind:?}") }),
+    }
+}
+
+fn interval(accepted: &RangeInclusive<f64>) -> String {
+    format!("numbers within [{}, {}] where observed", accepted.start(), accepted.end())
+}

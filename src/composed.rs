@@ -1,0 +1,100 @@
+use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::rc::Rc;
+
+use tch::{TchError, Tensor};
+
+use crate::{Error, Real, Result};
+
+/// The reading of a formula as a graph of libtorch operations: any device, any order of derivative.
+///
+/// Arithmetic has no place for an error, so a failed operation (memory ran out, for instance) is kept, stays through
+/// what follows, and comes out of [`finish`](Self::finish).
+#[derive(Clone, Debug)]
+pub struct Composed(std::result::Result<Rc<Tensor>, Rc<TchError>>);
+
+impl Composed {
+    /// Starts from a tensor.
+    pub fn new(tensor: Tensor) -> Self {
+        Self(Ok(Rc::new(tensor)))
+    }
+
+    /// The tensor that the formula gave, or the first error on the way to it.
+    pub fn finish(self) -> Result<Tensor> {
+        match self.0 {
+            Ok(tensor) => Ok(tensor.shallow_clone()),
+            Err(error) => {
+                Err(Error::Torch(Rc::try_unwrap(error).unwrap_or_else(|shared| TchError::Torch(shared.to_string()))))
+            }
+        }
+    }
+
+    fn map(&self, f: impl FnOnce(&Tensor) -> std::result::Result<Tensor, TchError>) -> Self {
+        Self(self.0.clone().and_then(|tensor| f(&tensor).map(Rc::new).map_err(Rc::new)))
+    }
+
+    fn zip(&self, other: &Self, f: impl FnOnce(&Tensor, &Tensor) -> std::result::Result<Tensor, TchError>) -> Self {
+        match &other.0 {
+            Ok(other) => self.map(|tensor| f(tensor, other)),
+            Err(error) => Self(self.0.clone().and(Err(error.clone()))),
+        }
+    }
+}
+
+impl Neg for Composed {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.map(Tensor::f_neg)
+    }
+}
+
+macro_rules! operators {
+    ($($operator:ident $method:ident $tensor_method:ident),*) => {$(
+        impl $operator<&Self> for Composed {
+            type Output = Self;
+            fn $method(self, other: &Self) -> Self {
+                self.zip(other, Tensor::$tensor_method)
+            }
+        }
+        impl $operator for Composed {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self {
+                $operator::$method(self, &other)
+            }
+        }
+    )*};
+}
+operators!(Add add f_add, Sub sub f_sub, Mul mul f_mul, Div div f_div);
+
+impl Real for Composed {
+    fn scale(&self, factor: f64) -> Self {
+        self.map(|x| x.f_mul_scalar(factor))
+    }
+    fn shift(&self, offset: f64) -> Self {
+        self.map(|x| x.f_add_scalar(offset))
+    }
+    fn exp(&self) -> Self {
+        self.map(Tensor::f_exp)
+    }
+    fn ln(&self) -> Self {
+        self.map(Tensor::f_log)
+    }
+    fn sigmoid(&self) -> Self {
+        self.map(Tensor::f_sigmoid)
+    }
+    fn log_sigmoid(&self) -> Self {
+        self.map(Tensor::f_log_sigmoid)
+    }
+    fn select_lt(&self, threshold: f64, below: &Self, otherwise: &Self) -> Self {
+        let chosen = self.map(|x| x.f_lt(threshold));
+        below.zip(otherwise, |below, otherwise| match &chosen.0 {
+            Ok(chosen) => below.f_where_self(chosen, otherwise),
+            Err(error) => Err(TchError::Torch(error.to_string())),
+        })
+    }
+    fn detach(&self) -> Self {
+        self.map(Tensor::f_detach)
+    }
+    fn constant(&self, value: f64) -> Self {
+        self.map(|x| Tensor::f_full([0i64; 0], value, (x.f_kind()?, x.device())))
+    }
+}

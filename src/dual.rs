@@ -1,0 +1,119 @@
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::Real;
+
+/// A number together with its derivative: arithmetic on it is forward-mode differentiation.
+///
+/// `Dual<f64>` is the oracle of the tests; over a vectorisable scalar it is what the fused kernel computes with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dual<T> {
+    /// f(x)
+    pub value: T,
+    /// f′(x)
+    pub derivative: T,
+}
+
+impl<T: Real> Dual<T> {
+    /// The variable that one differentiates with respect to: derivative 1.
+    pub fn variable(value: T) -> Self {
+        let derivative = value.constant(1.0);
+        Self { value, derivative }
+    }
+
+    /// A number that does not depend on the variable: derivative 0.
+    pub fn fixed(value: T) -> Self {
+        let derivative = value.constant(0.0);
+        Self { value, derivative }
+    }
+
+    /// f(self), given f's value and slope there (the chain rule).
+    fn chain(&self, value: T, slope: T) -> Self {
+        Self { value, derivative: slope * &self.derivative }
+    }
+}
+
+impl<T: Real> Neg for Dual<T> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { value: -self.value, derivative: -self.derivative }
+    }
+}
+
+impl<T: Real> Add<&Self> for Dual<T> {
+    type Output = Self;
+    fn add(self, other: &Self) -> Self {
+        Self { value: self.value + &other.value, derivative: self.derivative + &other.derivative }
+    }
+}
+
+impl<T: Real> Sub<&Self> for Dual<T> {
+    type Output = Self;
+    fn sub(self, other: &Self) -> Self {
+        Self { value: self.value - &other.value, derivative: self.derivative - &other.derivative }
+    }
+}
+
+impl<T: Real> Mul<&Self> for Dual<T> {
+    type Output = Self;
+    fn mul(self, other: &Self) -> Self {
+        let derivative = self.derivative * &other.value + self.value.clone() * &other.derivative;
+        Self { value: self.value * &other.value, derivative }
+    }
+}
+
+impl<T: Real> Div<&Self> for Dual<T> {
+    type Output = Self;
+    fn div(self, other: &Self) -> Self {
+        let value = self.value / &other.value;
+        let derivative = (self.derivative - value.clone() * &other.derivative) / &other.value;
+        Self { value, derivative }
+    }
+}
+
+/// `a ∘ b` from `a ∘ &b`.
+macro_rules! by_value {
+    ($($operator:ident $method:ident),*) => {$(
+        impl<T: Real> $operator for Dual<T> {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self {
+                $operator::$method(self, &other)
+            }
+        }
+    )*};
+}
+by_value!(Add add, Sub sub, Mul mul, Div div);
+
+impl<T: Real> Real for Dual<T> {
+    fn scale(&self, factor: f64) -> Self {
+        Self { value: self.value.scale(factor), derivative: self.derivative.scale(factor) }
+    }
+    fn shift(&self, offset: f64) -> Self {
+        Self { value: self.value.shift(offset), derivative: self.derivative.clone() }
+    }
+    fn exp(&self) -> Self {
+        let value = self.value.exp();
+        self.chain(value.clone(), value)
+    }
+    fn ln(&self) -> Self {
+        self.chain(self.value.ln(), self.value.constant(1.0) / &self.value)
+    }
+    fn sigmoid(&self) -> Self {
+        let value = self.value.sigmoid();
+        self.chain(value.clone(), value * (-self.value.clone()).sigmoid())
+    }
+    fn log_sigmoid(&self) -> Self {
+        self.chain(self.value.log_sigmoid(), (-self.value.clone()).sigmoid())
+    }
+    fn select_lt(&self, threshold: f64, below: &Self, otherwise: &Self) -> Self {
+        Self {
+            value: self.value.select_lt(threshold, &below.value, &otherwise.value),
+            derivative: self.value.select_lt(threshold, &below.derivative, &otherwise.derivative),
+        }
+    }
+    fn detach(&self) -> Self {
+        Self::fixed(self.value.clone())
+    }
+    fn constant(&self, value: f64) -> Self {
+        Self::fixed(self.value.constant(value))
+    }
+}

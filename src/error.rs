@@ -1,0 +1,64 @@
+use std::fmt::Debug;
+
+use tch::{Device, TchError};
+
+/// What can be wrong with an input: names the tensor, what was expected and what came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two shapes that must be equal differ; nothing is ever broadcast silently.
+    #[error("{tensor}: expected shape {expected}, found {found:?}")]
+    Shape {
+        /// The argument at fault.
+        tensor: &'static str,
+        /// The shape that the other arguments ask for.
+        expected: String,
+        /// Its own shape.
+        found: Vec<i64>,
+    },
+    /// A tensor has an element type or layout that is not supported here.
+    #[error("{tensor}: expected {expected}, found {found}")]
+    Kind {
+        /// The argument at fault.
+        tensor: &'static str,
+        /// What is supported.
+        expected: &'static str,
+        /// What came.
+        found: String,
+    },
+    /// Two tensors lie on different devices.
+    #[error("{tensor}: expected on {expected:?}, found on {found:?}")]
+    Device {
+        /// The argument at fault.
+        tensor: &'static str,
+        /// The device of the other arguments.
+        expected: Device,
+        /// Its own device.
+        found: Device,
+    },
+    /// A value is outside what the argument may hold.
+    #[error("{tensor}: expected {expected}, found {found}")]
+    Range {
+        /// The argument at fault.
+        tensor: &'static str,
+        /// The values it may hold.
+        expected: String,
+        /// The first value found outside.
+        found: f64,
+    },
+    /// A path that was asked for by name cannot serve this input.
+    #[error("the fused path {0}; use the composed path")]
+    Fused(String),
+    /// libtorch refused, for instance for want of memory.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+}
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn shape(tensor: &'static str, expected: impl Debug, found: Vec<i64>) -> Self {
+        Self::Shape { tensor, expected: format!("{expected:?}"), found }
+    }
+}

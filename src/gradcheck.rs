@@ -1,0 +1,115 @@
+use std::fmt;
+
+use tch::{Kind, Tensor};
+
+use crate::{Error, Labels, Loss, Path, Reduction, Result};
+
+/// What [`gradcheck`] found.
+#[derive(Clone, Debug)]
+pub struct GradReport {
+    /// How many entries were compared.
+    pub entries: usize,
+    /// The entry where autograd and the central difference are furthest apart, over all paths; `None` without entries.
+    pub worst: Option<Mismatch>,
+    /// Every missing entry whose gradient is not exactly zero, in row-major order. Must be empty.
+    pub leaks: Vec<(Path, usize, f64)>,
+}
+
+/// One entry's gradient, found in two ways.
+#[derive(Clone, Copy, Debug)]
+pub struct Mismatch {
+    /// The path whose gradient this is.
+    pub path: Path,
+    /// The entry, in row-major order.
+    pub entry: usize,
+    /// What backward gave.
+    pub autograd: f64,
+    /// What the central difference gave.
+    pub numeric: f64,
+}
+
+impl Mismatch {
+    /// `|autograd − numeric| / max(1, |numeric|)`; infinite if one of them is NaN.
+    pub fn error(&self) -> f64 {
+        let error = (self.autograd - self.numeric).abs() / self.numeric.abs().max(1.0);
+        if error.is_nan() { f64::INFINITY } else { error }
+    }
+}
+
+impl GradReport {
+    /// No leak, and no entry further off than `tolerance` (1e-6 is what central differences in `f64` can tell).
+    pub fn passes(&self, tolerance: f64) -> bool {
+        self.leaks.is_empty() && self.worst.is_none_or(|worst| worst.error() <= tolerance)
+    }
+}
+
+impl fmt::Display for GradReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} entries", self.entries)?;
+        if let Some(worst) = self.worst {
+            let Mismatch { path, entry, autograd, numeric } = worst;
+            write!(f, ", worst error {:.1e} at entry {entry} ({path:?}", worst.error())?;
+            write!(f, ": autograd {autograd:e}, numeric {numeric:e})")?;
+        }
+        write!(f, ", {} missing entries with a gradient", self.leaks.len())
+    }
+}
+
+/// Holds the gradient of `Σ ℓ` from backward, on every path that can serve, against central differences in `f64`.
+///
+/// `2·N·C` evaluations of the loss: meant for small tensors. Step `h = ε^⅓ · max(1, |x|)`; a point nearer than `h` to an
+/// edge of what the loss accepts, or to a kink, cannot be judged this way.
+///
+/// # Errors
+/// As [`Loss::forward`].
+pub fn gradcheck(loss: &dyn Loss, logits: &Tensor, labels: &Labels) -> Result<GradReport> {
+    let at = logits.f_detach()?.f_to_kind(Kind::Double)?.f_contiguous()?;
+    let missing: Vec<bool> = Vec::try_from(&labels.missing()?.f_reshape([-1])?)?;
+    let numeric = central_differences(loss, &at, labels)?;
+    let mut report = GradReport { entries: numeric.len(), worst: None, leaks: Vec::new() };
+    for path in [Path::Composed, Path::Fused] {
+        let gradient = match backward(loss, path, &at, labels) {
+            Err(Error::Fused(_)) => continue,
+            gradient => gradient?,
+        };
+        for (entry, (&autograd, &numeric)) in gradient.iter().zip(&numeric).enumerate() {
+            let found = Mismatch { path, entry, autograd, numeric };
+            if missing[entry] && autograd != 0.0 {
+                report.leaks.push((path, entry, autograd));
+            }
+            if report.worst.is_none_or(|worst| found.error() > worst.error()) {
+                report.worst = Some(found);
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn backward(loss: &dyn Loss, path: Path, at: &Tensor, labels: &Labels) -> Result<Vec<f64>> {
+    let leaf = at.f_detach_copy()?.f_set_requires_grad(true)?;
+    loss.forward_on(path, &leaf, labels, Reduction::Sum)?.f_backward()?;
+    Ok(Vec::try_from(&leaf.f_grad()?.f_reshape([-1])?)?)
+}
+
+fn central_differences(loss: &dyn Loss, at: &Tensor, labels: &Labels) -> Result<Vec<f64>> {
+    let _no_grad = tch::no_grad_guard();
+    let moved = at.f_detach_copy()?;
+    let flat = moved.f_view([-1])?;
+    let value =
+        || loss.forward_on(Path::Composed, &moved, labels, Reduction::Sum)?.f_double_value(&[]).map_err(Error::from);
+    let points: Vec<f64> = Vec::try_from(&flat)?;
+    let mut slopes = Vec::with_capacity(points.len());
+    for (entry, &x) in points.iter().enumerate() {
+        let step = f64::EPSILON.cbrt() * if x.is_finite() { x.abs().max(1.0) } else { 1.0 };
+        let mut cell = flat.f_select(0, entry as i64)?;
+        let _ = cell.f_fill_(x + step)?;
+        let above = value()?;
+        let _ = cell.f_fill_(x - step)?;
+        let below = value()?;
+        let _ = cell.f_fill_(x)?;
+        // Divided by the step that was really taken.
+        let taken = (x + step) - (x - step);
+        slopes.push(if above == below { 0.0 } else { (above - below) / taken });
+    }
+    Ok(slopes)
+}

@@ -1,0 +1,111 @@
+use std::ops::RangeInclusive;
+
+use tch::Tensor;
+
+use crate::{Labels, Real, Reduction, Result, check, fused, masked};
+
+/// A loss that is one formula on one entry; it stands here once and serves every path.
+///
+/// Implementing [`entry`](Self::entry) is the whole of a new loss: it brings [`Loss`], with the mask, the reductions,
+/// the checks, the gradient and the fused kernel.
+///
+/// ```
+/// use masked_loss::{Elementwise, Labels, Loss, Real, Reduction};
+/// use tch::Tensor;
+///
+/// /// `(σ(x) − y)²`
+/// struct Brier;
+///
+/// impl Elementwise for Brier {
+///     fn entry<R: Real>(&self, logit: &R, label: &R) -> R {
+///         let error = logit.sigmoid() - label;
+///         error.clone() * error
+///     }
+/// }
+///
+/// let labels = Labels::from_nan(&Tensor::from_slice(&[1.0, f64::NAN]))?;
+/// let loss = Brier.forward(&Tensor::from_slice(&[0.0, 5.0]), &labels, Reduction::Mean)?;
+/// assert_eq!(loss.double_value(&[]), 0.25);
+/// # Ok::<(), masked_loss::Error>(())
+/// ```
+pub trait Elementwise {
+    /// The loss of one entry. Only ever called with an observed one.
+    fn entry<R: Real>(&self, input: &R, label: &R) -> R;
+
+    /// The loss of one entry where each label has a [`parameter`](Self::parameter) of its own.
+    fn entry_with<R: Real>(&self, input: &R, label: &R, parameter: &R) -> R {
+        let _ = parameter;
+        self.entry(input, label)
+    }
+
+    /// `[C]`: one number for each label that [`entry_with`](Self::entry_with) is given; `None` if the formula has none.
+    fn parameter(&self) -> Option<&Tensor> {
+        None
+    }
+
+    /// What an observed input may be; NaN is let through, so that it shows in the loss.
+    fn inputs(&self) -> RangeInclusive<f64> {
+        check::REAL
+    }
+
+    /// What an observed label may be.
+    fn labels(&self) -> RangeInclusive<f64> {
+        0.0..=1.0
+    }
+}
+
+/// Which implementation computes a loss. Both read the same formula.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Path {
+    /// [`Fused`](Self::Fused) where the input allows it, else [`Composed`](Self::Composed).
+    #[default]
+    Auto,
+    /// A graph of libtorch operations: any device, differentiable any number of times.
+    Composed,
+    /// One pass over memory for value and gradient: CPU only, differentiable once.
+    Fused,
+}
+
+/// A loss over the observed entries of `logits` and `labels`.
+///
+/// A missing entry contributes nothing: no loss, no gradient, whatever stands there. The result has the logits' dtype,
+/// or `f32` where that is `f16` or `bf16` (sums are never taken in half precision).
+pub trait Loss {
+    /// The loss by a path of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`Error::Fused`](crate::Error::Fused) where that path is asked for by name and
+    /// cannot serve.
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor>;
+
+    /// The loss of `logits`, in the labels' shape, brought together by `reduction`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), [`Kind`](crate::Error::Kind) or [`Device`](crate::Error::Device) where
+    /// the tensors do not fit each other, [`Range`](crate::Error::Range) where an observed value is outside what the
+    /// loss accepts, [`Torch`](crate::Error::Torch) for a failure of libtorch.
+    fn forward(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        self.forward_on(Path::Auto, logits, labels, reduction)
+    }
+
+    /// The pair behind [`Reduction::Mean`]: `Σ ℓ`, and the number of observed entries that divides it (`i64`). Pairs
+    /// of micro-batches add up to the pair of the whole batch, however unevenly their labels fall.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels) -> Result<(Tensor, Tensor)> {
+        Ok((self.forward(logits, labels, Reduction::Sum)?, labels.observed_count()?))
+    }
+}
+
+impl<E: Elementwise> Loss for E {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        check::inputs(self, logits, labels)?;
+        match path {
+            Path::Composed => masked::forward(self, logits, labels, reduction),
+            Path::Fused => fused::forward(self, logits, labels, reduction),
+            Path::Auto if fused::unfit(logits).is_none() => fused::forward(self, logits, labels, reduction),
+            Path::Auto => masked::forward(self, logits, labels, reduction),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+use std::ops::RangeInclusive;
+
+use tch::Tensor;
+
+use crate::{Elementwise, Labels, Loss, Real, Reduction, Result};
+
+/// Binary cross entropy from probabilities. Where there are logits, [`BceWithLogits`](crate::BceWithLogits) is the
+/// better one: a probability cannot come closer to 1 than its dtype's epsilon.
+///
+/// `ℓ(p, y) = −[y·max(ln p, −100) + (1 − y)·max(ln(1 − p), −100)]`, with gradient `(p − y) / max(p(1 − p), 1e−12)`.
+///
+/// * Shapes: probabilities and labels `[N, C]` (any rank from 1).
+/// * Labels and probabilities: within [0, 1]. A look at the probabilities waits for a GPU.
+/// * Errors: see [`Loss::forward`].
+/// * Source: PyTorch's `binary_cross_entropy`, its clamp at −100 and its floor under the gradient included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BceProbabilities;
+
+/// The floor of PyTorch's gradient under `p(1 − p)`.
+const FLOOR: f64 = 1e-12;
+
+impl Elementwise for BceProbabilities {
+    fn entry<R: Real>(&self, p: &R, y: &R) -> R {
+        let cross_entropy = |ln_p: R, ln_q: R| -(ln_p * y + ln_q * y.one_minus());
+        let spread = p.clone() * p.one_minus();
+        // Within 1e-12 of 0 or 1 the value stays put and the slope is (p − y)/1e-12: that of p(p/2 − y)/1e-12.
+        let still = p.detach();
+        let edge_value = cross_entropy(still.ln().at_least(-100.0), still.one_minus().ln().at_least(-100.0));
+        let bow = (p.scale(0.5) - y) * p;
+        let edge = edge_value + (bow.clone() - bow.detach()).scale(1.0 / FLOOR);
+        let inner = spread.select_lt(FLOOR, &p.constant(0.5), p);
+        spread.select_lt(FLOOR, &edge, &cross_entropy(inner.ln(), inner.one_minus().ln()))
+    }
+
+    fn inputs(&self) -> RangeInclusive<f64> {
+        0.0..=1.0
+    }
+}
+
+/// Binary cross entropy from probabilities, averaged over the entries where `mask` is 1: the original technique's
+/// function.
+///
+/// # Errors
+/// As [`Labels::from_mask`] and [`Loss::forward`].
+pub fn masked_bce(probabilities: &Tensor, labels: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    BceProbabilities.forward(probabilities, &Labels::from_mask(labels, mask)?, Reduction::Mean)
+}
