@@ -20,6 +20,7 @@ pub struct BceProbabilities;
 const FLOOR: f64 = 1e-12;
 
 impl Elementwise for BceProbabilities {
+    #[inline(always)]
     fn entry<R: Real>(&self, p: &R, y: &R) -> R {
         let cross_entropy = |ln_p: R, ln_q: R| -(ln_p * y + ln_q * y.one_minus());
         let spread = p.clone() * p.one_minus();
