@@ -78,6 +78,9 @@ impl Real for Composed {
     fn ln(&self) -> Self {
         self.map(Tensor::f_log)
     }
+    fn powf(&self, exponent: f64) -> Self {
+        self.map(|x| x.f_pow_tensor_scalar(exponent))
+    }
     fn sigmoid(&self) -> Self {
         self.map(Tensor::f_sigmoid)
     }

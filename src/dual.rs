@@ -111,6 +111,12 @@ impl<T: Real> Real for Dual<T> {
         self.chain(self.value.ln(), self.value.constant(1.0) / &self.value)
     }
     #[inline(always)]
+    fn powf(&self, exponent: f64) -> Self {
+        // An exponent of 0 has slope 0, at 0 too: no 0 * ∞.
+        let lower = if exponent == 0.0 { 0.0 } else { exponent - 1.0 };
+        self.chain(self.value.powf(exponent), self.value.powf(lower).scale(exponent))
+    }
+    #[inline(always)]
     fn sigmoid(&self) -> Self {
         let value = self.value.sigmoid();
         self.chain(value.clone(), value * (-self.value.clone()).sigmoid())

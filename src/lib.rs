@@ -22,6 +22,8 @@ pub use fused::release_buffers;
 pub use gradcheck::{GradReport, gradcheck};
 pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};
-pub use losses::{BceProbabilities, BceWithLogits, Named, catalogue, masked_bce, masked_bce_with_logits};
+pub use losses::{
+    Asymmetric, BceProbabilities, BceWithLogits, Named, SigmoidFocal, catalogue, masked_bce, masked_bce_with_logits,
+};
 pub use real::Real;
 pub use reduction::Reduction;

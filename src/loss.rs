@@ -43,6 +43,12 @@ pub trait Elementwise: Sync {
         None
     }
 
+    /// Whether every exponent that the formula gives to [`Real::powf`] is an integer from 0 to 7. The fused kernel then
+    /// multiplies, in place of `exp` and `ln`; an exponent of another kind would give NaN there.
+    fn integer_powers(&self) -> bool {
+        false
+    }
+
     /// What an observed input may be; NaN is let through, so that it shows in the loss.
     fn inputs(&self) -> RangeInclusive<f64> {
         check::REAL

@@ -33,6 +33,12 @@ pub trait Real:
     /// Natural logarithm: −∞ at 0, NaN below.
     fn ln(&self) -> Self;
 
+    /// `self^exponent`, for `self ≥ 0`; 1 for an exponent of 0.
+    ///
+    /// The fused kernel goes through `exp` and `ln`, unless the loss says that its exponents are small integers, see
+    /// [`Elementwise::integer_powers`](crate::Elementwise::integer_powers).
+    fn powf(&self, exponent: f64) -> Self;
+
     /// `1 / (1 + e^-self)`, to full relative precision in both tails.
     fn sigmoid(&self) -> Self;
 
@@ -75,6 +81,9 @@ impl Real for f64 {
     }
     fn ln(&self) -> Self {
         f64::ln(*self)
+    }
+    fn powf(&self, exponent: f64) -> Self {
+        f64::powf(*self, exponent)
     }
     fn sigmoid(&self) -> Self {
         let tail = (-self.abs()).exp();

@@ -27,9 +27,9 @@ pub(crate) trait Float:
     const ROUNDER: Self;
     /// Outside these, `exp` is 0 and ∞.
     const EXP_DOMAIN: (Self, Self);
-    /// `1/k!` for `k = 0, 1, ...`, as many as `e^r` needs for `|r| ≤ ln 2 / 2`.
+    /// `1/k!` for `k = 2, 3, ...`, as many as `e^r` needs for `|r| ≤ ln 2 / 2`.
     const EXP: &'static [Self];
-    /// `Q` in `log1p(e) = e + e²·Q(e)` for `0 ≤ e ≤ 1`: interpolated at Chebyshev nodes.
+    /// `log1p(e) / e` for `0 ≤ e ≤ 1`, in powers of `e − ½`: interpolated at Chebyshev nodes.
     const LOG1P: &'static [Self];
     /// `2/3, 2/5, ...`, as many as `2·atanh(s)` needs for `|s| ≤ 3 − √8`.
     const ATANH: &'static [Self];
@@ -51,22 +51,25 @@ fn fma<F: Float, const FMA: bool>(a: F, factor: F, addend: F) -> F {
     if FMA { a.mul_add(factor, addend) } else { a * factor + addend }
 }
 
-/// `Σ cₖ xᵏ` by two Horner schemes side by side, for even and odd powers: half as long a chain of dependent steps.
+/// `Σ cₖ xᵏ`, from `c₁` on by two Horner schemes side by side, for odd and even powers: half as long a chain of
+/// dependent steps. The leading term is added last, so that the rounding of the others is small against it.
 #[inline(always)]
 fn polynomial<F: Float, const FMA: bool>(x: F, coefficients: &[F]) -> F {
-    let n = coefficients.len();
     let square = x * x;
-    let (mut last, mut one_before) = (coefficients[n - 1], coefficients[n - 2]);
-    let mut k = n - 2;
-    while k >= 2 {
-        last = fma::<F, FMA>(last, square, coefficients[k - 1]);
-        one_before = fma::<F, FMA>(one_before, square, coefficients[k - 2]);
+    let mut k = coefficients.len() - 1;
+    let (mut high, mut low) = (coefficients[k], coefficients[k - 1]);
+    while k >= 4 {
+        high = fma::<F, FMA>(high, square, coefficients[k - 2]);
+        low = fma::<F, FMA>(low, square, coefficients[k - 3]);
         k -= 2;
     }
-    if k == 0 {
-        return fma::<F, FMA>(last, x, one_before);
-    }
-    fma::<F, FMA>(one_before, x, fma::<F, FMA>(last, square, coefficients[0]))
+    // An odd number of terms is left with c₁ alone.
+    let rest = if k == 3 {
+        fma::<F, FMA>(low, x, fma::<F, FMA>(high, square, coefficients[1]))
+    } else {
+        fma::<F, FMA>(high, x, low)
+    };
+    fma::<F, FMA>(rest, x, coefficients[0])
 }
 
 #[inline(always)]
@@ -88,13 +91,15 @@ pub(crate) fn exp_below<F: Float, const FMA: bool>(x: F) -> F {
     let k = rounded - F::ROUNDER;
     let r = fma::<F, FMA>(k, -F::LN_2.1, fma::<F, FMA>(k, -F::LN_2.0, x));
     let (a, b) = F::power_of_two(rounded);
-    polynomial::<F, FMA>(r, F::EXP) * a * b
+    // The leading term is added last, so that the rounding of the others is small against it.
+    let tail = fma::<F, FMA>(r * r, polynomial::<F, FMA>(r, F::EXP), r);
+    (F::ONE + tail) * a * b
 }
 
 /// `ln(1 + e)` for `0 ≤ e ≤ 1`.
 #[inline(always)]
 pub(crate) fn log1p_unit<F: Float, const FMA: bool>(e: F) -> F {
-    fma::<F, FMA>(e * polynomial::<F, FMA>(e, F::LOG1P), e, e)
+    e * polynomial::<F, FMA>(e - F::from_f64(0.5), F::LOG1P)
 }
 
 #[inline(always)]
@@ -167,18 +172,18 @@ impl Float for f32 {
     const LN_2: (Self, Self) = (0.693_359_4, -2.121_944_4e-4);
     const ROUNDER: Self = 12_582_912.0; // 1.5 * 2^23
     const EXP_DOMAIN: (Self, Self) = (-104.0, 89.0);
-    const EXP: &'static [Self] = &[1.0, 1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
+    const EXP: &'static [Self] = &[1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
     const LOG1P: &'static [Self] = &[
-        -0.5,
-        0.33333236,
-        -0.2499676,
-        0.19956708,
-        -0.16365153,
-        0.13033365,
-        -0.09139414,
-        0.049309973,
-        -0.017184267,
-        0.002801642,
+        0.8109302,
+        -0.2885271,
+        0.13260901,
+        -0.06768819,
+        0.036635235,
+        -0.020563183,
+        0.011577685,
+        -0.0067880168,
+        0.0052502705,
+        -0.003176057,
     ];
     const ATANH: &'static [Self] = &[2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0];
     float!(f32, u32, i32, mantissa 23, bias 127);
@@ -192,8 +197,6 @@ impl Float for f64 {
     const ROUNDER: Self = 6_755_399_441_055_744.0; // 1.5 * 2^52
     const EXP_DOMAIN: (Self, Self) = (-746.0, 710.0);
     const EXP: &'static [Self] = &[
-        1.0,
-        1.0,
         1.0 / 2.0,
         1.0 / 6.0,
         1.0 / 24.0,
@@ -208,27 +211,27 @@ impl Float for f64 {
         1.0 / 6_227_020_800.0,
     ];
     const LOG1P: &'static [Self] = &[
-        -0.5,
-        0.33333333333332466,
-        -0.2499999999987205,
-        0.1999999999247163,
-        -0.1666666643097834,
-        0.14285709745445543,
-        -0.12499941281507687,
-        0.11110571142855806,
-        -0.09996324347550137,
-        0.09071835292534261,
-        -0.0825618541627825,
-        0.07444817019942226,
-        -0.06504010366036855,
-        0.053223522460321214,
-        -0.03912505115233944,
-        0.024682950191684934,
-        -0.012732150528247672,
-        0.005081090478548994,
-        -0.0014569248473329174,
-        0.000265295970542531,
-        -2.2938856818471438e-05,
+        0.8109302162163288,
+        -0.2885270990993239,
+        0.13260975375420375,
+        -0.06768864331096429,
+        0.036611854523044426,
+        -0.020548811919120714,
+        0.011833792115498273,
+        -0.006945394974985513,
+        0.004136178969492579,
+        -0.0024918411947988627,
+        0.0015153851053375097,
+        -0.0009288574279277324,
+        0.0005730446084677868,
+        -0.00035482048783102383,
+        0.00022119170895766566,
+        -0.0001421000228999903,
+        8.933303406819272e-05,
+        -4.4828443252232565e-05,
+        2.8278083585626545e-05,
+        -3.8362374451601246e-05,
+        2.4437973948580947e-05,
     ];
     const ATANH: &'static [Self] = &[
         2.0 / 3.0,

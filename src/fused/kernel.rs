@@ -125,12 +125,10 @@ fn formula<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool>(
     loss: &E,
     mut block: Block<'_, F, Y>,
 ) -> f64 {
-    let block = &mut block;
-    match (block.parameter.is_empty(), block.gradient.is_empty()) {
-        (true, true) => each::<E, F, Y, FMA, false, false>(loss, block),
-        (true, false) => each::<E, F, Y, FMA, false, true>(loss, block),
-        (false, true) => each::<E, F, Y, FMA, true, false>(loss, block),
-        (false, false) => each::<E, F, Y, FMA, true, true>(loss, block),
+    if loss.integer_powers() {
+        by_outputs::<E, F, Y, FMA, true>(loss, &mut block);
+    } else {
+        by_outputs::<E, F, Y, FMA, false>(loss, &mut block);
     }
     for numbers in [&mut *block.value, &mut *block.gradient] {
         for (number, &weight) in numbers.iter_mut().zip(block.weights) {
@@ -140,11 +138,29 @@ fn formula<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool>(
     sum(block.value)
 }
 
-/// The loop. Without a gradient the compiler drops the derivative's arithmetic.
 #[inline(always)]
-fn each<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool, const PARAMETER: bool, const GRADIENT: bool>(
+fn by_outputs<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool, const INTEGER: bool>(
     loss: &E,
     block: &mut Block<'_, F, Y>,
+) {
+    // An input as the formula sees it: the variable, or a number that does not depend on it.
+    type Number<F, const FMA: bool, const INTEGER: bool> = Dual<Lane<F, FMA, INTEGER>>;
+    let entry = |x: &Number<F, FMA, INTEGER>, y: &_, _| loss.entry(x, y);
+    let entry_with =
+        |x: &Number<F, FMA, INTEGER>, y: &_, parameter| loss.entry_with(x, y, &Dual::fixed(Lane(parameter)));
+    match (block.parameter.is_empty(), block.gradient.is_empty()) {
+        (true, true) => each::<F, Y, FMA, INTEGER, false, false>(block, entry),
+        (true, false) => each::<F, Y, FMA, INTEGER, false, true>(block, entry),
+        (false, true) => each::<F, Y, FMA, INTEGER, true, false>(block, entry_with),
+        (false, false) => each::<F, Y, FMA, INTEGER, true, true>(block, entry_with),
+    }
+}
+
+/// The loop. Without a gradient the compiler drops the derivative's arithmetic.
+#[inline(always)]
+fn each<F: Float, Y: Cell<F>, const FMA: bool, const INTEGER: bool, const PARAMETER: bool, const GRADIENT: bool>(
+    block: &mut Block<'_, F, Y>,
+    entry: impl Fn(&Dual<Lane<F, FMA, INTEGER>>, &Dual<Lane<F, FMA, INTEGER>>, F) -> Dual<Lane<F, FMA, INTEGER>>,
 ) {
     let Block { input, cells, parameter, value, gradient, scale, safe, .. } = block;
     // Equal lengths known up front leave no bounds check in the loop.
@@ -157,13 +173,12 @@ fn each<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool, const PA
     for i in 0..n {
         // Selected, never multiplied: what stands in a missing entry must not reach the arithmetic.
         let observed = cells[i].observed();
-        let x = Dual::variable(Lane::<F, FMA>(select(observed, input[i], safe)));
+        let x = Dual::variable(Lane(select(observed, input[i], safe)));
         let y = Dual::fixed(Lane(select(observed, cells[i].label(), zero)));
-        let entry =
-            if PARAMETER { loss.entry_with(&x, &y, &Dual::fixed(Lane(parameter[i]))) } else { loss.entry(&x, &y) };
-        value[i] = select(observed, entry.value.0, zero);
+        let found = entry(&x, &y, if PARAMETER { parameter[i] } else { zero });
+        value[i] = select(observed, found.value.0, zero);
         if GRADIENT {
-            gradient[i] = select(observed, entry.derivative.0 * scale, zero);
+            gradient[i] = select(observed, found.derivative.0 * scale, zero);
         }
     }
 }

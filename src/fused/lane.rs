@@ -4,11 +4,12 @@ use super::float::{Float, exp, exp_below, ln, log1p_unit, select};
 use crate::Real;
 
 /// A scalar as the kernel's loops see it: every operation inlines to straight-line code. `FMA`: whether the target
-/// multiplies and adds in one instruction.
+/// multiplies and adds in one instruction. `INTEGER`: whether exponents
+/// are integers from 0 to 7.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Lane<F, const FMA: bool>(pub(crate) F);
+pub(crate) struct Lane<F, const FMA: bool, const INTEGER: bool>(pub(crate) F);
 
-impl<F: Float, const FMA: bool> Neg for Lane<F, FMA> {
+impl<F: Float, const FMA: bool, const INTEGER: bool> Neg for Lane<F, FMA, INTEGER> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
@@ -18,14 +19,14 @@ impl<F: Float, const FMA: bool> Neg for Lane<F, FMA> {
 
 macro_rules! operators {
     ($($operator:ident $method:ident),*) => {$(
-        impl<F: Float, const FMA: bool> $operator for Lane<F, FMA> {
+        impl<F: Float, const FMA: bool, const INTEGER: bool> $operator for Lane<F, FMA, INTEGER> {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
                 Self($operator::$method(self.0, other.0))
             }
         }
-        impl<F: Float, const FMA: bool> $operator<&Self> for Lane<F, FMA> {
+        impl<F: Float, const FMA: bool, const INTEGER: bool> $operator<&Self> for Lane<F, FMA, INTEGER> {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: &Self) -> Self {
@@ -36,7 +37,7 @@ macro_rules! operators {
 }
 operators!(Add add, Sub sub, Mul mul, Div div);
 
-impl<F: Float, const FMA: bool> Lane<F, FMA> {
+impl<F: Float, const FMA: bool, const INTEGER: bool> Lane<F, FMA, INTEGER> {
     /// `e^-|x|`: never overflows, and the same for x and −x.
     #[inline(always)]
     fn tail(self) -> F {
@@ -44,7 +45,7 @@ impl<F: Float, const FMA: bool> Lane<F, FMA> {
     }
 }
 
-impl<F: Float, const FMA: bool> Real for Lane<F, FMA> {
+impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEGER> {
     #[inline(always)]
     fn scale(&self, factor: f64) -> Self {
         Self(self.0 * F::from_f64(factor))
@@ -60,6 +61,21 @@ impl<F: Float, const FMA: bool> Real for Lane<F, FMA> {
     #[inline(always)]
     fn ln(&self) -> Self {
         Self(ln::<F, FMA>(self.0))
+    }
+    #[inline(always)]
+    fn powf(&self, exponent: f64) -> Self {
+        let x = self.0;
+        if !INTEGER {
+            let power = exp::<F, FMA>(F::from_f64(exponent) * ln::<F, FMA>(x));
+            return Self(select(exponent == 0.0, F::ONE, power));
+        }
+        // The exponent's bits choose among x, x² and x⁴: no branch in the loop.
+        let bits = exponent as u8;
+        let chosen = |bit: u8, power: F| select(bits & bit != 0, power, F::ONE);
+        let (square, fourth) = (x * x, x * x * (x * x));
+        let power = chosen(1, x) * chosen(2, square) * chosen(4, fourth);
+        let nan = F::default() / F::default();
+        Self(select(bits < 8 && f64::from(bits) == exponent, power, nan))
     }
     #[inline(always)]
     fn sigmoid(&self) -> Self {
@@ -104,15 +120,21 @@ mod tests {
         (0..u32::MAX).step_by(4093).map(f32::from_bits).chain(edges)
     }
 
-    fn worst<const FMA: bool>(f: impl Fn(Lane<f32, FMA>) -> Lane<f32, FMA>, exact: impl Fn(f64) -> f64) -> u64 {
+    fn worst<const FMA: bool>(
+        f: impl Fn(Lane<f32, FMA, false>) -> Lane<f32, FMA, false>,
+        exact: impl Fn(f64) -> f64,
+    ) -> u64 {
         all_f32().map(|x| ulps_f32(f(Lane(x)).0, exact(f64::from(x)))).max().unwrap_or(0)
     }
 
     fn holds_f32<const FMA: bool>() {
-        assert!(worst::<FMA>(|x| x.exp(), f64::exp) <= 2);
-        assert!(worst::<FMA>(|x| x.ln(), f64::ln) <= 2);
-        assert!(worst::<FMA>(|x| x.sigmoid(), |x| Real::sigmoid(&x)) <= 2);
-        assert!(worst::<FMA>(|x| x.log_sigmoid(), |x| Real::log_sigmoid(&x)) <= 2);
+        let worst = [
+            ("exp", worst::<FMA>(|x| x.exp(), f64::exp)),
+            ("ln", worst::<FMA>(|x| x.ln(), f64::ln)),
+            ("sigmoid", worst::<FMA>(|x| x.sigmoid(), |x| Real::sigmoid(&x))),
+            ("log_sigmoid", worst::<FMA>(|x| x.log_sigmoid(), |x| Real::log_sigmoid(&x))),
+        ];
+        assert!(worst.iter().all(|&(_, ulps)| ulps <= 2), "{worst:?}");
     }
 
     #[test]
@@ -131,7 +153,7 @@ mod tests {
     fn holds_f64<const FMA: bool>() {
         for bits in (0..u64::MAX).step_by((1 << 45) - 12_345) {
             let x = f64::from_bits(bits);
-            let lane = Lane::<f64, FMA>(x);
+            let lane = Lane::<f64, FMA, false>(x);
             for (name, found, exact) in [
                 ("exp", lane.exp(), x.exp()),
                 ("ln", lane.ln(), x.ln()),
@@ -147,5 +169,25 @@ mod tests {
     fn f64_is_within_4_ulp_over_its_whole_range() {
         holds_f64::<true>();
         holds_f64::<false>();
+    }
+
+    #[test]
+    fn powers_are_those_of_the_standard_library() {
+        for x in [0.0, 1e-3, 0.3, 1.0, 2.5] {
+            for exponent in 0..8 {
+                let exact = f64::powi(x, exponent);
+                let exponent = f64::from(exponent);
+                let integer = Lane::<f64, true, true>(x).powf(exponent).0;
+                let any = Lane::<f64, true, false>(x).powf(exponent).0;
+                // exp and ln lose what the size of the logarithm takes: up to 50 here.
+                assert!(close_f64(integer, exact), "{x}^{exponent} = {integer:e}, should be {exact:e}");
+                assert!((any - exact).abs() <= 64.0 * f64::EPSILON * exact, "{x}^{exponent} = {any:e}");
+            }
+            let (half, exact) = (Lane::<f64, true, false>(x).powf(0.5).0, x.sqrt());
+            assert!((half - exact).abs() <= 64.0 * f64::EPSILON * exact, "{x}^0.5 = {half:e}");
+        }
+        for exponent in [0.5, 8.0, -1.0, f64::NAN] {
+            assert!(Lane::<f64, true, true>(0.5).powf(exponent).0.is_nan(), "promised an integer, given {exponent}");
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! The losses, one file each, and the catalogue of them.
 
+mod asymmetric;
 mod bce;
 mod bce_probabilities;
+mod focal;
 
 use std::ops::RangeInclusive;
 
 use crate::{Elementwise, Loss};
 
+pub use asymmetric::Asymmetric;
 pub use bce::{BceWithLogits, masked_bce_with_logits};
 pub use bce_probabilities::{BceProbabilities, masked_bce};
+pub use focal::SigmoidFocal;
 
 /// A loss of the [`catalogue`], with what it accepts.
 pub struct Named {
@@ -31,5 +35,15 @@ impl Named {
 
 /// Every loss with its default parameters: what tests, programs and benchmarks go through.
 pub fn catalogue() -> Vec<Named> {
-    vec![Named::new("bce", BceWithLogits::default()), Named::new("bce-probabilities", BceProbabilities)]
+    vec![
+        Named::new("bce", BceWithLogits::default()),
+        Named::new("bce-probabilities", BceProbabilities),
+        Named::new("focal", SigmoidFocal::default()),
+        Named::new("asymmetric", Asymmetric::default()),
+    ]
+}
+
+/// Whether an exponent is one that [`Elementwise::integer_powers`] speaks of.
+fn small_integer(exponent: f64) -> bool {
+    (0..8).any(|integer| exponent == f64::from(integer))
 }

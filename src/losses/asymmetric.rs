@@ -1,0 +1,58 @@
+use super::small_integer;
+use crate::{Elementwise, Real};
+
+/// Asymmetric loss (ASL): focal weights of their own for positives and negatives, and easy negatives dropped.
+///
+/// `ℓ(x, y) = −y·(1 − p)^γ⁺·ln p − (1 − y)·p_m^γ⁻·ln(1 − p_m)` with `p = σ(x)` and `p_m = max(p − c, 0)`; logarithms
+/// are floored at `ln 1e−8`. The gradient of a negative above the margin is
+/// `p(1 − p) p_m^γ⁻ [1/(1 − p_m) − γ⁻ ln(1 − p_m)/p_m]`, below it 0.
+///
+/// * Shapes: logits and labels `[N, C]` (any rank from 1).
+/// * Labels: within [0, 1].
+/// * Errors: see [`Loss::forward`](crate::Loss::forward).
+/// * Source: Ridnik et al. 2021, *Asymmetric Loss for Multi-Label Classification*. Published as a sum, with learning
+///   rates to match. The authors' class detaches the focal weights, their "optimized" one does not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asymmetric {
+    /// `γ⁺ ≥ 0`, of positives.
+    pub gamma_positive: f64,
+    /// `γ⁻ ≥ 0`, of negatives.
+    pub gamma_negative: f64,
+    /// `c` in [0, 1]: the margin under which a negative counts nothing.
+    pub clip: f64,
+    /// Whether the focal weights are constants to the gradient.
+    pub detach_weights: bool,
+}
+
+impl Default for Asymmetric {
+    /// `γ⁺` 1, `γ⁻` 4, `c` 0.05: the paper's choice; weights not detached.
+    fn default() -> Self {
+        Self { gamma_positive: 1.0, gamma_negative: 4.0, clip: 0.05, detach_weights: false }
+    }
+}
+
+/// `ln 1e−8`
+const FLOOR: f64 = -18.420_680_743_952_367;
+
+impl Asymmetric {
+    #[inline(always)]
+    fn focal<R: Real>(&self, wrong: &R, gamma: f64) -> R {
+        let weight = wrong.powf(gamma);
+        if self.detach_weights { weight.detach() } else { weight }
+    }
+}
+
+impl Elementwise for Asymmetric {
+    #[inline(always)]
+    fn entry<R: Real>(&self, x: &R, y: &R) -> R {
+        let (p, q) = (x.sigmoid(), (-x.clone()).sigmoid());
+        let positive = x.log_sigmoid().at_least(FLOOR) * self.focal(&q, self.gamma_positive);
+        let shifted = p.shift(-self.clip).at_least(0.0);
+        let negative = shifted.one_minus().ln().at_least(FLOOR) * self.focal(&shifted, self.gamma_negative);
+        -(positive * y + negative * y.one_minus())
+    }
+
+    fn integer_powers(&self) -> bool {
+        small_integer(self.gamma_positive) && small_integer(self.gamma_negative)
+    }
+}
