@@ -128,6 +128,8 @@ def main():
     parser.add_argument("input", type=pathlib.Path, help="CSV with a column `smiles`; gzipped if it ends in .gz")
     parser.add_argument("output", type=pathlib.Path, help="where to write the arrays, by convention NAME.npz")
     arguments = parser.parse_args()
+    if arguments.output.is_dir() or not arguments.output.absolute().parent.is_dir():
+        parser.error(f"cannot write to {arguments.output}: it is a folder, or in none")
     try:
         featurize(arguments.input, arguments.output)
     except BadTable as error:
