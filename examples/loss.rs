@@ -1,6 +1,7 @@
 //! One loss on one file of tensors, value and gradient out: `scripts/verify_gradients.py` holds them against PyTorch.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use masked_loss::{BceProbabilities, BceWithLogits, Error, Labels, Loss, Path as LossPath, Reduction, Weights};
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 /// Computes a loss and its gradient.
 ///
@@ -133,8 +134,14 @@ struct Tensors(BTreeMap<String, Tensor>);
 impl Tensors {
     fn read(path: &Path) -> Result<Self> {
         // Opened first: the system's word on a file that is not there is the clearer one.
-        std::fs::File::open(path).with_context(|| path.display().to_string())?;
-        Ok(Self(Tensor::read_safetensors(path)?.into_iter().collect()))
+        File::open(path).with_context(|| path.display().to_string())?;
+        match Tensor::read_safetensors(path) {
+            Ok(tensors) => Ok(Self(tensors.into_iter().collect())),
+            Err(TchError::SafeTensorError { err, .. }) => {
+                bail!("{}: it is damaged or no safetensors file ({err})", path.display())
+            }
+            Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
     }
 
     fn take(&mut self, name: &str) -> Option<Tensor> {
@@ -161,9 +168,9 @@ fn write(tensors: &[(&str, Tensor)], path: &Path) -> Result<()> {
     let contiguous: Vec<_> =
         tensors.iter().map(|(name, tensor)| Ok((name, tensor.f_contiguous()?))).collect::<Result<_>>()?;
     let written = Tensor::write_safetensors(&contiguous, &temporary).map_err(anyhow::Error::from);
-    let done = written.and_then(|()| Ok(std::fs::rename(&temporary, path)?));
+    let done = written.and_then(|()| Ok(fs::rename(&temporary, path)?));
     if done.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+        let _ = fs::remove_file(&temporary);
     }
     done
 }
