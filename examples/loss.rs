@@ -37,8 +37,10 @@ struct Arguments {
     output: Vec<PathBuf>,
 }
 
-/// The losses by name; each takes out of the file what it alone reads.
-const LOSSES: [(&str, fn(&mut Tensors) -> Box<dyn Loss>); 2] = [
+/// Makes a loss, and takes out of the file what it alone reads.
+type Make = fn(&mut Tensors) -> Box<dyn Loss>;
+
+const LOSSES: [(&str, Make); 2] = [
     ("bce", |file| Box::new(BceWithLogits { pos_weight: file.take("pos_weight"), ..Default::default() })),
     ("bce-probabilities", |_| Box::new(BceProbabilities)),
 ];
