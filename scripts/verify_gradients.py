@@ -60,8 +60,12 @@ def bce_probabilities(p, y):
     return F.binary_cross_entropy(p, y, reduction="none")
 
 
+def pos_weight(columns):
+    return 0.5 + 4 * torch.rand(columns)  # towards 0, PyTorch's own 1 + (w - 1)y cancels
+
+
 LOSSES = {
-    "bce": Loss(bce, logits, {"pos_weight": lambda columns: torch.rand(columns) * 5}),
+    "bce": Loss(bce, logits, {"pos_weight": pos_weight}),
     "bce-probabilities": Loss(bce_probabilities, probabilities),
 }
 
