@@ -92,12 +92,13 @@ char* masked_loss_attach(at::Tensor* value, const at::Tensor* input, const at::T
   }
 }
 
-// Calls `body(context, block)` for every block in [0, blocks), spread over libtorch's threads.
-char* masked_loss_parallel(int64_t blocks, void (*body)(void*, int64_t), void* context) {
+// Whether a result of `input` is to be recorded for backward.
+bool masked_loss_records(const at::Tensor* input) { return at::GradMode::is_enabled() && input->requires_grad(); }
+
+// Calls `body(context, begin, end)` for ranges that cover [0, count), at least `grain` long, over libtorch's threads.
+char* masked_loss_parallel(int64_t count, int64_t grain, void (*body)(void*, int64_t, int64_t), void* context) {
   try {
-    at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t block = begin; block < end; ++block) body(context, block);
-    });
+    at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { body(context, begin, end); });
     return nullptr;
   } catch (const std::exception& error) {
     return message(error);

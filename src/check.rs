@@ -60,9 +60,14 @@ pub(crate) fn inputs<E: Elementwise + ?Sized>(loss: &E, input: &Tensor, labels: 
         }
     }
     if let Some(parameter) = loss.parameter() {
-        floating("the loss's per-label parameter", parameter)?;
+        let name = "the loss's per-label parameter";
         let columns = *labels.size().last().unwrap_or(&0);
-        like("the loss's per-label parameter", parameter, &[columns], labels.device())?;
+        if parameter.len() as i64 != columns {
+            return Err(Error::shape(name, [columns], vec![parameter.len() as i64]));
+        }
+        if let Some(&found) = parameter.iter().find(|number| !number.is_finite()) {
+            return Err(Error::Range { tensor: name, expected: "finite numbers".into(), found });
+        }
     }
     Ok(())
 }

@@ -15,18 +15,21 @@ pub struct Dual<T> {
 
 impl<T: Real> Dual<T> {
     /// The variable that one differentiates with respect to: derivative 1.
+    #[inline(always)]
     pub fn variable(value: T) -> Self {
         let derivative = value.constant(1.0);
         Self { value, derivative }
     }
 
     /// A number that does not depend on the variable: derivative 0.
+    #[inline(always)]
     pub fn fixed(value: T) -> Self {
         let derivative = value.constant(0.0);
         Self { value, derivative }
     }
 
     /// f(self), given f's value and slope there (the chain rule).
+    #[inline(always)]
     fn chain(&self, value: T, slope: T) -> Self {
         Self { value, derivative: slope * &self.derivative }
     }
@@ -34,6 +37,7 @@ impl<T: Real> Dual<T> {
 
 impl<T: Real> Neg for Dual<T> {
     type Output = Self;
+    #[inline(always)]
     fn neg(self) -> Self {
         Self { value: -self.value, derivative: -self.derivative }
     }
@@ -41,6 +45,7 @@ impl<T: Real> Neg for Dual<T> {
 
 impl<T: Real> Add<&Self> for Dual<T> {
     type Output = Self;
+    #[inline(always)]
     fn add(self, other: &Self) -> Self {
         Self { value: self.value + &other.value, derivative: self.derivative + &other.derivative }
     }
@@ -48,6 +53,7 @@ impl<T: Real> Add<&Self> for Dual<T> {
 
 impl<T: Real> Sub<&Self> for Dual<T> {
     type Output = Self;
+    #[inline(always)]
     fn sub(self, other: &Self) -> Self {
         Self { value: self.value - &other.value, derivative: self.derivative - &other.derivative }
     }
@@ -55,6 +61,7 @@ impl<T: Real> Sub<&Self> for Dual<T> {
 
 impl<T: Real> Mul<&Self> for Dual<T> {
     type Output = Self;
+    #[inline(always)]
     fn mul(self, other: &Self) -> Self {
         let derivative = self.derivative * &other.value + self.value.clone() * &other.derivative;
         Self { value: self.value * &other.value, derivative }
@@ -63,6 +70,7 @@ impl<T: Real> Mul<&Self> for Dual<T> {
 
 impl<T: Real> Div<&Self> for Dual<T> {
     type Output = Self;
+    #[inline(always)]
     fn div(self, other: &Self) -> Self {
         let value = self.value / &other.value;
         let derivative = (self.derivative - value.clone() * &other.derivative) / &other.value;
@@ -75,6 +83,7 @@ macro_rules! by_value {
     ($($operator:ident $method:ident),*) => {$(
         impl<T: Real> $operator for Dual<T> {
             type Output = Self;
+            #[inline(always)]
             fn $method(self, other: Self) -> Self {
                 $operator::$method(self, &other)
             }
@@ -84,35 +93,44 @@ macro_rules! by_value {
 by_value!(Add add, Sub sub, Mul mul, Div div);
 
 impl<T: Real> Real for Dual<T> {
+    #[inline(always)]
     fn scale(&self, factor: f64) -> Self {
         Self { value: self.value.scale(factor), derivative: self.derivative.scale(factor) }
     }
+    #[inline(always)]
     fn shift(&self, offset: f64) -> Self {
         Self { value: self.value.shift(offset), derivative: self.derivative.clone() }
     }
+    #[inline(always)]
     fn exp(&self) -> Self {
         let value = self.value.exp();
         self.chain(value.clone(), value)
     }
+    #[inline(always)]
     fn ln(&self) -> Self {
         self.chain(self.value.ln(), self.value.constant(1.0) / &self.value)
     }
+    #[inline(always)]
     fn sigmoid(&self) -> Self {
         let value = self.value.sigmoid();
         self.chain(value.clone(), value * (-self.value.clone()).sigmoid())
     }
+    #[inline(always)]
     fn log_sigmoid(&self) -> Self {
         self.chain(self.value.log_sigmoid(), (-self.value.clone()).sigmoid())
     }
+    #[inline(always)]
     fn select_lt(&self, threshold: f64, below: &Self, otherwise: &Self) -> Self {
         Self {
             value: self.value.select_lt(threshold, &below.value, &otherwise.value),
             derivative: self.value.select_lt(threshold, &below.derivative, &otherwise.derivative),
         }
     }
+    #[inline(always)]
     fn detach(&self) -> Self {
         Self::fixed(self.value.clone())
     }
+    #[inline(always)]
     fn constant(&self, value: f64) -> Self {
         Self::fixed(self.value.constant(value))
     }

@@ -21,6 +21,6 @@ pub use error::{Error, Result};
 pub use gradcheck::{GradReport, gradcheck};
 pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};
-pub use losses::{BceProbabilities, BceWithLogits, masked_bce, masked_bce_with_logits};
+pub use losses::{BceProbabilities, BceWithLogits, Named, catalogue, masked_bce, masked_bce_with_logits};
 pub use real::Real;
 pub use reduction::Reduction;

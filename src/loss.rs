@@ -28,7 +28,7 @@ use crate::{Labels, Real, Reduction, Result, check, fused, masked};
 /// assert_eq!(loss.double_value(&[]), 0.25);
 /// # Ok::<(), masked_loss::Error>(())
 /// ```
-pub trait Elementwise {
+pub trait Elementwise: Sync {
     /// The loss of one entry. Only ever called with an observed one.
     fn entry<R: Real>(&self, input: &R, label: &R) -> R;
 
@@ -38,8 +38,8 @@ pub trait Elementwise {
         self.entry(input, label)
     }
 
-    /// `[C]`: one number for each label that [`entry_with`](Self::entry_with) is given; `None` if the formula has none.
-    fn parameter(&self) -> Option<&Tensor> {
+    /// One number for each of the C labels that [`entry_with`](Self::entry_with) is given; `None` if the formula has none.
+    fn parameter(&self) -> Option<&[f64]> {
         None
     }
 

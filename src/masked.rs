@@ -9,6 +9,13 @@ pub(crate) fn compute_kind(tensor: &Tensor) -> Result<Kind> {
     Ok(if tensor.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float })
 }
 
+/// An input that any loss can be evaluated at: it stands in for a missing one.
+pub(crate) fn safe<E: Elementwise + ?Sized>(loss: &E) -> f64 {
+    let accepted = loss.inputs();
+    let middle = 0.5 * (accepted.start() + accepted.end());
+    if middle.is_nan() { 0.0 } else { middle }
+}
+
 pub(crate) fn forward<E: Elementwise + ?Sized>(
     loss: &E,
     input: &Tensor,
@@ -17,13 +24,15 @@ pub(crate) fn forward<E: Elementwise + ?Sized>(
 ) -> Result<Tensor> {
     let kind = compute_kind(input)?;
     let missing = labels.missing()?;
-    // Filled before and after, never multiplied: NaN * 0 is NaN, and so is its gradient. The middle of what a loss
-    // accepts is a safe input.
-    let safe = if loss.inputs().contains(&2.0) { 0.0 } else { 0.5 };
-    let x = Composed::new(input.f_to_kind(kind)?.f_masked_fill(&missing, safe)?);
+    // Filled before and after, never multiplied: NaN * 0 is NaN, and so is its gradient.
+    let x = Composed::new(input.f_to_kind(kind)?.f_masked_fill(&missing, safe(loss))?);
     let y = Composed::new(labels.cells().f_to_kind(kind)?.f_masked_fill(&missing, 0.0)?);
     let entry = match loss.parameter() {
-        Some(parameter) => loss.entry_with(&x, &y, &Composed::new(parameter.f_detach()?.f_to_kind(kind)?)),
+        Some(parameter) => loss.entry_with(
+            &x,
+            &y,
+            &Composed::new(Tensor::f_from_slice(parameter)?.f_to_kind(kind)?.f_to_device(input.device())?),
+        ),
         None => loss.entry(&x, &y),
     };
     let mut entry = entry.finish()?;

@@ -50,11 +50,13 @@ pub trait Real:
     fn constant(&self, value: f64) -> Self;
 
     /// `1 - self`.
+    #[inline(always)]
     fn one_minus(&self) -> Self {
         (-self.clone()).shift(1.0)
     }
 
     /// `max(self, floor)`, with NaN kept; below the floor the derivative is 0.
+    #[inline(always)]
     fn at_least(&self, floor: f64) -> Self {
         self.select_lt(floor, &self.constant(floor), self)
     }

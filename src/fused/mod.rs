@@ -1,18 +1,182 @@
-//! The fused CPU path.
+//! The fused CPU path: value and gradient in one pass over memory, from the same formula as the composed path.
 
-use tch::Tensor;
+mod float;
+mod half;
+mod kernel;
+mod lane;
+mod memory;
+mod native;
+mod stream;
 
-use crate::{Elementwise, Error, Labels, Reduction, Result};
+use tch::{Device, Kind, Tensor};
 
-pub(crate) fn unfit(_input: &Tensor) -> Option<String> {
-    Some("is not built".into())
+use self::float::Float;
+use self::half::{Bf16, F16};
+use self::kernel::{Block, Cell, Simd};
+use self::memory::{Element, Output, Storage, slice};
+use self::stream::{Broadcast, Stream};
+use crate::{Elementwise, Error, Labels, Reduction, Result, masked};
+
+/// Entries to a block: what a block reads and writes stays in the first-level cache. Sums are taken by block, so this,
+/// not the number of threads, decides their bits.
+const BLOCK: usize = 1024;
+
+/// Blocks under which another thread costs more than it brings.
+const GRAIN: usize = 16;
+
+/// Why the fused path cannot serve, if it cannot.
+pub(crate) fn unfit(input: &Tensor) -> Option<String> {
+    (input.device() != Device::Cpu).then(|| format!("runs on the CPU, and the logits are on {:?}", input.device()))
 }
 
-pub(crate) fn forward<E: Elementwise + ?Sized>(
-    _loss: &E,
+pub(crate) fn forward<E: Elementwise>(
+    loss: &E,
     input: &Tensor,
-    _labels: &Labels,
-    _reduction: Reduction,
+    labels: &Labels,
+    reduction: Reduction,
 ) -> Result<Tensor> {
-    Err(Error::Fused(unfit(input).unwrap_or_default()))
+    if let Some(reason) = unfit(input) {
+        return Err(Error::Fused(reason));
+    }
+    match input.f_kind()? {
+        Kind::Double => by_cells::<E, f64>(loss, input, labels, reduction),
+        Kind::Half => by_cells::<E, F16>(loss, input, labels, reduction),
+        Kind::BFloat16 => by_cells::<E, Bf16>(loss, input, labels, reduction),
+        _ => by_cells::<E, f32>(loss, input, labels, reduction),
+    }
+}
+
+fn by_cells<E: Elementwise, X: Storage>(
+    loss: &E,
+    input: &Tensor,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<Tensor>
+where
+    X::Number: Cell<X::Number>,
+{
+    let cells = labels.cells();
+    if cells.f_kind()? == Kind::Int8 {
+        pass::<E, X, i8>(loss, input, cells, labels, reduction)
+    } else {
+        pass::<E, X, X::Number>(loss, input, &cells.f_to_kind(X::Number::KIND)?, labels, reduction)
+    }
+}
+
+fn pass<E: Elementwise, X: Storage, Y: Cell<X::Number> + Element>(
+    loss: &E,
+    input: &Tensor,
+    cells: &Tensor,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    let size = input.size();
+    let dense = input.f_detach()?.f_contiguous()?;
+    let weights = labels.weights().map(|weights| Broadcast::new::<X::Number>(weights, &size)).transpose()?;
+    let parameter: Option<Vec<_>> =
+        loss.parameter().map(|labels| labels.iter().map(|&number| X::Number::from_f64(number)).collect());
+    let divisor = match reduction {
+        Reduction::Mean => labels.observed_count()?.f_int64_value(&[])?.max(1) as f64,
+        Reduction::None | Reduction::Sum => 1.0,
+    };
+    let mut gradient = native::records(input).then(|| dense.f_empty_like()).transpose()?;
+    let mut values = match reduction {
+        Reduction::None => Some(dense.f_empty_like()?.f_to_kind(X::Number::KIND)?),
+        _ => None,
+    };
+
+    let task = Task {
+        loss,
+        input: slice::<X>(&dense),
+        cells: slice::<Y>(cells),
+        weights: weights.as_ref().map(Broadcast::stream),
+        parameter: parameter.as_deref().map(Stream::PerLabel),
+        scale: X::Number::from_f64(1.0 / divisor),
+        safe: X::Number::from_f64(masked::safe(loss)),
+        simd: Simd::best(),
+    };
+    let sum = task.run(gradient.as_mut().map(Output::of), values.as_mut().map(Output::of))?;
+
+    let mut result = match values {
+        Some(values) => values,
+        None => Tensor::f_full([0i64; 0], sum / divisor, (X::Number::KIND, Device::Cpu))?,
+    };
+    if let Some(gradient) = gradient {
+        native::attach(&mut result, input, &gradient)?;
+    }
+    Ok(result)
+}
+
+/// One pass: all that the threads share.
+struct Task<'a, E, X: Storage, Y> {
+    loss: &'a E,
+    input: &'a [X],
+    cells: &'a [Y],
+    weights: Option<Stream<'a, X::Number>>,
+    parameter: Option<Stream<'a, X::Number>>,
+    scale: X::Number,
+    safe: X::Number,
+    simd: Simd,
+}
+
+impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
+    /// The sum of the entries' losses.
+    fn run(&self, gradient: Option<Output<X>>, values: Option<Output<X::Number>>) -> Result<f64> {
+        let mut sums = vec![0.0; self.input.len().div_ceil(BLOCK)];
+        let sum_of = Output::new(&mut sums);
+        native::parallel(sums.len(), GRAIN, |blocks| {
+            let mut buffers = Buffers::new();
+            for block in blocks {
+                let start = block * BLOCK;
+                let length = BLOCK.min(self.input.len() - start);
+                // SAFETY: the outputs outlive this call, and each block is visited once.
+                unsafe {
+                    let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length));
+                    let values = values.as_ref().map(|values| values.part(start, length));
+                    sum_of.part(block, 1)[0] = self.block(start, length, gradient, values, &mut buffers);
+                }
+            }
+        })?;
+        Ok(sums.iter().sum())
+    }
+
+    fn block(
+        &self,
+        start: usize,
+        length: usize,
+        gradient: Option<&mut [X]>,
+        values: Option<&mut [X::Number]>,
+        buffers: &mut Buffers<X::Number>,
+    ) -> f64 {
+        let Buffers { input, gradient: narrow, value, weights, parameter } = buffers;
+        let input = X::read(&self.input[start..][..length], input);
+        let weights = Stream::read(self.weights.as_ref(), start, &mut weights[..length]);
+        let parameter = Stream::read(self.parameter.as_ref(), start, &mut parameter[..length]);
+        let value = values.unwrap_or(&mut value[..length]);
+        let cells = &self.cells[start..][..length];
+        let (scale, safe) = (self.scale, self.safe);
+        let mut run = |gradient: &mut [X::Number]| {
+            self.simd.run(self.loss, Block { input, cells, parameter, weights, value, gradient, scale, safe })
+        };
+        match gradient {
+            Some(gradient) => X::write(gradient, narrow, run),
+            None => run(&mut []),
+        }
+    }
+}
+
+/// A thread's own room for one block.
+struct Buffers<F> {
+    input: [F; BLOCK],
+    gradient: [F; BLOCK],
+    value: [F; BLOCK],
+    weights: [F; BLOCK],
+    parameter: [F; BLOCK],
+}
+
+impl<F: Float> Buffers<F> {
+    fn new() -> Self {
+        let room = [F::default(); BLOCK];
+        Self { input: room, gradient: room, value: room, weights: room, parameter: room }
+    }
 }

@@ -6,20 +6,21 @@ use crate::{Elementwise, Labels, Loss, Real, Reduction, Result};
 ///
 /// `ℓ(x, y) = −[w·y′·ln σ(x) + (1 − y′)·ln σ(−x)]`, `y′ = y(1 − ε) + (1 − y)ε`, with gradient `σ(x) − y′` at `w = 1`.
 ///
-/// * Shapes: logits and labels `[N, C]` (any rank from 1), `w` `[C]`.
+/// * Shapes: logits and labels `[N, C]` (any rank from 1), C numbers in `w`.
 /// * Labels: within [0, 1].
 /// * Errors: see [`Loss::forward`].
 /// * Source: PyTorch's `binary_cross_entropy_with_logits`, which this agrees with, `pos_weight` and soft labels
 ///   included. Written with two log-sigmoids, neither value nor gradient cancels where σ(x) is near the label.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BceWithLogits {
-    /// `w`, `[C]`, on the logits' device: what a positive of each label weighs; 1 where `None`.
-    pub pos_weight: Option<Tensor>,
+    /// `w`: what a positive of each of the C labels weighs; all 1 if `None`.
+    pub pos_weight: Option<Vec<f64>>,
     /// `ε`, in [0, 1]: how far labels are moved towards the other class (optax's α is 2ε). 0 is off.
     pub label_smoothing: f64,
 }
 
 impl BceWithLogits {
+    #[inline(always)]
     fn terms<R: Real>(&self, x: &R, y: &R) -> (R, R) {
         let y = y.scale(1.0 - 2.0 * self.label_smoothing).shift(self.label_smoothing);
         let negative = y.one_minus() * (-x.clone()).log_sigmoid();
@@ -28,18 +29,20 @@ impl BceWithLogits {
 }
 
 impl Elementwise for BceWithLogits {
+    #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         let (positive, negative) = self.terms(x, y);
         -(positive + negative)
     }
 
+    #[inline(always)]
     fn entry_with<R: Real>(&self, x: &R, y: &R, w: &R) -> R {
         let (positive, negative) = self.terms(x, y);
         -(positive * w + negative)
     }
 
-    fn parameter(&self) -> Option<&Tensor> {
-        self.pos_weight.as_ref()
+    fn parameter(&self) -> Option<&[f64]> {
+        self.pos_weight.as_deref()
     }
 }
 

@@ -27,6 +27,7 @@ fn ln_one_minus<R: Real>(p: &R) -> R {
 }
 
 impl Elementwise for BceProbabilities {
+    #[inline(always)]
     fn entry<R: Real>(&self, p: &R, y: &R) -> R {
         let cross_entropy = |ln_p: R, ln_q: R| -(ln_p * y + ln_q * y.one_minus());
         let spread = p.clone() * p.one_minus();

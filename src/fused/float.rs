@@ -1,0 +1,229 @@
+//! What the kernel needs to know of `f32` and `f64`: their elementary functions, branch-free, so that a loop over them
+//! vectorises. Nothing here calls the C library.
+
+use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+pub(crate) trait Float:
+    Copy
+    + Debug
+    + Default
+    + PartialOrd
+    + Send
+    + Sync
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + 'static
+{
+    const ONE: Self;
+    const INFINITY: Self;
+    const LOG2_E: Self;
+    /// ln 2 in two parts; the high one has trailing zeros, so that its product with an exponent is exact.
+    const LN_2: (Self, Self);
+    /// Added to a small number, it leaves that number rounded to an integer in the last bits.
+    const ROUNDER: Self;
+    /// Outside these, `exp` is 0 and ∞.
+    const EXP_DOMAIN: (Self, Self);
+    /// `1/k!` for `k = 0, 1, ...`, as many as `e^r` needs for `|r| ≤ ln 2 / 2`.
+    const EXP: &'static [Self];
+    /// `Q` in `log1p(e) = e + e²·Q(e)` for `0 ≤ e ≤ 1`: interpolated at Chebyshev nodes.
+    const LOG1P: &'static [Self];
+    /// `2/3, 2/5, ...`, as many as `2·atanh(s)` needs for `|s| ≤ 3 − √8`.
+    const ATANH: &'static [Self];
+
+    fn from_f64(value: f64) -> Self;
+    fn from_i8(value: i8) -> Self;
+    fn to_f64(self) -> f64;
+    fn abs(self) -> Self;
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// Two factors whose product is `2^k`, subnormal results included, for `k` rounded by [`Self::ROUNDER`].
+    fn power_of_two(rounded: Self) -> (Self, Self);
+    /// `self = m·2^k` with `√½ ≤ m < √2`, for a positive finite number, subnormal ones included: `(m, k)`.
+    fn split(self) -> (Self, Self);
+}
+
+/// `factor·a + addend`, in one rounding where the target has an instruction for it; elsewhere `mul_add` would be a call.
+#[inline(always)]
+fn fma<F: Float, const FMA: bool>(a: F, factor: F, addend: F) -> F {
+    if FMA { a.mul_add(factor, addend) } else { a * factor + addend }
+}
+
+#[inline(always)]
+fn horner<F: Float, const FMA: bool>(x: F, coefficients: &[F]) -> F {
+    let (last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
+    rest.iter().rev().fold(*last, |sum, &c| fma::<F, FMA>(sum, x, c))
+}
+
+#[inline(always)]
+pub(crate) fn select<F>(condition: bool, yes: F, no: F) -> F {
+    if condition { yes } else { no }
+}
+
+#[inline(always)]
+pub(crate) fn exp<F: Float, const FMA: bool>(x: F) -> F {
+    // Selected by comparison, so that NaN stays.
+    let x = select(x < F::EXP_DOMAIN.0, F::EXP_DOMAIN.0, x);
+    let x = select(x > F::EXP_DOMAIN.1, F::EXP_DOMAIN.1, x);
+    let rounded = fma::<F, FMA>(x, F::LOG2_E, F::ROUNDER);
+    let k = rounded - F::ROUNDER;
+    let r = fma::<F, FMA>(k, -F::LN_2.1, fma::<F, FMA>(k, -F::LN_2.0, x));
+    let (a, b) = F::power_of_two(rounded);
+    horner::<F, FMA>(r, F::EXP) * a * b
+}
+
+/// `ln(1 + e)` for `0 ≤ e ≤ 1`.
+#[inline(always)]
+pub(crate) fn log1p_unit<F: Float, const FMA: bool>(e: F) -> F {
+    fma::<F, FMA>(e * horner::<F, FMA>(e, F::LOG1P), e, e)
+}
+
+#[inline(always)]
+pub(crate) fn ln<F: Float, const FMA: bool>(x: F) -> F {
+    let zero = F::default();
+    let (m, k) = x.split();
+    // ln m = 2·atanh(f / (2 + f)), arranged so that the leading term f is added last.
+    let f = m - F::ONE;
+    let s = f / (F::ONE + F::ONE + f);
+    let z = s * s;
+    let half_square = F::from_f64(0.5) * f * f;
+    let tail = s * fma::<F, FMA>(z, horner::<F, FMA>(z, F::ATANH), half_square);
+    let small = half_square - fma::<F, FMA>(k, F::LN_2.1, tail);
+    let result = fma::<F, FMA>(k, F::LN_2.0, f - small);
+    let result = select(x == zero, -F::INFINITY, result);
+    let result = select(x < zero, zero / zero, result);
+    // ∞ and NaN are their own logarithms.
+    select(x < F::INFINITY, result, x)
+}
+
+macro_rules! float {
+    ($type:ident, $bits:ident, $int:ident, mantissa $mantissa:literal, bias $bias:literal) => {
+        #[inline(always)]
+        fn from_f64(value: f64) -> Self {
+            value as $type
+        }
+        #[inline(always)]
+        fn from_i8(value: i8) -> Self {
+            $type::from(value)
+        }
+        #[inline(always)]
+        fn to_f64(self) -> f64 {
+            f64::from(self)
+        }
+        #[inline(always)]
+        fn abs(self) -> Self {
+            $type::abs(self)
+        }
+        #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            $type::mul_add(self, factor, addend)
+        }
+        #[inline(always)]
+        fn power_of_two(rounded: Self) -> (Self, Self) {
+            // k is the distance from ROUNDER in units of the last place. Twice the bias keeps it positive, so that an
+            // unsigned shift halves it; each half is then a normal exponent, even where the sum is not.
+            let k = rounded.to_bits().wrapping_sub(Self::ROUNDER.to_bits()).wrapping_add(2 * $bias);
+            let half = k >> 1;
+            ($type::from_bits(half << $mantissa), $type::from_bits(k.wrapping_sub(half) << $mantissa))
+        }
+        #[inline(always)]
+        fn split(self) -> (Self, Self) {
+            const LIFT: $type = ((1 as $bits) << ($mantissa + 1)) as $type;
+            let subnormal = self < $type::MIN_POSITIVE;
+            let lifted = select(subnormal, self * LIFT, self).to_bits();
+            let root = std::$type::consts::FRAC_1_SQRT_2.to_bits();
+            // Counted from √½: the exponent's bits are then k, the rest what m is above √½.
+            let above = lifted.wrapping_sub(root);
+            let m = $type::from_bits((above & ((1 << $mantissa) - 1)).wrapping_add(root));
+            let k = (above as $int) >> $mantissa;
+            (m, k as i32 as $type - select(subnormal, ($mantissa + 1) as $type, 0.0))
+        }
+    };
+}
+
+impl Float for f32 {
+    const ONE: Self = 1.0;
+    const INFINITY: Self = f32::INFINITY;
+    const LOG2_E: Self = std::f32::consts::LOG2_E;
+    const LN_2: (Self, Self) = (0.693_359_4, -2.121_944_4e-4);
+    const ROUNDER: Self = 12_582_912.0; // 1.5 * 2^23
+    const EXP_DOMAIN: (Self, Self) = (-104.0, 89.0);
+    const EXP: &'static [Self] = &[1.0, 1.0, 1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
+    const LOG1P: &'static [Self] = &[
+        -0.5,
+        0.33333236,
+        -0.2499676,
+        0.19956708,
+        -0.16365153,
+        0.13033365,
+        -0.09139414,
+        0.049309973,
+        -0.017184267,
+        0.002801642,
+    ];
+    const ATANH: &'static [Self] = &[2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0];
+    float!(f32, u32, i32, mantissa 23, bias 127);
+}
+
+impl Float for f64 {
+    const ONE: Self = 1.0;
+    const INFINITY: Self = f64::INFINITY;
+    const LOG2_E: Self = std::f64::consts::LOG2_E;
+    const LN_2: (Self, Self) = (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10);
+    const ROUNDER: Self = 6_755_399_441_055_744.0; // 1.5 * 2^52
+    const EXP_DOMAIN: (Self, Self) = (-746.0, 710.0);
+    const EXP: &'static [Self] = &[
+        1.0,
+        1.0,
+        1.0 / 2.0,
+        1.0 / 6.0,
+        1.0 / 24.0,
+        1.0 / 120.0,
+        1.0 / 720.0,
+        1.0 / 5_040.0,
+        1.0 / 40_320.0,
+        1.0 / 362_880.0,
+        1.0 / 3_628_800.0,
+        1.0 / 39_916_800.0,
+        1.0 / 479_001_600.0,
+        1.0 / 6_227_020_800.0,
+    ];
+    const LOG1P: &'static [Self] = &[
+        -0.5,
+        0.33333333333332466,
+        -0.2499999999987205,
+        0.1999999999247163,
+        -0.1666666643097834,
+        0.14285709745445543,
+        -0.12499941281507687,
+        0.11110571142855806,
+        -0.09996324347550137,
+        0.09071835292534261,
+        -0.0825618541627825,
+        0.07444817019942226,
+        -0.06504010366036855,
+        0.053223522460321214,
+        -0.03912505115233944,
+        0.024682950191684934,
+        -0.012732150528247672,
+        0.005081090478548994,
+        -0.0014569248473329174,
+        0.000265295970542531,
+        -2.2938856818471438e-05,
+    ];
+    const ATANH: &'static [Self] = &[
+        2.0 / 3.0,
+        2.0 / 5.0,
+        2.0 / 7.0,
+        2.0 / 9.0,
+        2.0 / 11.0,
+        2.0 / 13.0,
+        2.0 / 15.0,
+        2.0 / 17.0,
+        2.0 / 19.0,
+        2.0 / 21.0,
+    ];
+    float!(f64, u64, i64, mantissa 52, bias 1023);
+}

@@ -1,0 +1,183 @@
+//! Value and derivative of one block of entries, in loops that vectorise. Knows slices, no tensors.
+
+use super::float::{Float, select};
+use super::lane::Lane;
+use crate::{Dual, Elementwise};
+
+/// One block's cells, as they lie in memory: what is missing and what the label is.
+pub(crate) trait Cell<F>: Copy + Send + Sync {
+    fn observed(self) -> bool;
+    fn label(self) -> F;
+}
+
+/// One byte: −1 is missing.
+impl<F: Float> Cell<F> for i8 {
+    #[inline(always)]
+    fn observed(self) -> bool {
+        self >= 0
+    }
+    #[inline(always)]
+    fn label(self) -> F {
+        F::from_i8(self)
+    }
+}
+
+/// Floating point: NaN is missing.
+impl Cell<f32> for f32 {
+    #[inline(always)]
+    fn observed(self) -> bool {
+        !self.is_nan()
+    }
+    #[inline(always)]
+    fn label(self) -> f32 {
+        self
+    }
+}
+
+impl Cell<f64> for f64 {
+    #[inline(always)]
+    fn observed(self) -> bool {
+        !self.is_nan()
+    }
+    #[inline(always)]
+    fn label(self) -> f64 {
+        self
+    }
+}
+
+/// What a block's kernel reads and writes; all slices have the same length, or none where they may be empty.
+pub(crate) struct Block<'a, F, Y> {
+    pub(crate) input: &'a [F],
+    pub(crate) cells: &'a [Y],
+    /// The per-label parameter, one for each entry; empty if the loss has none.
+    pub(crate) parameter: &'a [F],
+    /// What each entry's loss and derivative are multiplied by; empty for 1.
+    pub(crate) weights: &'a [F],
+    /// Each entry's loss.
+    pub(crate) value: &'a mut [F],
+    /// Each entry's derivative times `scale`; empty if none is wanted.
+    pub(crate) gradient: &'a mut [F],
+    pub(crate) scale: F,
+    /// What a loss accepts; stands in for a missing input.
+    pub(crate) safe: F,
+}
+
+/// The instructions that the kernel may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Simd {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Simd {
+    /// The levels that this machine has, the best one last.
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let vector = [
+            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self::Avx2),
+            (is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl"))
+            .then_some(Self::Avx512),
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let vector: [Option<Self>; 0] = [];
+        std::iter::once(Self::Portable).chain(vector.into_iter().flatten())
+    }
+
+    pub(crate) fn best() -> Self {
+        Self::available().last().unwrap_or(Self::Portable)
+    }
+
+    /// Runs a loss's formula over a block and adds up its values.
+    pub(crate) fn run<E: Elementwise + ?Sized, F: Float, Y: Cell<F>>(self, loss: &E, block: Block<'_, F, Y>) -> f64 {
+        match self {
+            // NEON, which every 64-bit ARM has, multiplies and adds in one; SSE2 does not.
+            Self::Portable => formula::<E, F, Y, { cfg!(target_arch = "aarch64") }>(loss, block),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `available` saw the features.
+            Self::Avx2 => unsafe { avx2(loss, block) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Self::Avx512 => unsafe { avx512(loss, block) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2<E: Elementwise + ?Sized, F: Float, Y: Cell<F>>(loss: &E, block: Block<'_, F, Y>) -> f64 {
+    formula::<E, F, Y, true>(loss, block)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
+fn avx512<E: Elementwise + ?Sized, F: Float, Y: Cell<F>>(loss: &E, block: Block<'_, F, Y>) -> f64 {
+    formula::<E, F, Y, true>(loss, block)
+}
+
+#[inline(always)]
+fn formula<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool>(
+    loss: &E,
+    mut block: Block<'_, F, Y>,
+) -> f64 {
+    let block = &mut block;
+    match (block.parameter.is_empty(), block.gradient.is_empty()) {
+        (true, true) => each::<E, F, Y, FMA, false, false>(loss, block),
+        (true, false) => each::<E, F, Y, FMA, false, true>(loss, block),
+        (false, true) => each::<E, F, Y, FMA, true, false>(loss, block),
+        (false, false) => each::<E, F, Y, FMA, true, true>(loss, block),
+    }
+    for numbers in [&mut *block.value, &mut *block.gradient] {
+        for (number, &weight) in numbers.iter_mut().zip(block.weights) {
+            *number = *number * weight;
+        }
+    }
+    sum(block.value)
+}
+
+/// The loop. Without a gradient the compiler drops the derivative's arithmetic.
+#[inline(always)]
+fn each<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool, const PARAMETER: bool, const GRADIENT: bool>(
+    loss: &E,
+    block: &mut Block<'_, F, Y>,
+) {
+    let Block { input, cells, parameter, value, gradient, scale, safe, .. } = block;
+    // Equal lengths known up front leave no bounds check in the loop.
+    let n = input.len();
+    let (cells, value) = (&cells[..n], &mut value[..n]);
+    let parameter = if PARAMETER { &parameter[..n] } else { parameter };
+    let gradient = if GRADIENT { &mut gradient[..n] } else { gradient };
+    let (scale, safe) = (*scale, *safe);
+    let zero = F::default();
+    for i in 0..n {
+        // Selected, never multiplied: what stands in a missing entry must not reach the arithmetic.
+        let observed = cells[i].observed();
+        let x = Dual::variable(Lane::<F, FMA>(select(observed, input[i], safe)));
+        let y = Dual::fixed(Lane(select(observed, cells[i].label(), zero)));
+        let entry =
+            if PARAMETER { loss.entry_with(&x, &y, &Dual::fixed(Lane(parameter[i]))) } else { loss.entry(&x, &y) };
+        value[i] = select(observed, entry.value.0, zero);
+        if GRADIENT {
+            gradient[i] = select(observed, entry.derivative.0 * scale, zero);
+        }
+    }
+}
+
+/// `Σ x`, in lanes of the number's own type over a block, and in `f64` from there.
+#[inline(always)]
+fn sum<F: Float>(values: &[F]) -> f64 {
+    const LANES: usize = 32;
+    let mut lanes = [F::default(); LANES];
+    let mut chunks = values.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = *lane + value;
+        }
+    }
+    lanes.iter().chain(chunks.remainder()).map(|&x| x.to_f64()).sum()
+}

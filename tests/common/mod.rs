@@ -1,0 +1,111 @@
+//! What the tests share: every loss, and random cases for it.
+#![allow(dead_code)] // each test program uses a part
+
+use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, catalogue};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tch::{Kind, Tensor};
+
+pub const PATHS: [Path; 2] = [Path::Composed, Path::Fused];
+pub const REDUCTIONS: [Reduction; 3] = [Reduction::None, Reduction::Sum, Reduction::Mean];
+pub const KINDS: [Kind; 4] = [Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16];
+
+/// What must not show through a missing entry.
+pub const GARBAGE: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30];
+
+/// The catalogue, and its losses with parameters that need the number of labels or are off by default.
+pub fn losses(columns: usize) -> Vec<Named> {
+    let pos_weight = Some((0..columns).map(|column| 0.25 + column as f64).collect());
+    let mut losses = catalogue();
+    losses.push(Named::new("bce, pos_weight", BceWithLogits { pos_weight, ..Default::default() }));
+    losses.push(Named::new("bce, smoothed", BceWithLogits { label_smoothing: 0.1, ..Default::default() }));
+    losses
+}
+
+pub fn rng(seed: u64) -> SmallRng {
+    SmallRng::seed_from_u64(seed)
+}
+
+/// A random input and labels for a loss, hard labels or soft ones.
+pub struct Case {
+    pub size: Vec<i64>,
+    pub input: Vec<f64>,
+    pub label: Vec<f64>,
+    pub observed: Vec<bool>,
+}
+
+impl Case {
+    pub fn draw(rng: &mut SmallRng, named: &Named, size: &[i64], share_observed: f64, soft: bool) -> Self {
+        let count = size.iter().product::<i64>() as usize;
+        let within = |range: &std::ops::RangeInclusive<f64>, spread: f64, rng: &mut SmallRng| {
+            rng.random_range(range.start().max(-spread)..=range.end().min(spread))
+        };
+        Self {
+            size: size.to_vec(),
+            input: (0..count).map(|_| within(&named.inputs, 8.0, rng)).collect(),
+            label: (0..count)
+                .map(|_| if soft { within(&named.labels, 3.0, rng) } else { f64::from(rng.random_bool(0.4)) })
+                .collect(),
+            observed: (0..count).map(|_| rng.random_bool(share_observed)).collect(),
+        }
+    }
+
+    pub fn input(&self, kind: Kind) -> Tensor {
+        tensor(&self.input, &self.size).to_kind(kind)
+    }
+
+    pub fn labels(&self) -> Labels {
+        Labels::from_mask(&tensor(&self.label, &self.size), &self.mask()).unwrap()
+    }
+
+    pub fn mask(&self) -> Tensor {
+        Tensor::from_slice(&self.observed).view(&self.size[..])
+    }
+
+    /// The same case with `garbage` in every missing input and label.
+    pub fn spoilt(&self, garbage: f64) -> Self {
+        let spoil = |values: &[f64]| {
+            values
+                .iter()
+                .zip(&self.observed)
+                .map(|(&value, &observed)| if observed { value } else { garbage })
+                .collect()
+        };
+        Self {
+            size: self.size.clone(),
+            input: spoil(&self.input),
+            label: spoil(&self.label),
+            observed: self.observed.clone(),
+        }
+    }
+}
+
+pub fn tensor(values: &[f64], size: &[i64]) -> Tensor {
+    Tensor::from_slice(values).view(size)
+}
+
+pub fn numbers(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.to_kind(Kind::Double).reshape([-1])).unwrap()
+}
+
+/// Loss and gradient, the upstream gradient being `upstream` at every element of the loss.
+pub fn value_and_gradient(
+    named: &Named,
+    path: Path,
+    input: &Tensor,
+    labels: &Labels,
+    reduction: Reduction,
+    upstream: f64,
+) -> (Vec<f64>, Vec<f64>) {
+    let leaf = input.detach().copy().set_requires_grad(true);
+    let loss = named.loss.forward_on(path, &leaf, labels, reduction).unwrap();
+    (&loss * upstream).sum(loss.kind()).backward();
+    (numbers(&loss), numbers(&leaf.grad()))
+}
+
+/// For loops: `(path, reduction, kind)` in all combinations.
+pub fn combinations() -> impl Iterator<Item = (Path, Reduction, Kind)> {
+    PATHS.into_iter().flat_map(|path| {
+        REDUCTIONS.into_iter().flat_map(move |reduction| KINDS.into_iter().map(move |kind| (path, reduction, kind)))
+    })
+}
