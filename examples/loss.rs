@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use masked_loss::{BceProbabilities, BceWithLogits, Error, Labels, Loss, Path as LossPath, Reduction, Weights};
-use tch::{TchError, Tensor};
+use masked_loss::{BceWithLogits, Error, Labels, Loss, Path as LossPath, Reduction, Weights, catalogue};
+use tch::{Kind, TchError, Tensor};
 
 /// Computes a loss and its gradient.
 ///
@@ -22,7 +22,7 @@ use tch::{TchError, Tensor};
 /// Exit status: 1 where a file is at fault, 2 for a wrong argument, 3 where the fused path cannot serve.
 #[derive(Parser)]
 struct Arguments {
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(LOSSES.map(|(name, _)| name)))]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()))]
     loss: String,
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["mean", "sum", "none"]))]
     reduction: String,
@@ -37,13 +37,21 @@ struct Arguments {
     output: Vec<PathBuf>,
 }
 
-/// Makes a loss, and takes out of the file what it alone reads.
-type Make = fn(&mut Tensors) -> Box<dyn Loss>;
+fn names() -> impl Iterator<Item = &'static str> {
+    catalogue().into_iter().map(|named| named.name)
+}
 
-const LOSSES: [(&str, Make); 2] = [
-    ("bce", |file| Box::new(BceWithLogits { pos_weight: file.take("pos_weight"), ..Default::default() })),
-    ("bce-probabilities", |_| Box::new(BceProbabilities)),
-];
+/// The loss of that name, with the parameters that the file has for it.
+fn loss(name: &str, file: &mut Tensors) -> Result<Box<dyn Loss>> {
+    if name == "bce"
+        && let Some(weights) = file.take("pos_weight")
+    {
+        let numbers = Vec::try_from(weights.f_to_kind(Kind::Double)?).context("pos_weight: expected a vector")?;
+        return Ok(Box::new(BceWithLogits { pos_weight: Some(numbers), ..Default::default() }));
+    }
+    let named = catalogue().into_iter().find(|named| named.name == name);
+    Ok(named.context("there is no loss of that name")?.loss)
+}
 
 fn main() -> ExitCode {
     let Err(error) = run(&Arguments::parse()) else {
@@ -68,8 +76,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn answer(arguments: &Arguments, mut file: Tensors) -> Result<[(&'static str, Tensor); 3]> {
-    let (_, make) = LOSSES.iter().find(|(name, _)| *name == arguments.loss).context("no loss of that name")?;
-    let loss = make(&mut file);
+    let loss = loss(&arguments.loss, &mut file)?;
     let logits = file.expect("logits")?;
     let labels = labels(&mut file)?;
     let upstream = file.take("upstream");

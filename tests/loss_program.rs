@@ -108,6 +108,8 @@ fn bad_tensors() {
     complain("mask", &[("mask", zeros(&[3], Kind::Bool))], "mask: expected shape [3, 2], found [3]");
     complain("weights", &[("weights", zeros(&[2, 1], Kind::Float))], "weights: expected shape [3, 2]");
     complain("upstream", &[("upstream", zeros(&[3, 2], Kind::Float))], "upstream: expected shape [], found [3, 2]");
+    complain("pos-weight", &[("pos_weight", zeros(&[1, 2], Kind::Float))], "pos_weight: expected a vector");
+    complain("pos-weights", &[("pos_weight", zeros(&[3], Kind::Float))], "expected shape [2], found [3]");
     complain("misspelt", &[("poz_weight", zeros(&[2], Kind::Float))], "no use for the tensor `poz_weight`");
     complain("range", &[("labels", Some(Tensor::full([3, 2], 2.0, (Kind::Float, tch::Device::Cpu))))], "within [0, 1]");
 }
