@@ -3,6 +3,8 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/isfinite.h>
 #include <torch/csrc/autograd/engine.h>
@@ -10,10 +12,12 @@
 #include <torch/csrc/autograd/functions/basic_ops.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
 #include <type_traits>
+#include <vector>
 
 namespace {
 
@@ -75,6 +79,30 @@ struct Precomputed : torch::autograd::Node {
   at::Tensor gradient_;
 };
 
+// Large buffers that this thread keeps: a fresh one costs more in page faults than the kernel in arithmetic. One whose
+// only owner is this list is free to be lent again.
+constexpr size_t kKept = 2;
+constexpr size_t kLarge = size_t{1} << 20;
+thread_local std::vector<at::Storage> kept;
+
+at::Tensor buffer_like(const at::Tensor& like) {
+  const size_t bytes = like.nbytes();
+  if (bytes < kLarge) return at::empty_like(like);
+  for (at::Storage& storage : kept) {
+    if (storage.use_count() == 1 && storage.nbytes() == bytes) {
+      return at::empty({0}, like.options()).set_(storage, 0, like.sizes(), like.strides());
+    }
+  }
+  at::Tensor fresh = at::empty_like(like);
+  const auto idle = std::find_if(kept.begin(), kept.end(), [](const at::Storage& s) { return s.use_count() == 1; });
+  if (idle != kept.end()) {
+    *idle = fresh.storage();
+  } else if (kept.size() < kKept) {
+    kept.push_back(fresh.storage());
+  }
+  return fresh;
+}
+
 char* message(const std::exception& error) { return strdup(error.what()); }
 
 }  // namespace
@@ -91,6 +119,21 @@ char* masked_loss_attach(at::Tensor* value, const at::Tensor* input, const at::T
     return message(error);
   }
 }
+
+// An uninitialised contiguous tensor of `like`'s size and kind, `like` being contiguous. Null, with an error's text for
+// the caller to free, where memory ran out.
+at::Tensor* masked_loss_buffer(const at::Tensor* like, char** error) {
+  try {
+    at::NoGradGuard no_grad;
+    return new at::Tensor(buffer_like(*like));
+  } catch (const std::exception& failure) {
+    *error = message(failure);
+    return nullptr;
+  }
+}
+
+// Frees what this thread keeps.
+void masked_loss_release_buffers() { kept.clear(); }
 
 // Whether a result of `input` is to be recorded for backward.
 bool masked_loss_records(const at::Tensor* input) { return at::GradMode::is_enabled() && input->requires_grad(); }

@@ -51,10 +51,22 @@ fn fma<F: Float, const FMA: bool>(a: F, factor: F, addend: F) -> F {
     if FMA { a.mul_add(factor, addend) } else { a * factor + addend }
 }
 
+/// `Σ cₖ xᵏ` by two Horner schemes side by side, for even and odd powers: half as long a chain of dependent steps.
 #[inline(always)]
-fn horner<F: Float, const FMA: bool>(x: F, coefficients: &[F]) -> F {
-    let (last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
-    rest.iter().rev().fold(*last, |sum, &c| fma::<F, FMA>(sum, x, c))
+fn polynomial<F: Float, const FMA: bool>(x: F, coefficients: &[F]) -> F {
+    let n = coefficients.len();
+    let square = x * x;
+    let (mut last, mut one_before) = (coefficients[n - 1], coefficients[n - 2]);
+    let mut k = n - 2;
+    while k >= 2 {
+        last = fma::<F, FMA>(last, square, coefficients[k - 1]);
+        one_before = fma::<F, FMA>(one_before, square, coefficients[k - 2]);
+        k -= 2;
+    }
+    if k == 0 {
+        return fma::<F, FMA>(last, x, one_before);
+    }
+    fma::<F, FMA>(one_before, x, fma::<F, FMA>(last, square, coefficients[0]))
 }
 
 #[inline(always)]
@@ -64,20 +76,25 @@ pub(crate) fn select<F>(condition: bool, yes: F, no: F) -> F {
 
 #[inline(always)]
 pub(crate) fn exp<F: Float, const FMA: bool>(x: F) -> F {
+    exp_below::<F, FMA>(select(x > F::EXP_DOMAIN.1, F::EXP_DOMAIN.1, x))
+}
+
+/// `exp` where x is known not to exceed the domain.
+#[inline(always)]
+pub(crate) fn exp_below<F: Float, const FMA: bool>(x: F) -> F {
     // Selected by comparison, so that NaN stays.
     let x = select(x < F::EXP_DOMAIN.0, F::EXP_DOMAIN.0, x);
-    let x = select(x > F::EXP_DOMAIN.1, F::EXP_DOMAIN.1, x);
     let rounded = fma::<F, FMA>(x, F::LOG2_E, F::ROUNDER);
     let k = rounded - F::ROUNDER;
     let r = fma::<F, FMA>(k, -F::LN_2.1, fma::<F, FMA>(k, -F::LN_2.0, x));
     let (a, b) = F::power_of_two(rounded);
-    horner::<F, FMA>(r, F::EXP) * a * b
+    polynomial::<F, FMA>(r, F::EXP) * a * b
 }
 
 /// `ln(1 + e)` for `0 ≤ e ≤ 1`.
 #[inline(always)]
 pub(crate) fn log1p_unit<F: Float, const FMA: bool>(e: F) -> F {
-    fma::<F, FMA>(e * horner::<F, FMA>(e, F::LOG1P), e, e)
+    fma::<F, FMA>(e * polynomial::<F, FMA>(e, F::LOG1P), e, e)
 }
 
 #[inline(always)]
@@ -89,7 +106,7 @@ pub(crate) fn ln<F: Float, const FMA: bool>(x: F) -> F {
     let s = f / (F::ONE + F::ONE + f);
     let z = s * s;
     let half_square = F::from_f64(0.5) * f * f;
-    let tail = s * fma::<F, FMA>(z, horner::<F, FMA>(z, F::ATANH), half_square);
+    let tail = s * fma::<F, FMA>(z, polynomial::<F, FMA>(z, F::ATANH), half_square);
     let small = half_square - fma::<F, FMA>(k, F::LN_2.1, tail);
     let result = fma::<F, FMA>(k, F::LN_2.0, f - small);
     let result = select(x == zero, -F::INFINITY, result);

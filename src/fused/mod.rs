@@ -8,6 +8,7 @@ mod memory;
 mod native;
 mod stream;
 
+pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
 use self::float::Float;
@@ -79,9 +80,9 @@ fn pass<E: Elementwise, X: Storage, Y: Cell<X::Number> + Element>(
         Reduction::Mean => labels.observed_count()?.f_int64_value(&[])?.max(1) as f64,
         Reduction::None | Reduction::Sum => 1.0,
     };
-    let mut gradient = native::records(input).then(|| dense.f_empty_like()).transpose()?;
+    let mut gradient = native::records(input).then(|| native::buffer_like(&dense)).transpose()?;
     let mut values = match reduction {
-        Reduction::None => Some(dense.f_empty_like()?.f_to_kind(X::Number::KIND)?),
+        Reduction::None => Some(Tensor::f_empty(&size[..], (X::Number::KIND, Device::Cpu))?),
         _ => None,
     };
 

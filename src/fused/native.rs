@@ -20,6 +20,8 @@ unsafe extern "C" {
         body: extern "C" fn(*mut c_void, i64, i64),
         context: *mut c_void,
     ) -> *mut c_char;
+    fn masked_loss_buffer(like: *const C_tensor, error: *mut *mut c_char) -> *mut C_tensor;
+    fn masked_loss_release_buffers();
     fn free(pointer: *mut c_void);
 }
 
@@ -27,6 +29,23 @@ unsafe extern "C" {
 pub(super) fn records(input: &Tensor) -> bool {
     // SAFETY: reads a live tensor.
     unsafe { masked_loss_records(input.as_ptr()) }
+}
+
+/// An uninitialised tensor like `like`, which is contiguous; a large one from those that this thread keeps.
+pub(super) fn buffer_like(like: &Tensor) -> Result<Tensor> {
+    let mut error = std::ptr::null_mut();
+    // SAFETY: reads a live tensor; a new one comes back, ours, or null and an error.
+    let buffer = unsafe { masked_loss_buffer(like.as_ptr(), &raw mut error) };
+    check(error)?;
+    // SAFETY: not null, since there was no error.
+    Ok(unsafe { Tensor::from_ptr(buffer) })
+}
+
+/// Frees the buffers that the fused path keeps for this thread: up to two gradients of 1 MiB or more, kept because a
+/// fresh one costs more in page faults than its computation. Tensors in use are not touched.
+pub fn release_buffers() {
+    // SAFETY: drops references that only this thread's list holds.
+    unsafe { masked_loss_release_buffers() }
 }
 
 /// Makes `value` depend on `input` with the given gradient.

@@ -1,0 +1,72 @@
+//! One level up: the weights behind a label that nobody observed.
+
+use masked_loss::{BceWithLogits, Labels, Loss, Path, Reduction};
+use tch::nn::{self, OptimizerConfig};
+use tch::{Device, Kind, Tensor};
+
+const UNOBSERVED: i64 = 1;
+
+struct Layer {
+    variables: nn::VarStore,
+    linear: nn::Linear,
+    features: Tensor,
+}
+
+impl Layer {
+    fn new() -> Self {
+        tch::manual_seed(7);
+        let variables = nn::VarStore::new(Device::Cpu);
+        let linear = nn::linear(variables.root(), 5, 3, Default::default());
+        Self { variables, linear, features: Tensor::randn([8, 5], (Kind::Float, Device::Cpu)) }
+    }
+
+    fn loss(&self, path: Path, labels: &Labels) -> Tensor {
+        let logits = self.features.apply(&self.linear);
+        BceWithLogits::default().forward_on(path, &logits, labels, Reduction::Mean).unwrap()
+    }
+
+    /// The bits of one label's weights and bias.
+    fn row(&self, label: i64) -> Vec<u32> {
+        let bias = self.linear.bs.as_ref().unwrap();
+        let numbers = Tensor::cat(&[self.linear.ws.get(label), bias.get(label).view(1)], 0);
+        Vec::<f32>::try_from(numbers).unwrap().into_iter().map(f32::to_bits).collect()
+    }
+}
+
+/// Labels of 8 rows; where `observed` is false, the middle one is missing everywhere.
+fn labels(observed: bool) -> Labels {
+    let values = Tensor::rand([8, 3], (Kind::Float, Device::Cpu)).round();
+    let mask = Tensor::ones([8, 3], (Kind::Bool, Device::Cpu));
+    if !observed {
+        let _ = mask.select(1, UNOBSERVED).fill_(0);
+    }
+    Labels::from_mask(&values, &mask).unwrap()
+}
+
+#[test]
+fn their_gradient_is_exactly_zero() {
+    for path in [Path::Composed, Path::Fused] {
+        let layer = Layer::new();
+        layer.loss(path, &labels(false)).backward();
+        let gradient = |label| layer.linear.ws.grad().get(label).abs().max().double_value(&[]);
+        assert_eq!(gradient(UNOBSERVED), 0.0);
+        assert_eq!(layer.linear.bs.as_ref().unwrap().grad().double_value(&[UNOBSERVED]), 0.0);
+        assert!(gradient(0) > 0.0 && gradient(2) > 0.0);
+    }
+}
+
+#[test]
+fn sgd_leaves_their_bits_and_momentum_does_not() {
+    for (momentum, stays) in [(0.0, true), (0.9, false)] {
+        let layer = Layer::new();
+        let mut optimizer = nn::Sgd { momentum, ..Default::default() }.build(&layer.variables, 0.1).unwrap();
+        // A step in which the label is observed gives the optimizer something to remember.
+        optimizer.backward_step(&layer.loss(Path::Auto, &labels(true)));
+        let (before, other) = (layer.row(UNOBSERVED), layer.row(0));
+        for _ in 0..3 {
+            optimizer.backward_step(&layer.loss(Path::Auto, &labels(false)));
+        }
+        assert_eq!(layer.row(UNOBSERVED) == before, stays, "momentum {momentum}");
+        assert_ne!(layer.row(0), other);
+    }
+}
