@@ -1,0 +1,122 @@
+//! What this program found on this machine: which libtorch, whether CUDA is usable and if not why, threads, SIMD level.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tch::{Cuda, Device, Kind, Tensor};
+
+const UNKNOWN: &str = "unknown";
+
+fn main() {
+    let cpu = loaded("torch_cpu");
+    let folder = cpu.as_deref().and_then(Path::parent);
+    let rows = [
+        ("masked-loss", env!("CARGO_PKG_VERSION").to_string()),
+        ("libtorch", folder.and_then(version).unwrap_or(UNKNOWN.into())),
+        ("  loaded from", cpu.as_deref().map_or(UNKNOWN.into(), |path| path.display().to_string())),
+        ("CUDA", cuda(folder)),
+        ("Metal", yes_or_no(tch::utils::has_mps())),
+        (
+            "threads",
+            format!("{} within an operation, {} between", tch::get_num_threads(), tch::get_num_interop_threads()),
+        ),
+        ("  cores", std::thread::available_parallelism().map_or(UNKNOWN.into(), |cores| cores.to_string())),
+        ("SIMD", simd().to_string()),
+    ];
+    for (name, found) in rows {
+        println!("{name:<15} {found}");
+    }
+}
+
+fn yes_or_no(answer: bool) -> String {
+    if answer { "yes" } else { "no" }.to_string()
+}
+
+fn file_name(library: &str) -> String {
+    format!("{}{library}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
+}
+
+/// Where a shared library was loaded from: Linux says so; elsewhere, where it would be found first.
+fn loaded(library: &str) -> Option<PathBuf> {
+    let file = file_name(library);
+    if let Ok(maps) = fs::read_to_string("/proc/self/maps") {
+        return mapped(&maps, &file);
+    }
+    let folders = env::var_os(if cfg!(windows) { "PATH" } else { "DYLD_LIBRARY_PATH" })?;
+    env::split_paths(&folders).map(|folder| folder.join(&file)).find(|path| path.exists())
+}
+
+/// A line is `address permissions offset device inode path`; only the path has slashes.
+fn mapped(maps: &str, file: &str) -> Option<PathBuf> {
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])));
+    let named = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(file));
+    paths.find(|path| named(path)).map(Path::to_path_buf)
+}
+
+/// PyTorch's Python package has a version.py above its `lib`, the C++ distribution a build-version.
+fn version(folder: &Path) -> Option<String> {
+    let root = folder.parent()?;
+    if let Ok(number) = fs::read_to_string(root.join("build-version")) {
+        return Some(number.trim().to_string());
+    }
+    let package = fs::read_to_string(root.join("version.py")).ok()?;
+    let line = package.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
+    Some(line.trim_matches(['\'', '"']).to_string())
+}
+
+fn cuda(folder: Option<&Path>) -> String {
+    // Tried rather than asked for: a device that is listed may still refuse.
+    match Tensor::f_ones([1], (Kind::Float, Device::Cuda(0))) {
+        Ok(_) => format!("usable, {} device(s)", Cuda::device_count()),
+        Err(error) => format!("not usable: {}", why_not(folder, &error.to_string())),
+    }
+}
+
+fn why_not(folder: Option<&Path>, error: &str) -> String {
+    if !folder.is_some_and(|folder| folder.join(file_name("torch_cuda")).exists()) {
+        return "this libtorch was built without CUDA".into();
+    }
+    if loaded("torch_cuda").is_none() {
+        return "libtorch has CUDA, but libtorch_cuda is not linked into this program; its build.rs must keep it"
+            .into();
+    }
+    if cfg!(target_os = "linux") && !driver() {
+        return "no NVIDIA driver on this machine".into();
+    }
+    match env::var("CUDA_VISIBLE_DEVICES") {
+        Ok(visible) => format!("no device that works, with CUDA_VISIBLE_DEVICES={visible:?} ({})", first_line(error)),
+        Err(_) => format!("there is a driver, but no device that works ({})", first_line(error)),
+    }
+}
+
+/// The kernel's part of the driver, or under WSL that of the host.
+fn driver() -> bool {
+    ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
+}
+
+/// What libtorch says goes on with a stack trace.
+fn first_line(error: &str) -> &str {
+    error.lines().next().unwrap_or_default()
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn simd() -> &'static str {
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+    {
+        "AVX-512 (F, BW, DQ, VL)"
+    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        "AVX2 + FMA"
+    } else {
+        "portable"
+    }
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+fn simd() -> &'static str {
+    // Part of every 64-bit Arm processor.
+    if cfg!(target_arch = "aarch64") { "NEON" } else { "portable" }
+}

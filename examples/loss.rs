@@ -1,0 +1,185 @@
+//! One loss on one file of tensors, value and gradient out: `scripts/verify_gradients.py` holds them against PyTorch.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
+use masked_loss::{BceWithLogits, Error, Labels, Loss, Path as LossPath, Reduction, Weights, catalogue};
+use tch::{Kind, TchError, Tensor};
+
+/// Computes a loss and its gradient.
+///
+/// IN holds `logits` [N, C] (probabilities where the loss takes those) and `labels` [N, C], NaN where missing.
+/// Optional: `mask` [N, C], 1 where the label is known, instead of NaN; `weights` per entry [N, C], row [N, 1] or
+/// label [1, C]; `pos_weight` [C]; `upstream`, the gradient that comes from above, in the loss's shape, else 1.
+///
+/// OUT gets `loss`, `grad` with respect to the logits, and `observed`, the number of known labels.
+///
+/// Exit status: 1 where a file is at fault, 2 for a wrong argument, 3 where the fused path cannot serve.
+#[derive(Parser)]
+struct Arguments {
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()))]
+    loss: String,
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["mean", "sum", "none"]))]
+    reduction: String,
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    #[arg(value_parser = PossibleValuesParser::new(["auto", "composed", "fused"]))]
+    path: String,
+    /// Safetensors file to read; may be repeated, each with an --output of its own
+    #[arg(long, value_name = "IN", required = true)]
+    input: Vec<PathBuf>,
+    /// Safetensors file to write
+    #[arg(long, value_name = "OUT", required = true)]
+    output: Vec<PathBuf>,
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    catalogue().into_iter().map(|named| named.name)
+}
+
+/// The loss of that name, with the parameters that the file has for it.
+fn loss(name: &str, file: &mut Tensors) -> Result<Box<dyn Loss>> {
+    if name == "bce"
+        && let Some(weights) = file.take("pos_weight")
+    {
+        let numbers = Vec::try_from(weights.f_to_kind(Kind::Double)?).context("pos_weight: expected a vector")?;
+        return Ok(Box::new(BceWithLogits { pos_weight: Some(numbers), ..Default::default() }));
+    }
+    let named = catalogue().into_iter().find(|named| named.name == name);
+    Ok(named.context("there is no loss of that name")?.loss)
+}
+
+fn main() -> ExitCode {
+    let Err(error) = run(&Arguments::parse()) else {
+        return ExitCode::SUCCESS;
+    };
+    // What libtorch says goes on with a stack trace.
+    eprintln!("{}", format!("{error:#}").lines().next().unwrap_or_default());
+    match error.downcast_ref() {
+        Some(Error::Fused(_)) => ExitCode::from(3),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    ensure!(arguments.input.len() == arguments.output.len(), "every --input needs an --output");
+    for (input, output) in arguments.input.iter().zip(&arguments.output) {
+        let file = Tensors::read(input)?;
+        let answer = answer(arguments, file).with_context(|| input.display().to_string())?;
+        write(&answer, output).with_context(|| format!("{}: cannot be written", output.display()))?;
+    }
+    Ok(())
+}
+
+fn answer(arguments: &Arguments, mut file: Tensors) -> Result<[(&'static str, Tensor); 3]> {
+    let loss = loss(&arguments.loss, &mut file)?;
+    let logits = file.expect("logits")?;
+    let labels = labels(&mut file)?;
+    let upstream = file.take("upstream");
+    file.is_used_up()?;
+
+    // Integers have no gradient; the library says so in its own words.
+    let leaf = if logits.is_floating_point() { logits.f_set_requires_grad(true)? } else { logits };
+    let value = loss.forward_on(path(&arguments.path), &leaf, &labels, reduction(&arguments.reduction))?;
+    backward(&value, upstream)?;
+    Ok([("loss", value.f_detach()?), ("grad", leaf.f_grad()?), ("observed", labels.observed_count()?)])
+}
+
+fn path(name: &str) -> LossPath {
+    match name {
+        "composed" => LossPath::Composed,
+        "fused" => LossPath::Fused,
+        _ => LossPath::Auto,
+    }
+}
+
+fn reduction(name: &str) -> Reduction {
+    match name {
+        "none" => Reduction::None,
+        "sum" => Reduction::Sum,
+        _ => Reduction::Mean,
+    }
+}
+
+fn labels(file: &mut Tensors) -> Result<Labels> {
+    let values = file.expect("labels")?;
+    let labels = match file.take("mask") {
+        Some(mask) => Labels::from_mask(&values, &mask)?,
+        None => Labels::from_nan(&values)?,
+    };
+    let Some(weights) = file.take("weights") else {
+        return Ok(labels);
+    };
+    let flat = weights.f_reshape([-1])?;
+    let by = match (&weights.size()[..], &labels.size()[..]) {
+        (given, size) if given == size => Weights::PerEntry(&weights),
+        ([given, 1], [rows, _]) if given == rows => Weights::PerRow(&flat),
+        ([1, given], [_, columns]) if given == columns => Weights::PerLabel(&flat),
+        (given, size) => bail!("weights: expected shape {size:?}, or 1 in one of the two places, found {given:?}"),
+    };
+    Ok(labels.with_weights(by)?)
+}
+
+/// With an upstream gradient `u`, the gradient of `Σ u·ℓ`.
+fn backward(value: &Tensor, upstream: Option<Tensor>) -> Result<()> {
+    let scaled = match upstream {
+        None => value.shallow_clone(),
+        Some(upstream) => {
+            let (expected, found) = (value.size(), upstream.size());
+            ensure!(found == expected, "upstream: expected shape {expected:?}, found {found:?}");
+            value.f_mul(&upstream.f_to_kind(value.f_kind()?)?)?
+        }
+    };
+    Ok(scaled.f_sum(scaled.f_kind()?)?.f_backward()?)
+}
+
+/// What a file holds and nobody has taken out yet.
+struct Tensors(BTreeMap<String, Tensor>);
+
+impl Tensors {
+    fn read(path: &Path) -> Result<Self> {
+        // Opened first: the system's word on a file that is not there is the clearer one.
+        File::open(path).with_context(|| path.display().to_string())?;
+        match Tensor::read_safetensors(path) {
+            Ok(tensors) => Ok(Self(tensors.into_iter().collect())),
+            Err(TchError::SafeTensorError { err, .. }) => {
+                bail!("{}: it is damaged or no safetensors file ({err})", path.display())
+            }
+            Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Tensor> {
+        self.0.remove(name)
+    }
+
+    fn expect(&mut self, name: &str) -> Result<Tensor> {
+        self.take(name).ok_or_else(|| anyhow!("there is no tensor `{name}`"))
+    }
+
+    /// A misspelt `pos_weight` must not pass for none.
+    fn is_used_up(&self) -> Result<()> {
+        match self.0.keys().next() {
+            Some(name) => bail!("the loss has no use for the tensor `{name}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The file is there as a whole or not at all.
+fn write(tensors: &[(&str, Tensor)], path: &Path) -> Result<()> {
+    let name = path.file_name().context("it is no file name")?.to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let contiguous: Vec<_> =
+        tensors.iter().map(|(name, tensor)| Ok((name, tensor.f_contiguous()?))).collect::<Result<_>>()?;
+    let written = Tensor::write_safetensors(&contiguous, &temporary).map_err(anyhow::Error::from);
+    let done = written.and_then(|()| Ok(fs::rename(&temporary, path)?));
+    if done.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    done
+}

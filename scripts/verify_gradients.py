@@ -1,0 +1,268 @@
+"""Holds the losses and gradients of this crate against PyTorch's, on random cases with missing labels.
+
+PyTorch computes each case in float64, from the observed entries alone: nothing of it can know what stands at a missing
+one. The Rust side is `examples/loss.rs`, which cargo builds first. The exit status is 1 if anything is out of bounds.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+from typing import Callable
+
+import environment
+
+torch = environment.require("torch", "torch")
+safetensors = environment.require("safetensors.torch", "safetensors")
+F = torch.nn.functional
+
+# Errors are counted in ULP of the terms that a number is made of. A handful of operations and a sum of some hundred
+# entries round to a few; a formula that is wrong or that cancels is off by thousands.
+LIMIT = 8.0
+
+DTYPES = {"f64": torch.float64, "f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+PATHS = ["composed", "fused"]
+REDUCTIONS = ["mean", "sum", "none"]
+MISSING = [0.0, 0.3, 0.95, 1.0]
+FILLERS = [torch.nan, torch.inf, -torch.inf, 1e30]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A loss as PyTorch computes it, and what it may be asked."""
+
+    entry: Callable  # (input, label, **extras) -> the loss of each entry
+    draw: Callable  # (shape) -> inputs, with all that is special among them
+    extras: dict = dataclasses.field(default_factory=dict)  # name -> (columns) -> an optional tensor, one for each label
+
+
+def logits(shape):
+    special = torch.tensor([0.0, -0.0, 1.0, -1.0, 30.0, -30.0, 100.0, -100.0, 1e4, -1e4], dtype=torch.float64)
+    return sprinkle(torch.randn(shape, dtype=torch.float64) * 4, special)
+
+
+def probabilities(shape):
+    return sprinkle(logits(shape).sigmoid(), torch.tensor([0.0, 1.0], dtype=torch.float64))
+
+
+def bce(x, y, pos_weight=None):
+    return F.binary_cross_entropy_with_logits(x, y, pos_weight=pos_weight, reduction="none")
+
+
+def bce_probabilities(p, y):
+    return F.binary_cross_entropy(p, y, reduction="none")
+
+
+def pos_weight(columns):
+    return 0.5 + 4 * torch.rand(columns)  # towards 0, PyTorch's own 1 + (w - 1)y cancels
+
+
+LOSSES = {
+    "bce": Loss(bce, logits, {"pos_weight": pos_weight}),
+    "bce-probabilities": Loss(bce_probabilities, probabilities),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What one run of the program computes."""
+
+    loss: str
+    path: str
+    reduction: str
+    dtype: str
+
+    def __str__(self):
+        return f"{self.loss:<18} {self.path:<9} {self.reduction:<9} {self.dtype:<5}"
+
+
+@dataclasses.dataclass
+class Outcome:
+    """The worst errors of a row of the table, in ULP, and how many missing entries have a gradient or a loss."""
+
+    value: float = 0.0
+    gradient: float = 0.0
+    leaks: int = 0
+
+    def __str__(self):
+        fault = "  FAULT" if self.is_fault() else ""
+        return f"{self.value:>9.3g} {self.gradient:>9.3g} {self.leaks:>6}{fault}"
+
+    def is_fault(self):
+        return self.value > LIMIT or self.gradient > LIMIT or self.leaks > 0
+
+
+HEAD = f"{'loss':<18} {'path':<9} {'reduction':<9} {'dtype':<5} {'missing':>7} {'value':>9} {'gradient':>9} {'leaks':>6}"
+NOT_SERVED = f"{'-':>9} {'-':>9} {'-':>6}"
+
+
+def sprinkle(tensor, special):
+    """Puts a special value into every fifth place or so."""
+    chosen = special[torch.randint(len(special), tensor.shape)]
+    return torch.where(torch.rand(tensor.shape) < 0.2, chosen, tensor)
+
+
+def maybe():
+    return random.random() < 0.5
+
+
+def draw(batch, missing):
+    """The tensors of one input file, and which entries are observed."""
+    loss = LOSSES[batch.loss]
+    # Beside half-precision logits the rest is float32, as in mixed-precision training.
+    other = torch.float64 if batch.dtype == "f64" else torch.float32
+    rows, columns = shape = random.randint(1, 24), random.randint(1, 16)
+    observed = torch.rand(shape) >= missing
+
+    def filled(tensor, filler):
+        return tensor.masked_fill(~observed, filler)
+
+    inputs = filled(loss.draw(shape), random.choice(FILLERS)).to(DTYPES[batch.dtype])
+    labels = (torch.rand(shape) if maybe() else torch.randint(2, shape)).to(other)
+    tensors = {"logits": inputs}
+    if maybe():
+        tensors["labels"] = filled(labels, torch.nan)
+    else:
+        tensors["labels"] = filled(labels, random.choice(FILLERS))
+        tensors["mask"] = observed.to(random.choice([torch.bool, torch.uint8, torch.float32]))
+    if maybe():
+        per_entry = filled(torch.rand(shape, dtype=other), random.choice(FILLERS))
+        tensors["weights"] = random.choice([per_entry, torch.rand(rows, 1), torch.rand(1, columns)]).to(other)
+    if maybe():
+        tensors["upstream"] = torch.randn(shape if batch.reduction == "none" else (), dtype=other)
+    for name, extra in loss.extras.items():
+        if maybe():
+            tensors[name] = extra(columns).to(other)
+    return tensors, observed
+
+
+def oracle(batch, tensors, observed):
+    """Value and gradient, and the unit in which the error of each is counted: one ULP of its terms."""
+    loss, dtype = LOSSES[batch.loss], DTYPES[batch.dtype]
+
+    def picked(name):
+        return tensors.get(name, torch.tensor(1.0)).double().expand(observed.shape)[observed]
+
+    extras = {name: picked(name) for name in loss.extras if name in tensors}
+    upstream = picked("upstream") / (max(int(observed.sum()), 1) if batch.reduction == "mean" else 1)
+
+    def at(label):
+        x = picked("logits").requires_grad_()
+        entries = loss.entry(x, label, **extras) * picked("weights")
+        (gradient,) = torch.autograd.grad(entries.sum(), x)
+        return entries.detach(), gradient * upstream
+
+    def unit(kind, label, positive, negative):
+        """Of the two classes' terms as the label weighs them; and of both in full, which PyTorch itself rounds."""
+        info, reference = torch.finfo(kind), torch.finfo(torch.float64)
+        terms = label * positive.abs() + (1 - label) * negative.abs()
+        return info.eps * terms.clamp_min(info.tiny) + reference.eps * (positive.abs() + negative.abs())
+
+    def spread(picked):
+        return torch.zeros(observed.shape, dtype=torch.float64).masked_scatter(observed, picked)
+
+    def reduced(entries):
+        if batch.reduction == "none":
+            return spread(entries)
+        return entries.sum() / (max(len(entries), 1) if batch.reduction == "mean" else 1)
+
+    y = picked("labels")
+    value, gradient = at(y)
+    (positive, rise), (negative, fall) = at(torch.ones_like(y)), at(torch.zeros_like(y))
+    computed = torch.float64 if dtype == torch.float64 else torch.float32  # sums are never taken in half precision
+    return {
+        "loss": (reduced(value).to(computed), reduced(unit(computed, y, positive, negative))),
+        "grad": (spread(gradient).to(dtype), spread(unit(dtype, y, rise, fall))),
+    }
+
+
+def error(found, expected, unit):
+    """The worst error in units; infinite where one side is NaN, or the dtype or shape is another."""
+    if (found.dtype, found.shape) != (expected.dtype, expected.shape):
+        return float("inf")
+    found, expected = found.double(), expected.double()
+    off = torch.where(found == expected, 0.0, (found - expected).abs() / unit)
+    return off.nan_to_num(nan=float("inf"), posinf=float("inf")).max().item() if off.numel() else 0.0
+
+
+def judge(batch, tensors, observed, answer, outcome):
+    expected = oracle(batch, tensors, observed)
+    outcome.value = max(outcome.value, error(answer["loss"], *expected["loss"]))
+    outcome.gradient = max(outcome.gradient, error(answer["grad"], *expected["grad"]))
+    outcome.leaks += int((answer["grad"][~observed] != 0).sum())
+    if batch.reduction == "none":
+        outcome.leaks += int((answer["loss"][~observed] != 0).sum())
+    if answer["observed"].item() != observed.sum():
+        outcome.value = float("inf")
+
+
+def run(program, batch, cases):
+    """The outcome for each share of missing labels; None for those that the path cannot serve."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [(f"{folder}/in{i}", f"{folder}/out{i}") for i in range(len(cases))]
+        command = [program, "--loss", batch.loss, "--reduction", batch.reduction, "--path", batch.path]
+        for (_, tensors, _), (source, target) in zip(cases, files):
+            safetensors.save_file(tensors, source)
+            command += ["--input", source, "--output", target]
+        # Several run side by side.
+        done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+        if done.returncode == 3:
+            return dict.fromkeys(MISSING)
+        if done.returncode != 0:
+            sys.exit(f"{batch}: the program failed ({done.returncode}): {done.stderr.strip()}")
+        outcomes = {missing: Outcome() for missing in MISSING}
+        for (missing, tensors, observed), (_, target) in zip(cases, files):
+            judge(batch, tensors, observed, safetensors.load_file(target), outcomes[missing])
+        return outcomes
+
+
+def build():
+    """Builds the program; cargo says where it is."""
+    command = ["cargo", "build", "--release", "--example", "loss", "--message-format", "json-render-diagnostics"]
+    root = pathlib.Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        sys.exit("cargo is missing; install Rust")
+    if done.returncode != 0:
+        sys.exit("cargo could not build the example `loss` (see above)")
+    for message in map(json.loads, done.stdout.splitlines()):
+        if message["reason"] == "compiler-artifact" and message["target"]["name"] == "loss":
+            return message["executable"]
+    sys.exit("cargo built no example `loss`")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loss", choices=LOSSES, action="append", help="only this one; may be repeated")
+    parser.add_argument("--cases", type=int, default=4, help="random cases for each row of the table (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
+    arguments = parser.parse_args()
+    program = build()
+    random.seed(arguments.seed)
+    torch.manual_seed(arguments.seed)
+    batches = [Batch(*names) for names in itertools.product(arguments.loss or LOSSES, PATHS, REDUCTIONS, DTYPES)]
+    work = [[(m, *draw(b, m)) for m in MISSING for _ in range(arguments.cases)] for b in batches]
+
+    print(f"errors in ULP, at most {LIMIT:g}; leaks: missing entries with a loss or a gradient\n\n{HEAD}")
+    shown, faults, refused = 0, 0, 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for batch, outcomes in zip(batches, pool.map(run, itertools.repeat(program), batches, work)):
+            for missing, outcome in outcomes.items():
+                print(f"{batch} {missing:>7.0%} {outcome or NOT_SERVED}", flush=True)
+                shown += 1
+                refused += outcome is None
+                faults += outcome is not None and outcome.is_fault()
+    print(f"\n{shown} rows: {faults} out of bounds, {refused} that the path cannot serve")
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()
