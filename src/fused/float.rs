@@ -20,6 +20,7 @@ pub(crate) trait Float:
 {
     const ONE: Self;
     const INFINITY: Self;
+    const NAN: Self;
     const LOG2_E: Self;
     /// ln 2 in two parts; the high one has trailing zeros, so that its product with an exponent is exact.
     const LN_2: (Self, Self);
@@ -115,7 +116,7 @@ pub(crate) fn ln<F: Float, const FMA: bool>(x: F) -> F {
     let small = half_square - fma::<F, FMA>(k, F::LN_2.1, tail);
     let result = fma::<F, FMA>(k, F::LN_2.0, f - small);
     let result = select(x == zero, -F::INFINITY, result);
-    let result = select(x < zero, zero / zero, result);
+    let result = select(x < zero, F::NAN, result);
     // ∞ and NaN are their own logarithms.
     select(x < F::INFINITY, result, x)
 }
@@ -168,6 +169,7 @@ macro_rules! float {
 impl Float for f32 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f32::INFINITY;
+    const NAN: Self = f32::NAN;
     const LOG2_E: Self = std::f32::consts::LOG2_E;
     const LN_2: (Self, Self) = (0.693_359_4, -2.121_944_4e-4);
     const ROUNDER: Self = 12_582_912.0; // 1.5 * 2^23
@@ -192,6 +194,7 @@ impl Float for f32 {
 impl Float for f64 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f64::INFINITY;
+    const NAN: Self = f64::NAN;
     const LOG2_E: Self = std::f64::consts::LOG2_E;
     const LN_2: (Self, Self) = (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10);
     const ROUNDER: Self = 6_755_399_441_055_744.0; // 1.5 * 2^52

@@ -74,8 +74,7 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEG
         let chosen = |bit: u8, power: F| select(bits & bit != 0, power, F::ONE);
         let (square, fourth) = (x * x, x * x * (x * x));
         let power = chosen(1, x) * chosen(2, square) * chosen(4, fourth);
-        let nan = F::default() / F::default();
-        Self(select(bits < 8 && f64::from(bits) == exponent, power, nan))
+        Self(select(bits < 8 && f64::from(bits) == exponent, power, F::NAN))
     }
     #[inline(always)]
     fn sigmoid(&self) -> Self {

@@ -91,7 +91,7 @@ fn pass<E: Elementwise, X: Storage, Y: Cell<X::Number> + Element>(
         input: slice::<X>(&dense),
         cells: slice::<Y>(cells),
         weights: weights.as_ref().map(Broadcast::stream),
-        parameter: parameter.as_deref().map(Stream::PerLabel),
+        parameter: parameter.as_deref().map(Stream::Columns),
         scale: X::Number::from_f64(1.0 / divisor),
         safe: X::Number::from_f64(masked::safe(loss)),
         simd: Simd::best(),

@@ -6,10 +6,10 @@ use crate::Result;
 
 /// Numbers that belong to entries, rows or labels, read as if there were one for each entry.
 pub(super) enum Stream<'a, F> {
-    PerEntry(&'a [F]),
+    Entries(&'a [F]),
     /// Each number serves as many entries in a row as the second field says.
-    PerRow(&'a [F], usize),
-    PerLabel(&'a [F]),
+    Rows(&'a [F], usize),
+    Columns(&'a [F]),
 }
 
 impl<'a, F: Float> Stream<'a, F> {
@@ -26,8 +26,8 @@ impl<'a, F: Float> Stream<'a, F> {
 
     fn fill(&self, start: usize, block: &mut [F]) {
         match *self {
-            Self::PerEntry(all) => block.copy_from_slice(&all[start..][..block.len()]),
-            Self::PerRow(rows, length) => {
+            Self::Entries(all) => block.copy_from_slice(&all[start..][..block.len()]),
+            Self::Rows(rows, length) => {
                 let mut row = start / length;
                 let mut rest = block;
                 let mut room = length - start % length;
@@ -37,7 +37,7 @@ impl<'a, F: Float> Stream<'a, F> {
                     (row, room) = (row + 1, length);
                 }
             }
-            Self::PerLabel(labels) => {
+            Self::Columns(labels) => {
                 let mut rest = block;
                 let mut column = start % labels.len();
                 while !rest.is_empty() {
@@ -70,11 +70,11 @@ impl Broadcast {
     pub(super) fn stream<F: Element + Float>(&self) -> Stream<'_, F> {
         let numbers = slice::<F>(&self.tensor);
         if self.tensor.size() == self.size {
-            Stream::PerEntry(numbers)
+            Stream::Entries(numbers)
         } else if self.tensor.size().last() == self.size.last() {
-            Stream::PerLabel(numbers)
+            Stream::Columns(numbers)
         } else {
-            Stream::PerRow(numbers, self.size[1..].iter().product::<i64>() as usize)
+            Stream::Rows(numbers, self.size[1..].iter().product::<i64>() as usize)
         }
     }
 }

@@ -32,11 +32,11 @@ impl Elementwise for BceProbabilities {
     fn entry<R: Real>(&self, p: &R, y: &R) -> R {
         let cross_entropy = |ln_p: R, ln_q: R| -(ln_p * y + ln_q * y.one_minus());
         let spread = p.clone() * p.one_minus();
-        // Within 1e-12 of 0 or 1 the value stays put and the slope is (p − y)/1e-12. Detached as a whole, since the
-        // slope of ln p is infinite where p is subnormal.
+        // Within 1e-12 of 0 or 1 the value stays put and the slope is (p − y)/1e-12, that of a parabola through it.
+        // Detached as a whole, since the slope of ln p is infinite where p is subnormal.
         let edge_value = cross_entropy(p.ln().at_least(-100.0), ln_one_minus(p).at_least(-100.0)).detach();
         let still = p.detach();
-        let edge = edge_value + (p.clone() - &still) * (still - y).scale(1.0 / FLOOR);
+        let edge = edge_value + (p.clone() - &still) * ((still + p).scale(0.5) - y).scale(1.0 / FLOOR);
         let inner = spread.select_lt(FLOOR, &p.constant(0.5), p);
         spread.select_lt(FLOOR, &edge, &cross_entropy(inner.ln(), ln_one_minus(&inner)))
     }
