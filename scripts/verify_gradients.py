@@ -9,10 +9,8 @@ import concurrent.futures
 import dataclasses
 import functools
 import itertools
-import json
 import math
 import os
-import pathlib
 import random
 import re
 import subprocess
@@ -20,6 +18,7 @@ import sys
 import tempfile
 from typing import Callable
 
+import cargo
 import environment
 
 torch = environment.require("torch", "torch")
@@ -259,22 +258,6 @@ def run(program, batch, cases):
         return outcomes
 
 
-def build():
-    """Builds the program; cargo says where it is."""
-    command = ["cargo", "build", "--release", "--example", "loss", "--message-format", "json-render-diagnostics"]
-    root = pathlib.Path(__file__).resolve().parent.parent
-    try:
-        done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        sys.exit("cargo is missing; install Rust")
-    if done.returncode != 0:
-        sys.exit("cargo could not build the example `loss` (see above)")
-    for message in map(json.loads, done.stdout.splitlines()):
-        if message["reason"] == "compiler-artifact" and message["target"]["name"] == "loss":
-            return message["executable"]
-    sys.exit("cargo built no example `loss`")
-
-
 def catalogue(program):
     """The losses that the crate has, as the program's help lists them."""
     text = subprocess.run([program, "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -287,7 +270,7 @@ def main():
     parser.add_argument("--cases", type=int, default=4, help="random cases for each row of the table (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
     arguments = parser.parse_args()
-    program = build()
+    program = cargo.build("loss")
     if unknown := [name for name in catalogue(program) if name not in LOSSES]:
         sys.exit(f"nothing to hold {', '.join(unknown)} against: LOSSES has no formula")
     random.seed(arguments.seed)
