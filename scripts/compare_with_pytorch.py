@@ -30,14 +30,16 @@ LOSSES = ["bce", "focal", "asymmetric"]
 OBSERVED = 0.3
 CRATE = "this crate"
 FORMS = {"PyTorch eager": "eager", "torch.compile": "compile", "weight=mask": "weight", "x[mask]": "index"}
-PARTS = {"kernel alone": "kernel", "stream limit": "stream"}
+KERNEL, LIMIT = "kernel alone", "stream limit"
+LARGE = 1 << 20  # entries; fewer fit into the caches, and memory sets no limit
 
 LEGEND = f"""
 Medians of float32 steps, forward and backward: milliseconds, how many times as long as {CRATE}, and by how much a step
 raises the peak of resident memory. PyTorch eager takes every entry's loss times the mask, over the mask's sum;
-torch.compile is the same compiled, and x[mask] picks the observed entries first. Kernel alone: {CRATE} without the
-autograd engine's backward pass, and how many times as long as the stream limit. Stream limit: reading 5 bytes an entry
-and writing 4, logits, one-byte labels and gradient, with no arithmetic."""
+torch.compile is the same compiled, weight=mask leaves the product to PyTorch's own function, and x[mask] picks the
+observed entries first. Kernel alone: {CRATE} without the autograd engine's backward pass, and how many times as long as
+the stream limit. Stream limit: reading 5 bytes an entry and writing 4, logits, one-byte labels and gradient, with no
+arithmetic."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Program:
         self.process.communicate()
 
     def ask(self, command):
-        print(command, file=self.process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            print(command, file=self.process.stdin, flush=True)
         reply = self.process.stdout.readline()
         if not reply:
             sys.exit(f"{self.name}: the program failed (see above)")
@@ -87,17 +90,18 @@ class Outcome:
     def cell(self, column):
         if column not in self.seconds:
             return "-"
-        unit = self.seconds["stream limit" if column in PARTS else CRATE]
-        shown = [f"{digits(1e3 * self.seconds[column])} ms"]
-        if column not in (CRATE, "stream limit"):
-            shown.append(f"{digits(self.seconds[column] / unit)}x")
+        shown = [f"{digits(1e3 * self.seconds[column], 3)} ms"]
+        unit = LIMIT if column == KERNEL else CRATE
+        if column not in (CRATE, LIMIT) and unit in self.seconds:
+            shown.append(f"{digits(self.seconds[column] / self.seconds[unit], 2)}x")
         if self.bytes.get(column) is not None:
             shown.append(f"{self.bytes[column] / 1e6:.0f} MB")
         return ", ".join(shown)
 
 
-def digits(number):
-    return f"{number:.0f}" if number >= 100 else f"{number:.2g}" if number < 10 else f"{number:.3g}"
+def digits(number, significant):
+    """At least so many, zeros at the end included, and no exponent."""
+    return f"{number:.{max(significant - 1 - math.floor(math.log10(number)), 0)}f}"
 
 
 def write(size, file):
@@ -107,16 +111,20 @@ def write(size, file):
     safetensors.save_file({"logits": logits, "labels": labels}, file)
 
 
-def measure(setup, loss, file):
+def measure(setup, loss, size, file):
     forms = [name for name in FORMS if loss == "bce" or name != "weight=mask"]
     with contextlib.ExitStack() as stack:
         programs = {name: stack.enter_context(Program(setup, name, loss, file)) for name in [CRATE, *forms]}
         refused = agree(loss, programs)
         running = {name: program for name, program in programs.items() if name not in refused}
-        seconds = in_rounds(setup, running)
+        columns = {name: (program, "step") for name, program in running.items()}
+        columns[KERNEL] = programs[CRATE], "kernel"
+        if math.prod(size) >= LARGE:
+            columns[LIMIT] = programs[CRATE], "stream"
+        seconds = in_rounds(setup, columns)
     # With a fixed threshold, large blocks go back to the system at once, and what a step takes shows as a whole.
     with contextlib.ExitStack() as stack:
-        fresh = {name: Program(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 20)) for name in running}
+        fresh = {name: Program(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) for name in running}
         taken = {name: stack.enter_context(program).ask("memory") for name, program in fresh.items()}
     return Outcome(seconds, taken, refused)
 
@@ -134,10 +142,8 @@ def close(a, b):
     return math.isclose(a, b, rel_tol=1e-5)
 
 
-def in_rounds(setup, programs):
+def in_rounds(setup, columns):
     """The median of each column. Noise that comes and goes meets all of them alike."""
-    columns = {name: (program, "step") for name, program in programs.items()}
-    columns |= {name: (programs[CRATE], command) for name, command in PARTS.items()}
     times = {}
     for name, (program, command) in columns.items():
         once = program.ask(f"{command} 1")[0]
@@ -174,7 +180,7 @@ def main():
     rounds, seconds = (2, 0.05) if arguments.quick else (9, 0.3)
     setup = Setup(cargo.build("step"), arguments.threads, rounds, seconds)
 
-    columns = [CRATE, *FORMS, *PARTS]
+    columns = [CRATE, *FORMS, KERNEL, LIMIT]
     rows, notes = [["loss", "entries", *columns]], {}
     # The richer formulas have nothing to show where a call costs more than its arithmetic.
     cases = [(loss, size) for loss in arguments.losses for size in arguments.sizes if loss == "bce" or size != "64x12"]
@@ -182,7 +188,7 @@ def main():
         for loss, size in cases:
             print(f"{loss} {size}", file=sys.stderr)
             write(SIZES[size], f"{folder}/{size}")
-            outcome = measure(setup, loss, f"{folder}/{size}")
+            outcome = measure(setup, loss, SIZES[size], f"{folder}/{size}")
             rows.append([loss, size, *map(outcome.cell, columns)])
             notes |= outcome.refused
     print(f"{processor()}, {arguments.threads} threads, PyTorch {torch.__version__}\n")

@@ -40,7 +40,7 @@ def asymmetric(x, y, gamma_positive=1, gamma_negative=4, clip=0.05, least=1e-8):
     return -loss * torch.pow(1 - p_t, gamma_positive * y + gamma_negative * (1 - y))
 
 
-def masked(entry, x, y, mask, observed):
+def times_mask(entry, x, y, mask, observed):
     return (entry(x, y) * mask).sum() / mask.sum()
 
 
@@ -53,7 +53,7 @@ def index(entry, x, y, mask, observed):
 
 
 LOSSES = {"bce": bce, "focal": focal, "asymmetric": asymmetric}
-FORMS = {"eager": masked, "compile": torch.compile(masked, dynamic=False), "weight": weight, "index": index}
+FORMS = {"eager": times_mask, "compile": torch.compile(times_mask, dynamic=False), "weight": weight, "index": index}
 
 
 def step(form, entry, x, *labels):
