@@ -25,7 +25,8 @@ pub struct Arguments {
 #[derive(Args, Serialize)]
 pub struct Source {
     /// The table: .csv or .csv.gz with a header, or .npz or .safetensors with the arrays X and Y.
-    #[arg(long, value_name = "FILE")]
+    // Every other one of these requires it; without any there is no source.
+    #[arg(long, value_name = "FILE", required = false)]
     pub data: PathBuf,
     /// Label columns, names or globs; in arrays all of Y, unless told. Y's columns are named by the array `labels` of
     /// an .npz, by a JSON list under `labels` in the metadata of a .safetensors, else by their positions from 0.

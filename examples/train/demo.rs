@@ -23,6 +23,8 @@ pub fn run(config: &Training, device: Device) -> Result<()> {
     let truth = truth(&features);
     let split = Split::random(ROWS, config.seed)?;
     let partial = hide(&features, &truth, &split);
+    let observed = partial.index_select(0, &Tensor::from_slice(&split.train)).isfinite().to_kind(Kind::Double);
+    let observed = observed.mean(Kind::Double).double_value(&[]);
 
     let table = |labels: &Tensor| -> Result<Table> {
         let label_names = (1..=LABELS).map(|label| format!("label {label}")).collect();
@@ -30,13 +32,18 @@ pub fn run(config: &Training, device: Device) -> Result<()> {
         Table { features: features.shallow_clone(), labels, label_names, split: None }.to_device(device)
     };
     let (partial, complete) = (table(&partial)?, table(&truth)?);
-    println!("A synthetic problem");
+    println!(
+        "A synthetic problem: {ROWS} rows, {LABELS} labels, of which {:.0} % are observed in the rows to train on.\n\
+         Three networks, scored on the full truth of {} test rows:",
+        100.0 * observed,
+        split.test.len(),
+    );
 
     let mut runs = Vec::new();
     for (name, table, missing) in [
-        ("masked", &partial, Missing::Mask),
+        ("left out of the loss", &partial, Missing::Mask),
         ("taken as negative", &partial, Missing::Negative),
-        ("none: all are known", &complete, Missing::Mask),
+        ("none, all are known", &complete, Missing::Mask),
     ] {
         let fit = fit(table, &split, &Training { missing, ..config.clone() })?;
         runs.push((name, evaluate(&fit.network, &complete, &split.test)?));

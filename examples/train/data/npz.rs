@@ -14,7 +14,8 @@ use super::arrays::{Arrays, words};
 use crate::args::Source;
 
 type Archive = NpzArchive<BufReader<File>>;
-type Member<'a> = NpyFile<ZipFile<'a>>;
+/// Buffered, for elements are read one by one.
+type Member<'a> = NpyFile<BufReader<ZipFile<'a>>>;
 
 pub fn read(source: &Source) -> Result<Arrays> {
     let mut archive = NpzArchive::open(&source.data)?;
@@ -27,7 +28,11 @@ pub fn read(source: &Source) -> Result<Arrays> {
 }
 
 fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<T>) -> Result<Option<T>> {
-    let converted = archive.by_name(name).map_err(Into::into).and_then(|member| member.map(convert).transpose());
+    let read = |member: NpyFile<ZipFile>| {
+        let header = member.header().clone();
+        convert(NpyFile::with_header(header, BufReader::new(member.into_inner())))
+    };
+    let converted = archive.by_name(name).map_err(Into::into).and_then(|member| member.map(read).transpose());
     converted.with_context(|| format!("array {name}"))
 }
 
