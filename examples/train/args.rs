@@ -11,6 +11,7 @@ use tch::{Cuda, Device};
 ///
 /// Without --data it runs a demonstration: a synthetic problem whose every label is known, of which part is hidden.
 #[derive(Parser)]
+#[command(args_override_self = true)]
 pub struct Arguments {
     #[command(flatten)]
     pub source: Option<Source>,
