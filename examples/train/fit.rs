@@ -49,7 +49,7 @@ pub fn fit(table: &Table, split: &Split, config: &Training) -> Result<Fit> {
     for epoch in 1..=config.epochs {
         order.shuffle(&mut rng);
         let batches = order.chunks(config.batch_size as usize);
-        let train_loss = train(&network, &mut adam, table, targets, bar.wrap_iter(batches))?;
+        let train_loss = train(&network, &mut adam, table, targets, batches.inspect(|_| bar.inc(1)))?;
         let validation = evaluate(&network, table, &split.validation)?;
         for (rows, loss) in [("training", train_loss), ("validation", validation.loss)] {
             ensure!(loss.is_finite(), "the {rows} loss became {loss} in epoch {epoch}; a smaller --lr may help");
