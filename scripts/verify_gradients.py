@@ -7,16 +7,18 @@ one. The Rust side is `examples/loss.rs`, which cargo builds first. The exit sta
 import argparse
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
-import json
+import math
 import os
-import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
 from typing import Callable
 
+import cargo
 import environment
 
 torch = environment.require("torch", "torch")
@@ -41,10 +43,11 @@ class Loss:
     entry: Callable  # (input, label, **extras) -> the loss of each entry
     draw: Callable  # (shape) -> inputs, with all that is special among them
     extras: dict = dataclasses.field(default_factory=dict)  # name -> (columns) -> an optional tensor, one for each label
+    cancels: bool = False  # whether `entry` also takes `nudge`, the relative error of a term that it subtracts from
 
 
-def logits(shape):
-    special = torch.tensor([0.0, -0.0, 1.0, -1.0, 30.0, -30.0, 100.0, -100.0, 1e4, -1e4], dtype=torch.float64)
+def logits(shape, far=100.0):
+    special = torch.tensor([0.0, -0.0, 1.0, -1.0, 30.0, -30.0, far, -far, 1e4, -1e4], dtype=torch.float64)
     return sprinkle(torch.randn(shape, dtype=torch.float64) * 4, special)
 
 
@@ -64,9 +67,31 @@ def pos_weight(columns):
     return 0.5 + 4 * torch.rand(columns)  # towards 0, PyTorch's own 1 + (w - 1)y cancels
 
 
+def sigmoid(x):
+    # The derivative of PyTorch's own is s(1 - s): no digits of it are left where s is close to 1.
+    return 1 / (1 + (-x).clamp_max(700).exp())
+
+
+def focal(x, y):
+    # 1 - p_t, from both sigmoids: as a difference it would have no digits left where the model is right.
+    wrong = y * sigmoid(-x) + (1 - y) * sigmoid(x)
+    return (0.25 * y + 0.75 * (1 - y)) * wrong**2 * bce(x, y)
+
+
+def asymmetric(x, y, nudge):
+    # Just above the margin p - c has few digits, in any arithmetic: `nudge` counts p itself among the terms. The gradient
+    # jumps at the floor, where x = -18.42068; no draw comes as close as an ULP. Of a positive it goes with p(1 - p), which
+    # in f32 has no digits where p or 1 - p is subnormal, |x| from 87 to 104: drawn at 80 instead of 100.
+    above = (sigmoid(x) * (1 + nudge) - 0.05).clamp_min(0)
+    positive = sigmoid(-x) * F.logsigmoid(x).clamp_min(math.log(1e-8))
+    return -y * positive - (1 - y) * above**4 * (1 - above).log()
+
+
 LOSSES = {
     "bce": Loss(bce, logits, {"pos_weight": pos_weight}),
     "bce-probabilities": Loss(bce_probabilities, probabilities),
+    "focal": Loss(focal, logits),
+    "asymmetric": Loss(asymmetric, functools.partial(logits, far=80.0), cancels=True),
 }
 
 
@@ -154,16 +179,25 @@ def oracle(batch, tensors, observed):
     upstream = picked("upstream") / (max(int(observed.sum()), 1) if batch.reduction == "mean" else 1)
 
     def at(label):
-        x = picked("logits").requires_grad_()
-        entries = loss.entry(x, label, **extras) * picked("weights")
-        (gradient,) = torch.autograd.grad(entries.sum(), x)
-        return entries.detach(), gradient * upstream
+        """Each entry's loss and gradient, and what these are made of."""
+        x, nudge = picked("logits").requires_grad_(), torch.zeros(len(label), dtype=torch.float64, requires_grad=True)
+        entries = loss.entry(x, label, **extras, **({"nudge": nudge} if loss.cancels else {})) * picked("weights")
+        (gradient,) = torch.autograd.grad(entries.sum(), x, create_graph=True)
+        results = entries, gradient * upstream
+        return [result.detach() for result in results], [terms(result, nudge) for result in results]
+
+    def terms(result, nudge):
+        """Its size, and how far the relative error of a term that cancels moves it."""
+        if not loss.cancels:
+            return result.detach().abs()
+        (moved,) = torch.autograd.grad(result.sum(), nudge, retain_graph=True)
+        return result.detach().abs() + moved.abs()
 
     def unit(kind, label, positive, negative):
         """Of the two classes' terms as the label weighs them; and of both in full, which PyTorch itself rounds."""
         info, reference = torch.finfo(kind), torch.finfo(torch.float64)
-        terms = label * positive.abs() + (1 - label) * negative.abs()
-        return info.eps * terms.clamp_min(info.tiny) + reference.eps * (positive.abs() + negative.abs())
+        weighed = label * positive + (1 - label) * negative
+        return info.eps * weighed.clamp_min(info.tiny) + reference.eps * (positive + negative)
 
     def spread(picked):
         return torch.zeros(observed.shape, dtype=torch.float64).masked_scatter(observed, picked)
@@ -174,8 +208,9 @@ def oracle(batch, tensors, observed):
         return entries.sum() / (max(len(entries), 1) if batch.reduction == "mean" else 1)
 
     y = picked("labels")
-    value, gradient = at(y)
-    (positive, rise), (negative, fall) = at(torch.ones_like(y)), at(torch.zeros_like(y))
+    (value, gradient), _ = at(y)
+    _, (positive, rise) = at(torch.ones_like(y))
+    _, (negative, fall) = at(torch.zeros_like(y))
     computed = torch.float64 if dtype == torch.float64 else torch.float32  # sums are never taken in half precision
     return {
         "loss": (reduced(value).to(computed), reduced(unit(computed, y, positive, negative))),
@@ -223,20 +258,10 @@ def run(program, batch, cases):
         return outcomes
 
 
-def build():
-    """Builds the program; cargo says where it is."""
-    command = ["cargo", "build", "--release", "--example", "loss", "--message-format", "json-render-diagnostics"]
-    root = pathlib.Path(__file__).resolve().parent.parent
-    try:
-        done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        sys.exit("cargo is missing; install Rust")
-    if done.returncode != 0:
-        sys.exit("cargo could not build the example `loss` (see above)")
-    for message in map(json.loads, done.stdout.splitlines()):
-        if message["reason"] == "compiler-artifact" and message["target"]["name"] == "loss":
-            return message["executable"]
-    sys.exit("cargo built no example `loss`")
+def catalogue(program):
+    """The losses that the crate has, as the program's help lists them."""
+    text = subprocess.run([program, "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.split(r",\s+", re.search(r"--loss\b.*?\[possible\s+values:\s+(.*?)\]", text, re.DOTALL)[1])
 
 
 def main():
@@ -245,7 +270,9 @@ def main():
     parser.add_argument("--cases", type=int, default=4, help="random cases for each row of the table (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
     arguments = parser.parse_args()
-    program = build()
+    program = cargo.build("loss")
+    if unknown := [name for name in catalogue(program) if name not in LOSSES]:
+        sys.exit(f"nothing to hold {', '.join(unknown)} against: LOSSES has no formula")
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)
     batches = [Batch(*names) for names in itertools.product(arguments.loss or LOSSES, PATHS, REDUCTIONS, DTYPES)]

@@ -82,7 +82,9 @@ impl Real for Composed {
         self.map(|x| x.f_pow_tensor_scalar(exponent))
     }
     fn sigmoid(&self) -> Self {
-        self.map(Tensor::f_sigmoid)
+        // libtorch's derivative is s(1 − s): no digits of it are left where s is close to 1.
+        let near_one = self.map(|x| x.f_neg()?.f_sigmoid()).one_minus();
+        self.select_lt(0.0, &self.map(Tensor::f_sigmoid), &near_one)
     }
     fn log_sigmoid(&self) -> Self {
         self.map(Tensor::f_log_sigmoid)
