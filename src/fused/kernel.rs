@@ -209,3 +209,56 @@ fn sum<F: Float>(values: &[F]) -> f64 {
     }
     lanes.iter().chain(chunks.remainder()).map(|&x| x.to_f64()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Asymmetric, BceWithLogits, SigmoidFocal};
+
+    /// Every level that this machine has, on a block whose length no vector divides, against the oracle.
+    fn every_level_agrees<E: Elementwise>(loss: &E, weight: f32) {
+        let input: Vec<f32> = (0..1021).map(|i| (i as f32 - 510.0) * 0.02).collect();
+        let cells: Vec<i8> = (0..1021).map(|i| (i % 3) as i8 - 1).collect();
+        let weights = vec![weight; input.len()];
+        for simd in Simd::available() {
+            let (mut value, mut gradient) = (vec![f32::NAN; input.len()], vec![f32::NAN; input.len()]);
+            let sum = simd.run(
+                loss,
+                Block {
+                    input: &input,
+                    cells: &cells,
+                    parameter: &[],
+                    weights: &weights,
+                    value: &mut value,
+                    gradient: &mut gradient,
+                    scale: 0.5,
+                    safe: 0.0,
+                },
+            );
+            assert!((sum - value.iter().map(|&v| f64::from(v)).sum::<f64>()).abs() < 1e-5 * sum.abs(), "{simd:?}");
+            for i in 0..input.len() {
+                if cells[i] < 0 {
+                    assert_eq!((value[i], gradient[i]), (0.0, 0.0), "{simd:?}");
+                    continue;
+                }
+                let (x, y) = (Dual::variable(f64::from(input[i])), Dual::fixed(f64::from(cells[i])));
+                let exact = loss.entry(&x, &y);
+                let close = |found: f32, exact: f64| {
+                    let exact = exact * f64::from(weight);
+                    (f64::from(found) - exact).abs() <= 2e-6 * exact.abs() + 1e-8
+                };
+                assert!(close(value[i], exact.value), "{simd:?} at {}: {} {exact:?}", input[i], value[i]);
+                assert!(close(gradient[i], 0.5 * exact.derivative), "{simd:?} at {}: {exact:?}", input[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_simd_level_computes_the_formula() {
+        assert!(Simd::available().any(|simd| simd == Simd::best()));
+        every_level_agrees(&BceWithLogits::default(), 1.0);
+        every_level_agrees(&SigmoidFocal::default(), 3.0);
+        every_level_agrees(&SigmoidFocal { alpha: None, gamma: 1.5 }, 1.0);
+        every_level_agrees(&Asymmetric::default(), 1.0);
+    }
+}
