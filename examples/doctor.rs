@@ -22,7 +22,7 @@ fn main() {
             format!("{} within an operation, {} between", tch::get_num_threads(), tch::get_num_interop_threads()),
         ),
         ("  cores", std::thread::available_parallelism().map_or(UNKNOWN.into(), |cores| cores.to_string())),
-        ("SIMD", simd().to_string()),
+        ("SIMD", masked_loss::simd_level().to_string()),
     ];
     for (name, found) in rows {
         println!("{name:<15} {found}");
@@ -98,25 +98,4 @@ fn driver() -> bool {
 /// What libtorch says goes on with a stack trace.
 fn first_line(error: &str) -> &str {
     error.lines().next().unwrap_or_default()
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn simd() -> &'static str {
-    if is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-    {
-        "AVX-512 (F, BW, DQ, VL)"
-    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        "AVX2 + FMA"
-    } else {
-        "portable"
-    }
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-fn simd() -> &'static str {
-    // Part of every 64-bit Arm processor.
-    if cfg!(target_arch = "aarch64") { "NEON" } else { "portable" }
 }

@@ -98,6 +98,10 @@ impl<T: Real> Real for Dual<T> {
         Self { value: self.value.scale(factor), derivative: self.derivative.scale(factor) }
     }
     #[inline(always)]
+    fn weighted(&self, weight: &Self) -> Self {
+        Self { value: self.value.weighted(&weight.value), derivative: self.derivative.weighted(&weight.value) }
+    }
+    #[inline(always)]
     fn shift(&self, offset: f64) -> Self {
         Self { value: self.value.shift(offset), derivative: self.derivative.clone() }
     }

@@ -18,7 +18,7 @@ mod reduction;
 pub use composed::Composed;
 pub use dual::Dual;
 pub use error::{Error, Result};
-pub use fused::release_buffers;
+pub use fused::{release_buffers, simd_level};
 pub use gradcheck::{GradReport, gradcheck};
 pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};

@@ -7,7 +7,8 @@ use crate::{Labels, Real, Reduction, Result, check, fused, masked};
 /// A loss that is one formula on one entry; it stands here once and serves every path.
 ///
 /// Implementing [`entry`](Self::entry) is the whole of a new loss: it brings [`Loss`], with the mask, the reductions,
-/// the checks, the gradient and the fused kernel.
+/// the checks, the gradient and the fused kernel. Mark it `#[inline(always)]`, and what it calls: the kernel vectorises
+/// only what is inlined into its loop.
 ///
 /// ```
 /// use masked_loss::{Elementwise, Labels, Loss, Real, Reduction};
@@ -17,6 +18,7 @@ use crate::{Labels, Real, Reduction, Result, check, fused, masked};
 /// struct Brier;
 ///
 /// impl Elementwise for Brier {
+///     #[inline(always)]
 ///     fn entry<R: Real>(&self, logit: &R, label: &R) -> R {
 ///         let error = logit.sigmoid() - label;
 ///         error.clone() * error
@@ -33,6 +35,7 @@ pub trait Elementwise: Sync {
     fn entry<R: Real>(&self, input: &R, label: &R) -> R;
 
     /// The loss of one entry where each label has a [`parameter`](Self::parameter) of its own.
+    #[inline(always)]
     fn entry_with<R: Real>(&self, input: &R, label: &R, parameter: &R) -> R {
         let _ = parameter;
         self.entry(input, label)

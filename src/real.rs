@@ -24,6 +24,13 @@ pub trait Real:
     /// `self * factor`.
     fn scale(&self, factor: f64) -> Self;
 
+    /// `self * weight`, the weight being a number that does not depend on the variable, such as a label: what the
+    /// product rule would add for it is left out.
+    #[inline(always)]
+    fn weighted(&self, weight: &Self) -> Self {
+        self.clone() * weight
+    }
+
     /// `self + offset`.
     fn shift(&self, offset: f64) -> Self;
 

@@ -261,3 +261,21 @@ fn no_graph_is_built_where_none_is_wanted() {
         assert_eq!(numbers(&quiet), numbers(&forward()));
     }
 }
+
+#[test]
+fn a_gradient_that_is_kept_is_not_overwritten() {
+    // Large enough for a buffer that is lent again.
+    let logits = Tensor::zeros([700, 1000], tch::kind::FLOAT_CPU).set_requires_grad(true);
+    let step = |label: f64| {
+        let labels = Labels::complete(&Tensor::full([700, 1000], label, tch::kind::FLOAT_CPU)).unwrap();
+        let loss = BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap();
+        Tensor::run_backward(&[loss], &[&logits], false, false).remove(0)
+    };
+    let (first, view) = (step(1.0), step(1.0).get(0).detach());
+    drop(step(0.0));
+    masked_loss::release_buffers();
+    let kept: Vec<Tensor> = (0..4).map(|_| step(0.0)).collect();
+    assert!(bool::try_from(first.eq(-0.5).all()).unwrap());
+    assert!(bool::try_from(view.eq(-0.5).all()).unwrap());
+    assert!(kept.iter().all(|gradient| bool::try_from(gradient.eq(0.5).all()).unwrap()));
+}

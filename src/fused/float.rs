@@ -28,7 +28,7 @@ pub(crate) trait Float:
     const ROUNDER: Self;
     /// Outside these, `exp` is 0 and ∞.
     const EXP_DOMAIN: (Self, Self);
-    /// `1/k!` for `k = 2, 3, ...`, as many as `e^r` needs for `|r| ≤ ln 2 / 2`.
+    /// `(e^r − 1 − r) / r²` for `|r| ≤ ln 2 / 2`, in powers of r: interpolated at Chebyshev nodes.
     const EXP: &'static [Self];
     /// `log1p(e) / e` for `0 ≤ e ≤ 1`, in powers of `e − ½`: interpolated at Chebyshev nodes.
     const LOG1P: &'static [Self];
@@ -42,6 +42,8 @@ pub(crate) trait Float:
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Two factors whose product is `2^k`, subnormal results included, for `k` rounded by [`Self::ROUNDER`].
     fn power_of_two(rounded: Self) -> (Self, Self);
+    /// The same for `k ≤ 0`, with less work: `2^(k + c)`, a normal number, and the constant `2^-c`.
+    fn lifted_power_of_two(rounded: Self) -> (Self, Self);
     /// `self = m·2^k` with `√½ ≤ m < √2`, for a positive finite number, subnormal ones included: `(m, k)`.
     fn split(self) -> (Self, Self);
 }
@@ -80,21 +82,29 @@ pub(crate) fn select<F>(condition: bool, yes: F, no: F) -> F {
 
 #[inline(always)]
 pub(crate) fn exp<F: Float, const FMA: bool>(x: F) -> F {
-    exp_below::<F, FMA>(select(x > F::EXP_DOMAIN.1, F::EXP_DOMAIN.1, x))
+    let (mantissa, rounded) = exp_parts::<F, FMA>(select(x > F::EXP_DOMAIN.1, F::EXP_DOMAIN.1, x));
+    let (a, b) = F::power_of_two(rounded);
+    mantissa * a * b
 }
 
-/// `exp` where x is known not to exceed the domain.
+/// `exp` for `x ≤ 0`: its exponents leave room for a simpler last step.
 #[inline(always)]
-pub(crate) fn exp_below<F: Float, const FMA: bool>(x: F) -> F {
+pub(crate) fn exp_below_one<F: Float, const FMA: bool>(x: F) -> F {
+    let (mantissa, rounded) = exp_parts::<F, FMA>(x);
+    let (raised, lower) = F::lifted_power_of_two(rounded);
+    mantissa * raised * lower
+}
+
+/// `e^x = m·2^k`: m, and k as [`Float::ROUNDER`] rounds it.
+#[inline(always)]
+fn exp_parts<F: Float, const FMA: bool>(x: F) -> (F, F) {
     // Selected by comparison, so that NaN stays.
     let x = select(x < F::EXP_DOMAIN.0, F::EXP_DOMAIN.0, x);
     let rounded = fma::<F, FMA>(x, F::LOG2_E, F::ROUNDER);
     let k = rounded - F::ROUNDER;
     let r = fma::<F, FMA>(k, -F::LN_2.1, fma::<F, FMA>(k, -F::LN_2.0, x));
-    let (a, b) = F::power_of_two(rounded);
     // The leading term is added last, so that the rounding of the others is small against it.
-    let tail = fma::<F, FMA>(r * r, polynomial::<F, FMA>(r, F::EXP), r);
-    (F::ONE + tail) * a * b
+    (F::ONE + fma::<F, FMA>(r * r, polynomial::<F, FMA>(r, F::EXP), r), rounded)
 }
 
 /// `ln(1 + e)` for `0 ≤ e ≤ 1`.
@@ -152,6 +162,12 @@ macro_rules! float {
             ($type::from_bits(half << $mantissa), $type::from_bits(k.wrapping_sub(half) << $mantissa))
         }
         #[inline(always)]
+        fn lifted_power_of_two(rounded: Self) -> (Self, Self) {
+            const LIFT: $bits = $bias / 2;
+            let k = rounded.to_bits().wrapping_sub(Self::ROUNDER.to_bits() - ($bias + LIFT));
+            ($type::from_bits(k << $mantissa), $type::from_bits(($bias - LIFT) << $mantissa))
+        }
+        #[inline(always)]
         fn split(self) -> (Self, Self) {
             const LIFT: $type = ((1 as $bits) << ($mantissa + 1)) as $type;
             let subnormal = self < $type::MIN_POSITIVE;
@@ -174,18 +190,17 @@ impl Float for f32 {
     const LN_2: (Self, Self) = (0.693_359_4, -2.121_944_4e-4);
     const ROUNDER: Self = 12_582_912.0; // 1.5 * 2^23
     const EXP_DOMAIN: (Self, Self) = (-104.0, 89.0);
-    const EXP: &'static [Self] = &[1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
+    const EXP: &'static [Self] = &[0.5, 0.16666576, 0.041666556, 0.008363179, 0.0013926184];
     const LOG1P: &'static [Self] = &[
         0.8109302,
-        -0.2885271,
-        0.13260901,
-        -0.06768819,
-        0.036635235,
-        -0.020563183,
-        0.011577685,
-        -0.0067880168,
-        0.0052502705,
-        -0.003176057,
+        -0.28852668,
+        0.1326095,
+        -0.06771119,
+        0.036625605,
+        -0.02023034,
+        0.0116395755,
+        -0.008569656,
+        0.0051261024,
     ];
     const ATANH: &'static [Self] = &[2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0];
     float!(f32, u32, i32, mantissa 23, bias 127);
@@ -200,18 +215,17 @@ impl Float for f64 {
     const ROUNDER: Self = 6_755_399_441_055_744.0; // 1.5 * 2^52
     const EXP_DOMAIN: (Self, Self) = (-746.0, 710.0);
     const EXP: &'static [Self] = &[
-        1.0 / 2.0,
-        1.0 / 6.0,
-        1.0 / 24.0,
-        1.0 / 120.0,
-        1.0 / 720.0,
-        1.0 / 5_040.0,
-        1.0 / 40_320.0,
-        1.0 / 362_880.0,
-        1.0 / 3_628_800.0,
-        1.0 / 39_916_800.0,
-        1.0 / 479_001_600.0,
-        1.0 / 6_227_020_800.0,
+        0.5,
+        0.1666666666666667,
+        0.04166666666666667,
+        0.008333333333326136,
+        0.0013888888888883748,
+        0.00019841269874820627,
+        2.4801587325547743e-05,
+        2.7557255400206422e-06,
+        2.75572736431103e-07,
+        2.5105217004720745e-08,
+        2.0914686968086876e-09,
     ];
     const LOG1P: &'static [Self] = &[
         0.8109302162163288,

@@ -93,6 +93,18 @@ impl Simd {
         Self::available().last().unwrap_or(Self::Portable)
     }
 
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            // Part of every 64-bit Arm processor.
+            Self::Portable if cfg!(target_arch = "aarch64") => "NEON",
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "AVX2 and FMA",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512 (F, BW, DQ, VL)",
+        }
+    }
+
     /// Runs a loss's formula over a block and adds up its values.
     pub(crate) fn run<E: Elementwise + ?Sized, F: Float, Y: Cell<F>>(self, loss: &E, block: Block<'_, F, Y>) -> f64 {
         match self {
@@ -143,25 +155,25 @@ fn by_outputs<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool, co
     loss: &E,
     block: &mut Block<'_, F, Y>,
 ) {
-    // An input as the formula sees it: the variable, or a number that does not depend on it.
-    type Number<F, const FMA: bool, const INTEGER: bool> = Dual<Lane<F, FMA, INTEGER>>;
-    let entry = |x: &Number<F, FMA, INTEGER>, y: &_, _| loss.entry(x, y);
-    let entry_with =
-        |x: &Number<F, FMA, INTEGER>, y: &_, parameter| loss.entry_with(x, y, &Dual::fixed(Lane(parameter)));
     match (block.parameter.is_empty(), block.gradient.is_empty()) {
-        (true, true) => each::<F, Y, FMA, INTEGER, false, false>(block, entry),
-        (true, false) => each::<F, Y, FMA, INTEGER, false, true>(block, entry),
-        (false, true) => each::<F, Y, FMA, INTEGER, true, false>(block, entry_with),
-        (false, false) => each::<F, Y, FMA, INTEGER, true, true>(block, entry_with),
+        (true, true) => each::<E, F, Y, FMA, INTEGER, false, false>(loss, block),
+        (true, false) => each::<E, F, Y, FMA, INTEGER, false, true>(loss, block),
+        (false, true) => each::<E, F, Y, FMA, INTEGER, true, false>(loss, block),
+        (false, false) => each::<E, F, Y, FMA, INTEGER, true, true>(loss, block),
     }
 }
 
 /// The loop. Without a gradient the compiler drops the derivative's arithmetic.
+// No closure stands between the loop and the formula: it could not be made to inline.
 #[inline(always)]
-fn each<F: Float, Y: Cell<F>, const FMA: bool, const INTEGER: bool, const PARAMETER: bool, const GRADIENT: bool>(
+fn each<E, F, Y, const FMA: bool, const INTEGER: bool, const PARAMETER: bool, const GRADIENT: bool>(
+    loss: &E,
     block: &mut Block<'_, F, Y>,
-    entry: impl Fn(&Dual<Lane<F, FMA, INTEGER>>, &Dual<Lane<F, FMA, INTEGER>>, F) -> Dual<Lane<F, FMA, INTEGER>>,
-) {
+) where
+    E: Elementwise + ?Sized,
+    F: Float,
+    Y: Cell<F>,
+{
     let Block { input, cells, parameter, value, gradient, scale, safe, .. } = block;
     // Equal lengths known up front leave no bounds check in the loop.
     let n = input.len();
@@ -173,9 +185,10 @@ fn each<F: Float, Y: Cell<F>, const FMA: bool, const INTEGER: bool, const PARAME
     for i in 0..n {
         // Selected, never multiplied: what stands in a missing entry must not reach the arithmetic.
         let observed = cells[i].observed();
-        let x = Dual::variable(Lane(select(observed, input[i], safe)));
+        let x = Dual::variable(Lane::<F, FMA, INTEGER>(select(observed, input[i], safe)));
         let y = Dual::fixed(Lane(select(observed, cells[i].label(), zero)));
-        let found = entry(&x, &y, if PARAMETER { parameter[i] } else { zero });
+        let found =
+            if PARAMETER { loss.entry_with(&x, &y, &Dual::fixed(Lane(parameter[i]))) } else { loss.entry(&x, &y) };
         value[i] = select(observed, found.value.0, zero);
         if GRADIENT {
             gradient[i] = select(observed, found.derivative.0 * scale, zero);
@@ -195,4 +208,57 @@ fn sum<F: Float>(values: &[F]) -> f64 {
         }
     }
     lanes.iter().chain(chunks.remainder()).map(|&x| x.to_f64()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Asymmetric, BceWithLogits, SigmoidFocal};
+
+    /// Every level that this machine has, on a block whose length no vector divides, against the oracle.
+    fn every_level_agrees<E: Elementwise>(loss: &E, weight: f32) {
+        let input: Vec<f32> = (0..1021).map(|i| (i as f32 - 510.0) * 0.02).collect();
+        let cells: Vec<i8> = (0..1021).map(|i| (i % 3) as i8 - 1).collect();
+        let weights = vec![weight; input.len()];
+        for simd in Simd::available() {
+            let (mut value, mut gradient) = (vec![f32::NAN; input.len()], vec![f32::NAN; input.len()]);
+            let sum = simd.run(
+                loss,
+                Block {
+                    input: &input,
+                    cells: &cells,
+                    parameter: &[],
+                    weights: &weights,
+                    value: &mut value,
+                    gradient: &mut gradient,
+                    scale: 0.5,
+                    safe: 0.0,
+                },
+            );
+            assert!((sum - value.iter().map(|&v| f64::from(v)).sum::<f64>()).abs() < 1e-5 * sum.abs(), "{simd:?}");
+            for i in 0..input.len() {
+                if cells[i] < 0 {
+                    assert_eq!((value[i], gradient[i]), (0.0, 0.0), "{simd:?}");
+                    continue;
+                }
+                let (x, y) = (Dual::variable(f64::from(input[i])), Dual::fixed(f64::from(cells[i])));
+                let exact = loss.entry(&x, &y);
+                let close = |found: f32, exact: f64| {
+                    let exact = exact * f64::from(weight);
+                    (f64::from(found) - exact).abs() <= 2e-6 * exact.abs() + 1e-8
+                };
+                assert!(close(value[i], exact.value), "{simd:?} at {}: {} {exact:?}", input[i], value[i]);
+                assert!(close(gradient[i], 0.5 * exact.derivative), "{simd:?} at {}: {exact:?}", input[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_simd_level_computes_the_formula() {
+        assert!(Simd::available().any(|simd| simd == Simd::best()));
+        every_level_agrees(&BceWithLogits::default(), 1.0);
+        every_level_agrees(&SigmoidFocal::default(), 3.0);
+        every_level_agrees(&SigmoidFocal { alpha: None, gamma: 1.5 }, 1.0);
+        every_level_agrees(&Asymmetric::default(), 1.0);
+    }
 }

@@ -1,6 +1,6 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::float::{Float, exp, exp_below, ln, log1p_unit, select};
+use super::float::{Float, exp, exp_below_one, ln, log1p_unit, select};
 use crate::Real;
 
 /// A scalar as the kernel's loops see it: every operation inlines to straight-line code. `FMA`: whether the target
@@ -41,7 +41,7 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Lane<F, FMA, INTEGER> {
     /// `e^-|x|`: never overflows, and the same for x and −x.
     #[inline(always)]
     fn tail(self) -> F {
-        exp_below::<F, FMA>(-self.0.abs())
+        exp_below_one::<F, FMA>(-self.0.abs())
     }
 }
 

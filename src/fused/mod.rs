@@ -25,6 +25,11 @@ const BLOCK: usize = 1024;
 /// Blocks under which another thread costs more than it brings.
 const GRAIN: usize = 16;
 
+/// The instructions that the fused path uses on this machine, for people to read.
+pub fn simd_level() -> &'static str {
+    Simd::best().name()
+}
+
 /// Why the fused path cannot serve, if it cannot.
 pub(crate) fn unfit(input: &Tensor) -> Option<String> {
     (input.device() != Device::Cpu).then(|| format!("runs on the CPU, and the logits are on {:?}", input.device()))
@@ -149,7 +154,7 @@ impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
         values: Option<&mut [X::Number]>,
         buffers: &mut Buffers<X::Number>,
     ) -> f64 {
-        let Buffers { input, gradient: narrow, value, weights, parameter } = buffers;
+        let Buffers { input, gradient: buffer, value, weights, parameter } = buffers;
         let input = X::read(&self.input[start..][..length], input);
         let weights = Stream::read(self.weights.as_ref(), start, &mut weights[..length]);
         let parameter = Stream::read(self.parameter.as_ref(), start, &mut parameter[..length]);
@@ -160,7 +165,7 @@ impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
             self.simd.run(self.loss, Block { input, cells, parameter, weights, value, gradient, scale, safe })
         };
         match gradient {
-            Some(gradient) => X::write(gradient, narrow, run),
+            Some(gradient) => X::write(gradient, buffer, run),
             None => run(&mut []),
         }
     }

@@ -49,7 +49,7 @@ impl Elementwise for Asymmetric {
         let positive = x.log_sigmoid().at_least(FLOOR) * self.focal(&q, self.gamma_positive);
         let shifted = p.shift(-self.clip).at_least(0.0);
         let negative = shifted.one_minus().ln().at_least(FLOOR) * self.focal(&shifted, self.gamma_negative);
-        -(positive * y + negative * y.one_minus())
+        -(positive.weighted(y) + negative.weighted(&y.one_minus()))
     }
 
     fn integer_powers(&self) -> bool {

@@ -23,8 +23,8 @@ impl BceWithLogits {
     #[inline(always)]
     fn terms<R: Real>(&self, x: &R, y: &R) -> (R, R) {
         let y = y.scale(1.0 - 2.0 * self.label_smoothing).shift(self.label_smoothing);
-        let negative = y.one_minus() * (-x.clone()).log_sigmoid();
-        (y * x.log_sigmoid(), negative)
+        let negative = (-x.clone()).log_sigmoid().weighted(&y.one_minus());
+        (x.log_sigmoid().weighted(&y), negative)
     }
 }
 
@@ -38,7 +38,7 @@ impl Elementwise for BceWithLogits {
     #[inline(always)]
     fn entry_with<R: Real>(&self, x: &R, y: &R, w: &R) -> R {
         let (positive, negative) = self.terms(x, y);
-        -(positive * w + negative)
+        -(positive.weighted(w) + negative)
     }
 
     fn parameter(&self) -> Option<&[f64]> {

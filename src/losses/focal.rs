@@ -30,11 +30,11 @@ impl Elementwise for SigmoidFocal {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         let opposite = -x.clone();
-        let cross_entropy = -(x.log_sigmoid() * y + opposite.log_sigmoid() * y.one_minus());
-        let wrong = opposite.sigmoid() * y + x.sigmoid() * y.one_minus();
+        let cross_entropy = -(x.log_sigmoid().weighted(y) + opposite.log_sigmoid().weighted(&y.one_minus()));
+        let wrong = opposite.sigmoid().weighted(y) + x.sigmoid().weighted(&y.one_minus());
         let focal = wrong.powf(self.gamma) * cross_entropy;
         match self.alpha {
-            Some(alpha) => focal * y.scale(2.0 * alpha - 1.0).shift(1.0 - alpha),
+            Some(alpha) => focal.weighted(&y.scale(2.0 * alpha - 1.0).shift(1.0 - alpha)),
             None => focal,
         }
     }

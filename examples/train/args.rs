@@ -1,0 +1,130 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::{Args, Parser, ValueEnum, value_parser};
+use serde::Serialize;
+use tch::{Cuda, Device};
+
+/// Trains a multilayer perceptron on a table in which many labels are missing.
+///
+/// Without --data it runs a demonstration: a synthetic problem whose every label is known, of which part is hidden.
+#[derive(Parser)]
+#[command(args_override_self = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub source: Option<Source>,
+    #[command(flatten)]
+    pub training: Training,
+    /// auto takes a GPU where there is a usable one.
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
+    pub device: DeviceChoice,
+}
+
+/// Which table, and what in it means what.
+#[derive(Args, Serialize)]
+pub struct Source {
+    /// The table: .csv or .csv.gz with a header, or .npz or .safetensors with the arrays X and Y.
+    // Every other one of these requires it; without any there is no source.
+    #[arg(long, value_name = "FILE", required = false)]
+    pub data: PathBuf,
+    /// Label columns, names or globs; in arrays all of Y, unless told. Y's columns are named by the array `labels` of
+    /// an .npz, by a JSON list under `labels` in the metadata of a .safetensors, else by their positions from 0.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "data")]
+    pub labels: Vec<String>,
+    /// Columns to leave out, names or globs; in a CSV, all that is neither label nor left out is a feature.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "data")]
+    pub ignore: Vec<String>,
+    /// A label of this value is missing, besides empty cells, ?, NA and NaN.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data")]
+    pub missing_value: Option<f64>,
+    /// Makes labels binary: 1 from this value on, else 0.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data")]
+    pub threshold: Option<f64>,
+    /// The column (or array) that says train, validation or test (or 0, 1, 2) for each row; a random 80/10/10 split
+    /// by seed, unless told.
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub split: Option<String>,
+    /// Folder for the weights, the configuration and the metrics; replaces those of an earlier run.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub out: Option<PathBuf>,
+}
+
+/// The network and how it is trained.
+#[derive(Args, Clone, Serialize)]
+pub struct Training {
+    /// What a missing label is to the training set. Validation and test score observed labels only.
+    #[arg(long, value_enum, requires = "data", default_value_t)]
+    pub missing: Missing,
+    /// Widths of the hidden layers.
+    #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
+          value_parser = value_parser!(i64).range(1..))]
+    pub hidden: Vec<i64>,
+    /// Share of the hidden units left out in each training step.
+    #[arg(long, default_value_t = 0.5, value_parser = parse_dropout)]
+    pub dropout: f64,
+    #[arg(long, default_value_t = 15, value_parser = value_parser!(u64).range(1..))]
+    pub epochs: u64,
+    #[arg(long, default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
+    pub batch_size: u32,
+    /// Adam's learning rate.
+    #[arg(long, default_value_t = 1e-3, value_parser = parse_rate)]
+    pub lr: f64,
+    /// Of the split, the shuffles, the initial weights and the dropout.
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(i64).range(0..))]
+    pub seed: i64,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// It contributes nothing to the loss.
+    #[default]
+    Mask,
+    /// It is taken as 0.
+    Negative,
+}
+
+#[derive(Clone, Copy)]
+pub enum DeviceChoice {
+    Auto,
+    Cpu,
+    Cuda(usize),
+}
+
+impl DeviceChoice {
+    pub fn device(self) -> Result<Device> {
+        match self {
+            Self::Auto => Ok(Device::cuda_if_available()),
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(index) => {
+                ensure!(Cuda::is_available(), "CUDA is not usable here; cargo run --example doctor says why");
+                let count = Cuda::device_count();
+                ensure!((index as i64) < count, "there is no cuda:{index}: the CUDA devices are 0 to {}", count - 1);
+                Ok(Device::Cuda(index))
+            }
+        }
+    }
+}
+
+fn parse_device(text: &str) -> Result<DeviceChoice, &'static str> {
+    match text {
+        "auto" => Ok(DeviceChoice::Auto),
+        "cpu" => Ok(DeviceChoice::Cpu),
+        "cuda" => Ok(DeviceChoice::Cuda(0)),
+        _ => text
+            .strip_prefix("cuda:")
+            .and_then(|index| index.parse().ok())
+            .map(DeviceChoice::Cuda)
+            .ok_or("expected auto, cpu or cuda:0"),
+    }
+}
+
+fn parse_dropout(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|share| (0.0..1.0).contains(share)).ok_or("expected a number from 0 to below 1")
+}
+
+fn parse_rate(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite()).ok_or("expected a number above 0")
+}

@@ -1,0 +1,79 @@
+//! NumPy archives, plain or compressed.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use anyhow::{Context, Result, bail};
+use npyz::npz::NpzArchive;
+use npyz::zip::read::ZipFile;
+use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
+use tch::Tensor;
+use tch::kind::Element;
+
+use super::arrays::{Arrays, words};
+use crate::args::Source;
+
+type Archive = NpzArchive<BufReader<File>>;
+/// Buffered, for elements are read one by one.
+type Member<'a> = NpyFile<BufReader<ZipFile<'a>>>;
+
+pub fn read(source: &Source) -> Result<Arrays> {
+    let mut archive = NpzArchive::open(&source.data)?;
+    Ok(Arrays {
+        x: required(&mut archive, "X", tensor)?,
+        y: required(&mut archive, "Y", tensor)?,
+        labels: optional(&mut archive, "labels", strings)?,
+        split: source.split.as_ref().map(|name| required(&mut archive, name, strings)).transpose()?,
+    })
+}
+
+fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<T>) -> Result<Option<T>> {
+    let read = |member: NpyFile<ZipFile>| {
+        let header = member.header().clone();
+        convert(NpyFile::with_header(header, BufReader::new(member.into_inner())))
+    };
+    let converted = archive.by_name(name).map_err(Into::into).and_then(|member| member.map(read).transpose());
+    converted.with_context(|| format!("array {name}"))
+}
+
+fn required<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<T>) -> Result<T> {
+    optional(archive, name, convert)?.with_context(|| format!("there is no array {name}"))
+}
+
+fn tensor(member: Member) -> Result<Tensor> {
+    let DType::Plain(of) = member.dtype() else { bail!("records are not supported") };
+    match (of.type_char(), of.size_field()) {
+        (TypeChar::Bool, _) => numbers::<bool>(member),
+        (TypeChar::Uint, 1) => numbers::<u8>(member),
+        (TypeChar::Int, 1) => numbers::<i8>(member),
+        (TypeChar::Int, 2) => numbers::<i16>(member),
+        (TypeChar::Int, 4) => numbers::<i32>(member),
+        (TypeChar::Int, 8) => numbers::<i64>(member),
+        (TypeChar::Float, 2) => numbers::<npyz::half::f16>(member),
+        (TypeChar::Float, 4) => numbers::<f32>(member),
+        (TypeChar::Float, 8) => numbers::<f64>(member),
+        _ => bail!("elements of type {of} are not supported"),
+    }
+}
+
+fn numbers<T: Deserialize + Element>(member: Member) -> Result<Tensor> {
+    let order = member.order();
+    let mut size: Vec<i64> = member.shape().iter().map(|&length| length as i64).collect();
+    if order == Order::Fortran {
+        size.reverse();
+    }
+    let array = Tensor::f_from_slice(&member.into_vec::<T>()?)?.f_view(size.as_slice())?;
+    Ok(match order {
+        Order::C => array,
+        Order::Fortran => array.permute((0..size.len() as i64).rev().collect::<Vec<_>>()).contiguous(),
+    })
+}
+
+fn strings(member: Member) -> Result<Vec<String>> {
+    match member.dtype() {
+        DType::Plain(of) if matches!(of.type_char(), TypeChar::UnicodeStr | TypeChar::ByteStr) => {
+            Ok(member.into_vec()?)
+        }
+        _ => words(&tensor(member)?),
+    }
+}

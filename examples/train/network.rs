@@ -1,0 +1,53 @@
+//! The multilayer perceptron.
+
+use tch::nn::{self, Init, LinearConfig, ModuleT};
+use tch::{Device, Tensor};
+
+use crate::args::Training;
+
+/// Linear layers with ReLU and dropout between them; one logit for each label comes out.
+#[derive(Debug)]
+pub struct Network {
+    pub weights: nn::VarStore,
+    layers: nn::SequentialT,
+}
+
+impl Network {
+    pub fn new(inputs: i64, labels: i64, config: &Training, device: Device) -> Self {
+        let weights = nn::VarStore::new(device);
+        let dropout = config.dropout;
+        let mut layers = nn::seq_t();
+        let mut width = inputs;
+        for (depth, &hidden) in config.hidden.iter().enumerate() {
+            layers = layers
+                .add(linear(weights.root() / "hidden" / depth, width, hidden))
+                .add_fn(Tensor::relu)
+                .add_fn_t(move |x, train| x.dropout(dropout, train));
+            width = hidden;
+        }
+        let layers = layers.add(linear(weights.root() / "output", width, labels));
+        Self { weights, layers }
+    }
+
+    /// Takes the weights of a network of the same shape.
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), tch::TchError> {
+        self.weights.copy(&other.weights)
+    }
+}
+
+impl ModuleT for Network {
+    fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
+        self.layers.forward_t(inputs, train)
+    }
+}
+
+/// With PyTorch's initial weights; tch's own are √6 times as large.
+fn linear(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
+    let bound = 1.0 / (inputs as f64).sqrt();
+    nn::linear(
+        path,
+        inputs,
+        outputs,
+        LinearConfig { ws_init: Init::Uniform { lo: -bound, up: bound }, ..Default::default() },
+    )
+}

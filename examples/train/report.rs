@@ -1,0 +1,60 @@
+//! The tables that are printed.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, CellAlignment, Table};
+
+use crate::evaluate::Evaluation;
+
+/// A row for each label, then the macro averages.
+pub fn labels(evaluation: &Evaluation) -> Table {
+    let mut table = table(&["label", "observed", "positive", "AUROC", "average precision"]);
+    for label in &evaluation.labels {
+        table.add_row(row(
+            &label.name,
+            [
+                label.observed.to_string(),
+                label.positive.to_string(),
+                metric(label.auroc),
+                metric(label.average_precision),
+            ],
+        ));
+    }
+    let [observed, positive] = [
+        evaluation.labels.iter().map(|label| label.observed).sum::<usize>(),
+        evaluation.labels.iter().map(|label| label.positive).sum(),
+    ];
+    let macro_row = [
+        observed.to_string(),
+        positive.to_string(),
+        metric(evaluation.macro_auroc),
+        metric(evaluation.macro_average_precision),
+    ];
+    let scored = format!("macro, {} of {} labels", evaluation.scored_labels, evaluation.labels.len());
+    table.add_row(row(&scored, macro_row));
+    table
+}
+
+/// A row for each way of training.
+pub fn comparison(runs: &[(&str, Evaluation)]) -> Table {
+    let mut table = table(&["missing labels are", "AUROC", "average precision"]);
+    for (name, evaluation) in runs {
+        table.add_row(row(name, [metric(evaluation.macro_auroc), metric(evaluation.macro_average_precision)]));
+    }
+    table
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    table
+}
+
+fn row<const N: usize>(name: &str, numbers: [String; N]) -> Vec<Cell> {
+    let numbers = numbers.into_iter().map(|number| Cell::new(number).set_alignment(CellAlignment::Right));
+    [Cell::new(name)].into_iter().chain(numbers).collect()
+}
+
+/// A label that has not both classes cannot be scored.
+fn metric(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}

@@ -1,0 +1,247 @@
+//! Runs the built training program on small tables.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use serde_json::Value;
+
+mod tables;
+use tables::Example;
+
+const SMALL: &[&str] = &["--hidden", "16", "--epochs", "3", "--batch-size", "32", "--device", "cpu"];
+
+/// Cargo puts a test into `deps` and the examples beside it; `cargo test` builds both.
+fn program() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("examples/train").with_extension(env::consts::EXE_EXTENSION);
+    assert!(program.exists(), "{} is missing: cargo build --example train makes it", program.display());
+    program
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(program()).arg("--data").arg(data).args(SMALL).args(arguments).output().unwrap()
+}
+
+/// What a successful run writes to `metrics.json`.
+fn metrics(data: &Path, arguments: &[&str]) -> Value {
+    let out = tempfile::tempdir().unwrap();
+    let output = run(data, &[arguments, &["--out", out.path().to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    read_json(&out.path().join("metrics.json"))
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The one sentence of a run that must fail.
+fn complaint(data: &Path, arguments: &[&str]) -> String {
+    let output = run(data, arguments);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    complaint
+}
+
+#[test]
+fn every_format_holds_the_same_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let csv = metrics(&example.csv(folder.path()), &["--labels", "y*"]);
+    assert!(csv["test"]["macro_auroc"].is_f64());
+    assert_eq!(csv, metrics(&example.csv_gz(folder.path()), &["--labels", "y1,y2"]));
+    assert_eq!(csv, metrics(&example.npz(folder.path()), &[]));
+    assert_eq!(csv, metrics(&example.safetensors(folder.path()), &[]));
+}
+
+#[test]
+fn it_learns_what_can_be_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = metrics(&Example::new(600).csv(folder.path()), &["--labels", "y*", "--epochs", "30", "--lr", "0.01"]);
+    for metric in ["macro_auroc", "macro_average_precision"] {
+        assert!(metrics["test"][metric].as_f64().unwrap() > 0.95, "{metrics}");
+    }
+    assert_eq!(metrics["test"]["scored_labels"], 2);
+    assert_eq!(metrics["history"].as_array().unwrap().len(), 30);
+}
+
+#[test]
+fn the_seed_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    assert_eq!(metrics(&data, &["--seed", "3"]), metrics(&data, &["--seed", "3"]));
+    assert_ne!(metrics(&data, &["--seed", "3"]), metrics(&data, &["--seed", "4"]));
+}
+
+#[test]
+fn weights_configuration_and_metrics_are_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("a/run");
+    let data = Example::new(200).csv(folder.path());
+    let output = run(&data, &["--labels", "y*", "--out", out.to_str().unwrap()]);
+    assert!(output.status.success());
+    let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["config.json", "metrics.json", "weights.safetensors"]);
+
+    let config = read_json(&out.join("config.json"));
+    assert_eq!(config["outputs"], serde_json::json!(["y1", "y2"]));
+    assert_eq!(config["rows"], serde_json::json!({ "train": 160, "validation": 20, "test": 20 }));
+    let weights = tch::Tensor::read_safetensors(out.join("weights.safetensors")).unwrap();
+    let size = |name| weights.iter().find(|weight| weight.0 == name).unwrap().1.size();
+    assert_eq!(size("hidden.0.weight"), [16, 2]);
+    assert_eq!(size("output.weight"), [2, 16]);
+
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("macro, 2 of 2 labels"), "{table}");
+}
+
+#[test]
+fn missing_as_negative_changes_the_training_and_not_what_is_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let [mask, negative] = ["mask", "negative"].map(|missing| metrics(&data, &["--missing", missing]));
+    assert_ne!(mask["history"][0]["train_loss"], negative["history"][0]["train_loss"]);
+    for label in 0..2 {
+        for count in ["observed", "positive"] {
+            assert_eq!(mask["test"]["labels"][label][count], negative["test"]["labels"][label][count]);
+        }
+    }
+}
+
+#[test]
+fn a_sentinel_and_a_threshold_decode_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let plain = metrics(&example.csv(folder.path()), &["--labels", "y*"]);
+    let coded = example.map(|label| Some(label.map_or(-1.0, |label| 6.0 + label)));
+    let decoding = ["--labels", "y*", "--missing-value", "-1", "--threshold", "6.5"];
+    assert_eq!(plain, metrics(&coded.csv(folder.path()), &decoding));
+}
+
+#[test]
+fn a_split_column_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |row: usize| {
+        if row < 50 {
+            "train"
+        } else if row < 70 {
+            "Validation"
+        } else {
+            "test"
+        }
+    };
+    let data = Example::new(80).with_column("part", |row| part(row).to_owned()).csv(folder.path());
+    let out = folder.path().join("run");
+    let output = run(&data, &["--labels", "y*", "--split", "part", "--out", out.to_str().unwrap()]);
+    assert!(output.status.success());
+    let rows = &read_json(&out.join("config.json"))["rows"];
+    assert_eq!(*rows, serde_json::json!({ "train": 50, "validation": 20, "test": 10 }));
+}
+
+#[test]
+fn bad_tables_are_refused_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.csv");
+    let refuse = |content: &str, arguments: &[&str], sentence: &str| {
+        fs::write(&table, content).unwrap();
+        let found = complaint(&table, arguments);
+        assert_eq!(found, format!("error: cannot use {}: {sentence}\n", table.display()));
+    };
+    let y = ["--labels", "y"];
+    refuse("a,y\n1,0\n", &["--labels", "z"], r#"there is no column "z"; there are a, y"#);
+    refuse("a,y\n1,0\n", &["--labels", "z*"], r#"there is no column "z*"; there are a, y"#);
+    refuse("a,y\n1,0\n", &["--labels", "y", "--ignore", "id"], r#"there is no column "id"; there are a, y"#);
+    refuse("a,y\n1,0\n", &["--labels", "y", "--split", "s"], r#"there is no column "s"; there are a, y"#);
+    refuse("a,y\n1,0\n", &[], "a CSV needs --labels, the names of its label columns");
+    refuse("a,a,y\n1,1,0\n", &y, r#"two columns are named "a""#);
+    refuse("a,y\n1,0\n1,high\n", &y, r#""high" in data row 2, column "y" is no number"#);
+    refuse("a,y\nC=O,0\n", &y, r#""C=O" in data row 1, column "a" is no number"#);
+    refuse("a,y\n1,0\n1\n", &y, "data row 2 has 1 cells where the header has 2");
+    refuse("a,y\n1,0\n1,0,1\n", &y, "data row 2 has 3 cells where the header has 2");
+    refuse("a,y\n1,?\n1,NA\n1,\n1,nan\n", &y, "no label is observed at all");
+    refuse("a,y\n1,0\n,1\n", &y, r#"feature "a" is NaN in data row 2: only labels may be missing"#);
+    refuse("a,y\n1,0\ninf,1\n", &y, r#"feature "a" is inf in data row 2: only labels may be missing"#);
+    let range = "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";
+    refuse("a,y\n1,0\n1,2\n", &y, &format!(r#"label "y" is 2 in data row 2, {range}"#));
+    refuse("a,y\n1,0\n1,-1\n", &y, &format!(r#"label "y" is -1 in data row 2, {range}"#));
+    refuse("a,y\n", &y, "there is no row");
+    refuse("y\n1\n", &y, "no feature is left");
+    refuse("a,y\n1,0\n", &["--labels", "y", "--ignore", "y"], "no label is left");
+}
+
+#[test]
+fn a_split_that_leaves_a_part_empty_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.csv");
+    let refuse = |content: &str, arguments: &[&str], sentence: &str| {
+        fs::write(&table, content).unwrap();
+        let found = complaint(&table, &[&["--labels", "y"], arguments].concat());
+        assert_eq!(found, format!("error: {sentence}\n"));
+    };
+    refuse("a,y\n1,0\n1,1\n", &[], "2 rows are too few to split");
+    let split = ["--split", "s"];
+    refuse(
+        "a,y,s\n1,0,train\n1,1,dev\n",
+        &split,
+        r#"the split says "dev" in data row 2, not train, validation or test"#,
+    );
+    refuse("a,y,s\n1,0,train\n1,1,val\n", &split, "the split has no test row");
+    refuse("a,y,s\n1,0,0\n1,,1\n1,1,2\n", &split, "no label is observed in the validation rows");
+}
+
+#[test]
+fn files_that_are_no_tables_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    assert!(complaint(&path("none.csv"), &["--labels", "y"]).contains("No such file"));
+    assert!(complaint(&path("none.npz"), &[]).contains("No such file"));
+    assert!(complaint(&path("none.safetensors"), &[]).contains("No such file"));
+    assert!(complaint(&path("table.xlsx"), &[]).contains("must end in .csv, .csv.gz, .npz or .safetensors"));
+    for name in ["broken.npz", "broken.safetensors", "broken.csv.gz"] {
+        fs::write(path(name), "neither of these formats").unwrap();
+        complaint(&path(name), &["--labels", "y"]);
+    }
+    let data = Example::new(80).npz(folder.path());
+    assert!(complaint(&data, &["--split", "part"]).contains("there is no array part"));
+    assert!(complaint(&data, &["--labels", "y3"]).contains(r#"there is no column "y3"; there are y1, y2"#));
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let data = Example::new(80).npz(folder.path());
+    let complaint = complaint(&data, &["--lr", "1e30", "--out", out.to_str().unwrap()]);
+    assert!(complaint.contains("loss became NaN in epoch 1; a smaller --lr may help"), "{complaint}");
+    assert_eq!(fs::read_dir(out).unwrap().count(), 0);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let complaint = complaint(&Example::new(80).npz(folder.path()), &["--device", "cuda:99"]);
+    let expected = if tch::Cuda::is_available() { "there is no cuda:99" } else { "CUDA is not usable here" };
+    assert!(complaint.contains(expected), "{complaint}");
+}
+
+#[test]
+fn the_demonstration_shows_what_the_mask_is_for() {
+    let output =
+        Command::new(program()).args(["--hidden", "100", "--epochs", "8", "--device", "cpu"]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let auroc = |name: &str| -> f64 {
+        let line = printed.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{printed}"));
+        line.split('┆').nth(1).unwrap().trim().parse().unwrap()
+    };
+    assert!(auroc("left out of the loss") > auroc("taken as negative") + 0.05, "{printed}");
+    assert!(auroc("none, all are known") >= auroc("left out of the loss") - 0.02, "{printed}");
+}
+
+#[test]
+fn a_flag_that_needs_a_table_asks_for_it() {
+    let output = Command::new(program()).args(["--threshold", "0.5"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--data <FILE>"));
+}
