@@ -69,7 +69,7 @@ pub struct Training {
     #[arg(long, default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
     pub batch_size: u32,
     /// Adam's learning rate.
-    #[arg(long, default_value_t = 1e-3, value_parser = parse_rate)]
+    #[arg(long, default_value_t = 2e-3, value_parser = parse_rate)]
     pub lr: f64,
     /// Of the split, the shuffles, the initial weights and the dropout.
     #[arg(long, default_value_t = 0, value_parser = value_parser!(i64).range(0..))]
