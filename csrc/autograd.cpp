@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/isfinite.h>
 #include <torch/csrc/autograd/engine.h>
@@ -13,9 +12,11 @@
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <type_traits>
 #include <vector>
 
@@ -39,23 +40,25 @@ auto make_node(Arguments&&... arguments) {
 }
 
 struct Precomputed : torch::autograd::Node {
-  Precomputed(at::Tensor gradient, edge_list next)
-      : Node(std::move(next)), gradient_(std::move(gradient)) {}
+  Precomputed(at::Tensor gradient, at::ScalarType kind, edge_list next)
+      : Node(std::move(next)), gradient_(std::move(gradient)), kind_(kind) {}
 
   std::string name() const override { return "MaskedLossBackward"; }
 
-  void release_variables() override { gradient_.reset(); }
+  void release_variables() override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    gradient_.reset();
+  }
 
   variable_list apply(variable_list&& upstreams) override {
     const at::Tensor& upstream = upstreams[0];
     if (!upstream.defined()) return {at::Tensor()};
-    TORCH_CHECK(gradient_.defined(), torch::autograd::ERR_BACKWARD_TWICE);
     const bool keep = torch::autograd::get_current_graph_task_keep_graph();
     const bool record = at::GradMode::is_enabled();
     at::Tensor result;
     {
       at::NoGradGuard no_grad;
-      result = scaled(upstream, keep);
+      result = scaled(take(keep), upstream, keep);
     }
     if (record) {
       torch::autograd::set_history(result, make_node<torch::autograd::Error>(kTwice, edge_list{next_edge(0)}));
@@ -64,36 +67,57 @@ struct Precomputed : torch::autograd::Node {
   }
 
  private:
-  // The gradient times the upstream one. Where it is exactly zero, as at every missing entry, it stays so, whatever
-  // comes from upstream.
-  at::Tensor scaled(const at::Tensor& upstream, bool keep) {
-    const bool scalar = upstream.numel() == 1;
-    if (scalar) {
-      const double factor = upstream.item<double>();
-      if (factor == 1.0) return keep ? gradient_.clone() : gradient_;
-      if (std::isfinite(factor)) return keep ? gradient_.mul(factor) : gradient_.mul_(factor);
-    }
-    return gradient_.mul(upstream).to(gradient_.scalar_type()).masked_fill_(gradient_.eq(0), 0);
+  // Two backward passes may run at once: where the graph is not kept, the gradient goes to one of them.
+  at::Tensor take(bool keep) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    TORCH_CHECK(gradient_.defined(), torch::autograd::ERR_BACKWARD_TWICE);
+    return keep ? gradient_ : std::move(gradient_);
   }
 
-  at::Tensor gradient_;
+  // The gradient times the upstream one, in the input's kind. Where it is exactly zero, as at every missing entry, it
+  // stays so, whatever comes from upstream. In place unless the graph is kept.
+  at::Tensor scaled(at::Tensor gradient, const at::Tensor& upstream, bool keep) const {
+    if (upstream.numel() == 1) {
+      const double factor = upstream.item<double>();
+      if (std::isfinite(factor)) {
+        if (factor != 1.0) {
+          gradient = keep ? gradient.mul(factor) : gradient.mul_(factor);
+        } else if (keep && gradient.scalar_type() == kind_) {
+          gradient = gradient.clone();
+        }
+        return gradient.to(kind_);
+      }
+    }
+    return gradient.mul(upstream).masked_fill_(gradient.eq(0), 0).to(kind_);
+  }
+
+  at::Tensor gradient_;  // of an input in half precision in float: it is narrowed only when it has been scaled
+  at::ScalarType kind_;  // the input's
 };
 
 // Large buffers that this thread keeps: a fresh one costs more in page faults than the kernel in arithmetic. One whose
 // only owner is this list is free to be lent again.
 constexpr size_t kKept = 2;
 constexpr size_t kLarge = size_t{1} << 20;
-thread_local std::vector<at::Storage> kept;
+thread_local bool gone = false;  // outlives the list: a thread may still compute while it ends
+struct Kept : std::vector<at::Storage> {
+  ~Kept() { gone = true; }
+};
+thread_local Kept kept;
 
 at::Tensor buffer_like(const at::Tensor& like) {
-  const size_t bytes = like.nbytes();
-  if (bytes < kLarge) return at::empty_like(like);
+  const at::ScalarType kind = at::isReducedFloatingType(like.scalar_type()) ? at::kFloat : like.scalar_type();
+  const at::TensorOptions options = like.options().dtype(kind);
+  const size_t bytes = like.numel() * at::elementSize(kind);
+  if (bytes < kLarge || gone) return at::empty(like.sizes(), options);
   for (at::Storage& storage : kept) {
     if (storage.use_count() == 1 && storage.nbytes() == bytes) {
-      return at::empty({0}, like.options()).set_(storage, 0, like.sizes(), like.strides());
+      // What the last reader, perhaps on another thread, did with it is over.
+      std::atomic_thread_fence(std::memory_order_acquire);
+      return at::empty({0}, options).set_(storage, 0, like.sizes(), like.strides());
     }
   }
-  at::Tensor fresh = at::empty_like(like);
+  at::Tensor fresh = at::empty(like.sizes(), options);
   const auto idle = std::find_if(kept.begin(), kept.end(), [](const at::Storage& s) { return s.use_count() == 1; });
   if (idle != kept.end()) {
     *idle = fresh.storage();
@@ -113,14 +137,15 @@ extern "C" {
 char* masked_loss_attach(at::Tensor* value, const at::Tensor* input, const at::Tensor* gradient) {
   try {
     torch::autograd::set_history(
-        *value, make_node<Precomputed>(*gradient, torch::autograd::collect_next_edges(*input)));
+        *value,
+        make_node<Precomputed>(*gradient, input->scalar_type(), torch::autograd::collect_next_edges(*input)));
     return nullptr;
   } catch (const std::exception& error) {
     return message(error);
   }
 }
 
-// An uninitialised contiguous tensor of `like`'s size and kind, `like` being contiguous. Null, with an error's text for
+// An uninitialised contiguous tensor of `like`'s size, `like` being contiguous, and kind, or float for half precision. Null, with an error's text for
 // the caller to free, where memory ran out.
 at::Tensor* masked_loss_buffer(const at::Tensor* like, char** error) {
   try {
@@ -133,7 +158,12 @@ at::Tensor* masked_loss_buffer(const at::Tensor* like, char** error) {
 }
 
 // Frees what this thread keeps.
-void masked_loss_release_buffers() { kept.clear(); }
+void masked_loss_release_buffers() {
+  if (!gone) kept.clear();
+}
+
+// Whether a defined tensor lies in memory by strides, and not sparse or in a library's own layout.
+bool masked_loss_strided(const at::Tensor* tensor) { return tensor->layout() == at::kStrided; }
 
 // Whether a result of `input` is to be recorded for backward.
 bool masked_loss_records(const at::Tensor* input) { return at::GradMode::is_enabled() && input->requires_grad(); }

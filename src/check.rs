@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Elementwise, Error, Labels, Result};
+use crate::{Elementwise, Error, Labels, Result, fused};
 
 /// A defined, strided tensor of real numbers.
 pub(crate) fn dense(name: &'static str, tensor: &Tensor) -> Result<()> {
@@ -12,8 +12,8 @@ pub(crate) fn dense(name: &'static str, tensor: &Tensor) -> Result<()> {
     if !tensor.defined() {
         return fault("an undefined tensor".into());
     }
-    if tensor.is_sparse() || tensor.is_mkldnn() {
-        return fault("a sparse or oneDNN layout".into());
+    if !fused::is_strided(tensor) {
+        return fault("a sparse or a library's own layout".into());
     }
     use Kind::{BFloat16, Bool, Double, Float, Half, Int, Int8, Int16, Int64, Uint8};
     match tensor.f_kind() {
@@ -44,6 +44,7 @@ pub(crate) fn first(tensor: &Tensor, at: &Tensor) -> Result<Option<f64>> {
 
 /// All that a loss asks of its input, its labels and its parameter.
 pub(crate) fn inputs<E: Elementwise + ?Sized>(loss: &E, input: &Tensor, labels: &Labels) -> Result<()> {
+    loss.validate()?;
     let name = if loss.inputs() == REAL { "logits" } else { "probabilities" };
     floating(name, input)?;
     like(name, input, &labels.size(), labels.device())?;
@@ -80,6 +81,15 @@ fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
         Kind::Double | Kind::Float | Kind::Half | Kind::BFloat16 => Ok(()),
         kind => Err(Error::Kind { tensor: name, expected: "f64, f32, f16 or bf16", found: format!("{kind:?}") }),
     }
+}
+
+/// A loss's own setting.
+pub(crate) fn setting(name: &'static str, found: f64, accepted: RangeInclusive<f64>) -> Result<()> {
+    if accepted.contains(&found) {
+        return Ok(());
+    }
+    let expected = format!("a number within [{}, {}]", accepted.start(), accepted.end());
+    Err(Error::Range { tensor: name, expected, found })
 }
 
 fn interval(accepted: &RangeInclusive<f64>) -> String {

@@ -100,6 +100,9 @@ impl Real for Composed {
         self.map(Tensor::f_detach)
     }
     fn constant(&self, value: f64) -> Self {
-        self.map(|x| Tensor::f_full([0i64; 0], value, (x.f_kind()?, x.device())))
+        // By way of f64: what the kind cannot hold becomes infinite, not a failure.
+        self.map(|x| {
+            Tensor::f_from_slice(&[value])?.f_reshape([0i64; 0])?.f_to_kind(x.f_kind()?)?.f_to_device(x.device())
+        })
     }
 }

@@ -88,7 +88,7 @@ impl Labels {
 
     fn encode(values: &Tensor, missing: &Tensor) -> Result<Self> {
         if values.dim() == 0 {
-            return Err(Error::shape("labels", "of rank 1 or more", vec![]));
+            return Err(Error::Shape { tensor: "labels", expected: "of rank 1 or more".into(), found: vec![] });
         }
         let kind = match values.f_kind()? {
             Kind::Double | Kind::Int | Kind::Int64 => Kind::Double,
@@ -133,13 +133,15 @@ impl Labels {
         if matches!(weights, Weights::PerEntry(_)) {
             given = given.f_masked_fill(&self.missing()?, 0.0)?;
         }
-        if let Some(found) = check::first(&given, &given.f_isfinite()?.f_logical_not()?)? {
-            return Err(Error::Range { tensor: "weights", expected: "finite numbers".into(), found });
-        }
         let product = match &self.weights {
             Some(set) => set.f_mul(&given)?,
             None => given,
         };
+        // As f32 too, in which most logits are computed: 0 · ∞ would be NaN at a missing entry.
+        let finite = product.f_to_kind(Kind::Float)?.f_isfinite()?;
+        if let Some(found) = check::first(&product, &finite.f_logical_not()?)? {
+            return Err(Error::Range { tensor: "weights", expected: "numbers that are finite as f32".into(), found });
+        }
         self.weights = Some(product.f_contiguous()?);
         Ok(self)
     }
@@ -147,8 +149,12 @@ impl Labels {
     /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch.
     ///
     /// # Errors
-    /// [`Error::Torch`] for an index that is out of bounds or not a vector of integers.
+    /// [`Error::Shape`] for an index that is no vector; [`Error::Torch`] for one that is out of bounds or not of integers.
     pub fn rows(&self, index: &Tensor) -> Result<Self> {
+        check::dense("index", index)?;
+        if index.dim() != 1 {
+            return Err(Error::Shape { tensor: "index", expected: "[n]".into(), found: index.size() });
+        }
         let weights = match &self.weights {
             Some(weights) if weights.size()[0] != 1 || self.size()[0] == 1 => Some(weights.f_index_select(0, index)?),
             Some(shared) => Some(shared.shallow_clone()),

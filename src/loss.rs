@@ -52,6 +52,14 @@ pub trait Elementwise: Sync {
         false
     }
 
+    /// Whether the loss's own settings are what its formula takes.
+    ///
+    /// # Errors
+    /// [`Error::Range`](crate::Error::Range) naming the setting.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// What an observed input may be; NaN is let through, so that it shows in the loss.
     fn inputs(&self) -> RangeInclusive<f64> {
         check::REAL

@@ -3,7 +3,8 @@
 use tch::{Kind, Tensor};
 
 use super::float::Float;
-use super::half::{Bf16, F16, Half, narrow, widen};
+use super::half::{Bf16, F16, Half, widen};
+use crate::{Error, Result};
 
 /// An element type and its name in libtorch.
 ///
@@ -24,13 +25,20 @@ macro_rules! elements {
 elements!(i8: Int8, f32: Float, f64: Double, F16: Half, Bf16: BFloat16);
 
 /// The elements of a contiguous CPU tensor of `T`.
-pub(super) fn slice<T: Element>(tensor: &Tensor) -> &[T] {
+///
+/// # Errors
+/// For a tensor that has none in memory, such as libtorch's implicit zeros.
+pub(super) fn slice<T: Element>(tensor: &Tensor) -> Result<&[T]> {
     assert!(tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == tch::Device::Cpu);
     if tensor.numel() == 0 {
-        return &[];
+        return Ok(&[]);
+    }
+    let start = tensor.data_ptr().cast::<T>();
+    if start.is_null() {
+        return Err(Error::Fused("needs tensors that lie in memory".into()));
     }
     // SAFETY: `numel` elements of `T` lie there, and live as long as the tensor.
-    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<T>(), tensor.numel()) }
+    Ok(unsafe { std::slice::from_raw_parts(start, tensor.numel()) })
 }
 
 /// A place that threads write to, each in a part of its own.
@@ -60,21 +68,18 @@ impl<T> Output<T> {
 
 impl<T: Element> Output<T> {
     /// The elements of a contiguous CPU tensor of `T` that nobody else reads or writes for now.
-    pub(super) fn of(tensor: &mut Tensor) -> Self {
-        let length = slice::<T>(tensor).len();
-        Self { start: tensor.data_ptr().cast(), length }
+    pub(super) fn of(tensor: &mut Tensor) -> Result<Self> {
+        let length = slice::<T>(tensor)?.len();
+        Ok(Self { start: tensor.data_ptr().cast(), length })
     }
 }
 
-/// How logits and their gradient lie in memory, and the numbers to compute with.
+/// How logits lie in memory, and the numbers to compute with.
 pub(super) trait Storage: Element {
-    type Number: Float + Element;
+    type Number: Float + Element + tch::kind::Element;
 
     /// The numbers, either where they lie or converted into `buffer`.
     fn read<'a>(stored: &'a [Self], buffer: &'a mut [Self::Number]) -> &'a [Self::Number];
-
-    /// Lets `fill` write numbers, either where they are to lie or into `buffer`, from where they are converted.
-    fn write(stored: &mut [Self], buffer: &mut [Self::Number], fill: impl FnOnce(&mut [Self::Number]) -> f64) -> f64;
 }
 
 macro_rules! storage_in_place {
@@ -83,9 +88,6 @@ macro_rules! storage_in_place {
             type Number = Self;
             fn read<'a>(stored: &'a [Self], _: &'a mut [Self]) -> &'a [Self] {
                 stored
-            }
-            fn write(stored: &mut [Self], _: &mut [Self], fill: impl FnOnce(&mut [Self]) -> f64) -> f64 {
-                fill(stored)
             }
         }
     )*};
@@ -98,11 +100,5 @@ impl<H: Half + Element> Storage for H {
         let buffer = &mut buffer[..stored.len()];
         widen(stored, buffer);
         buffer
-    }
-    fn write(stored: &mut [Self], buffer: &mut [f32], fill: impl FnOnce(&mut [f32]) -> f64) -> f64 {
-        let buffer = &mut buffer[..stored.len()];
-        let sum = fill(buffer);
-        narrow(buffer, stored);
-        sum
     }
 }

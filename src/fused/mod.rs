@@ -8,6 +8,7 @@ mod memory;
 mod native;
 mod stream;
 
+pub(crate) use self::native::is_strided;
 pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
@@ -77,7 +78,7 @@ fn pass<E: Elementwise, X: Storage, Y: Cell<X::Number> + Element>(
     reduction: Reduction,
 ) -> Result<Tensor> {
     let size = input.size();
-    let dense = input.f_detach()?.f_contiguous()?;
+    let dense = input.f_detach()?.f_resolve_neg()?.f_contiguous()?;
     let weights = labels.weights().map(|weights| Broadcast::new::<X::Number>(weights, &size)).transpose()?;
     let parameter: Option<Vec<_>> =
         loss.parameter().map(|labels| labels.iter().map(|&number| X::Number::from_f64(number)).collect());
@@ -93,19 +94,19 @@ fn pass<E: Elementwise, X: Storage, Y: Cell<X::Number> + Element>(
 
     let task = Task {
         loss,
-        input: slice::<X>(&dense),
-        cells: slice::<Y>(cells),
-        weights: weights.as_ref().map(Broadcast::stream),
+        input: slice::<X>(&dense)?,
+        cells: slice::<Y>(cells)?,
+        weights: weights.as_ref().map(Broadcast::stream).transpose()?,
         parameter: parameter.as_deref().map(Stream::Columns),
         scale: X::Number::from_f64(1.0 / divisor),
         safe: X::Number::from_f64(masked::safe(loss)),
         simd: Simd::best(),
     };
-    let sum = task.run(gradient.as_mut().map(Output::of), values.as_mut().map(Output::of))?;
+    let sum = task.run(gradient.as_mut().map(Output::of).transpose()?, values.as_mut().map(Output::of).transpose()?)?;
 
     let mut result = match values {
         Some(values) => values,
-        None => Tensor::f_full([0i64; 0], sum / divisor, (X::Number::KIND, Device::Cpu))?,
+        None => Tensor::f_from_slice(&[X::Number::from_f64(sum / divisor)])?.f_reshape([0i64; 0])?,
     };
     if let Some(gradient) = gradient {
         native::attach(&mut result, input, &gradient)?;
@@ -127,7 +128,7 @@ struct Task<'a, E, X: Storage, Y> {
 
 impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
     /// The sum of the entries' losses.
-    fn run(&self, gradient: Option<Output<X>>, values: Option<Output<X::Number>>) -> Result<f64> {
+    fn run(&self, gradient: Option<Output<X::Number>>, values: Option<Output<X::Number>>) -> Result<f64> {
         let mut sums = vec![0.0; self.input.len().div_ceil(BLOCK)];
         let sum_of = Output::new(&mut sums);
         native::parallel(sums.len(), GRAIN, |blocks| {
@@ -150,31 +151,25 @@ impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
         &self,
         start: usize,
         length: usize,
-        gradient: Option<&mut [X]>,
+        gradient: Option<&mut [X::Number]>,
         values: Option<&mut [X::Number]>,
         buffers: &mut Buffers<X::Number>,
     ) -> f64 {
-        let Buffers { input, gradient: buffer, value, weights, parameter } = buffers;
+        let Buffers { input, value, weights, parameter } = buffers;
         let input = X::read(&self.input[start..][..length], input);
         let weights = Stream::read(self.weights.as_ref(), start, &mut weights[..length]);
         let parameter = Stream::read(self.parameter.as_ref(), start, &mut parameter[..length]);
         let value = values.unwrap_or(&mut value[..length]);
         let cells = &self.cells[start..][..length];
         let (scale, safe) = (self.scale, self.safe);
-        let mut run = |gradient: &mut [X::Number]| {
-            self.simd.run(self.loss, Block { input, cells, parameter, weights, value, gradient, scale, safe })
-        };
-        match gradient {
-            Some(gradient) => X::write(gradient, buffer, run),
-            None => run(&mut []),
-        }
+        let gradient = gradient.unwrap_or_default();
+        self.simd.run(self.loss, Block { input, cells, parameter, weights, value, gradient, scale, safe })
     }
 }
 
 /// A thread's own room for one block.
 struct Buffers<F> {
     input: [F; BLOCK],
-    gradient: [F; BLOCK],
     value: [F; BLOCK],
     weights: [F; BLOCK],
     parameter: [F; BLOCK],
@@ -183,6 +178,6 @@ struct Buffers<F> {
 impl<F: Float> Buffers<F> {
     fn new() -> Self {
         let room = [F::default(); BLOCK];
-        Self { input: room, gradient: room, value: room, weights: room, parameter: room }
+        Self { input: room, value: room, weights: room, parameter: room }
     }
 }

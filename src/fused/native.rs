@@ -22,6 +22,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn masked_loss_buffer(like: *const C_tensor, error: *mut *mut c_char) -> *mut C_tensor;
     fn masked_loss_release_buffers();
+    fn masked_loss_strided(tensor: *const C_tensor) -> bool;
     fn free(pointer: *mut c_void);
 }
 
@@ -31,7 +32,14 @@ pub(super) fn records(input: &Tensor) -> bool {
     unsafe { masked_loss_records(input.as_ptr()) }
 }
 
-/// An uninitialised tensor like `like`, which is contiguous; a large one from those that this thread keeps.
+/// Whether a defined tensor lies in memory by strides.
+pub(crate) fn is_strided(tensor: &Tensor) -> bool {
+    // SAFETY: reads a live tensor.
+    unsafe { masked_loss_strided(tensor.as_ptr()) }
+}
+
+/// An uninitialised tensor of the size of `like`, which is contiguous, and of its kind, or `f32` for half precision; a
+/// large one from those that this thread keeps.
 pub(super) fn buffer_like(like: &Tensor) -> Result<Tensor> {
     let mut error = std::ptr::null_mut();
     // SAFETY: reads a live tensor; a new one comes back, ours, or null and an error.

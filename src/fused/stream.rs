@@ -50,31 +50,42 @@ impl<'a, F: Float> Stream<'a, F> {
     }
 }
 
-/// A contiguous tensor of `F` and how it lies against entries of shape `size`.
+/// A contiguous tensor of numbers and how it lies against the entries.
 pub(super) struct Broadcast {
     tensor: Tensor,
-    size: Vec<i64>,
+    along: Along,
+}
+
+enum Along {
+    Entries,
+    Columns,
+    /// With the number of entries in a row.
+    Rows(usize),
 }
 
 impl Broadcast {
     /// `tensor` can be broadcast to `size`.
     pub(super) fn new<F: Element>(tensor: &Tensor, size: &[i64]) -> Result<Self> {
-        let tensor = tensor.f_detach()?.f_to_kind(F::KIND)?;
+        let tensor = tensor.f_detach()?.f_resolve_neg()?.f_to_kind(F::KIND)?;
         let own = tensor.size();
-        let per_label = own.last() == size.last() && own.iter().rev().skip(1).all(|&length| length == 1);
-        let per_row = own.len() == size.len() && own[0] == size[0] && own[1..].iter().all(|&length| length == 1);
-        let tensor = if per_label || per_row { tensor } else { tensor.f_expand(size, false)? };
-        Ok(Self { tensor: tensor.f_contiguous()?, size: size.to_vec() })
+        let (along, tensor) = if own == size {
+            (Along::Entries, tensor)
+        } else if own.last() == size.last() && own.iter().rev().skip(1).all(|&length| length == 1) {
+            (Along::Columns, tensor)
+        } else if own[0] == size[0] && own[1..].iter().all(|&length| length == 1) {
+            (Along::Rows(size[1..].iter().product::<i64>() as usize), tensor)
+        } else {
+            (Along::Entries, tensor.f_expand(size, false)?)
+        };
+        Ok(Self { tensor: tensor.f_contiguous()?, along })
     }
 
-    pub(super) fn stream<F: Element + Float>(&self) -> Stream<'_, F> {
-        let numbers = slice::<F>(&self.tensor);
-        if self.tensor.size() == self.size {
-            Stream::Entries(numbers)
-        } else if self.tensor.size().last() == self.size.last() {
-            Stream::Columns(numbers)
-        } else {
-            Stream::Rows(numbers, self.size[1..].iter().product::<i64>() as usize)
-        }
+    pub(super) fn stream<F: Element + Float>(&self) -> Result<Stream<'_, F>> {
+        let numbers = slice::<F>(&self.tensor)?;
+        Ok(match self.along {
+            Along::Entries => Stream::Entries(numbers),
+            Along::Columns => Stream::Columns(numbers),
+            Along::Rows(length) => Stream::Rows(numbers, length),
+        })
     }
 }

@@ -1,5 +1,5 @@
 use super::small_integer;
-use crate::{Elementwise, Real};
+use crate::{Elementwise, Real, Result, check};
 
 /// Asymmetric loss (ASL): focal weights of their own for positives and negatives, and easy negatives dropped.
 ///
@@ -31,8 +31,8 @@ impl Default for Asymmetric {
     }
 }
 
-/// `ln 1e−8`
-const FLOOR: f64 = -18.420_680_743_952_367;
+/// The least number whose logarithm is taken.
+const FLOOR: f64 = 1e-8;
 
 impl Asymmetric {
     #[inline(always)]
@@ -46,10 +46,19 @@ impl Elementwise for Asymmetric {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         let (p, q) = (x.sigmoid(), (-x.clone()).sigmoid());
-        let positive = x.log_sigmoid().at_least(FLOOR) * self.focal(&q, self.gamma_positive);
+        let positive = x.log_sigmoid().at_least(FLOOR.ln()) * self.focal(&q, self.gamma_positive);
         let shifted = p.shift(-self.clip).at_least(0.0);
-        let negative = shifted.one_minus().ln().at_least(FLOOR) * self.focal(&shifted, self.gamma_negative);
+        // Floored before the logarithm, whose slope at 0 is infinite.
+        let negative = shifted.one_minus().at_least(FLOOR).ln() * self.focal(&shifted, self.gamma_negative);
+        // Chosen once more: a power below 1 has an infinite slope where nothing is left of p.
+        let negative = p.select_lt(self.clip, &p.constant(0.0), &negative);
         -(positive.weighted(y) + negative.weighted(&y.one_minus()))
+    }
+
+    fn validate(&self) -> Result<()> {
+        check::setting("gamma_positive", self.gamma_positive, 0.0..=f64::MAX)?;
+        check::setting("gamma_negative", self.gamma_negative, 0.0..=f64::MAX)?;
+        check::setting("clip", self.clip, 0.0..=1.0)
     }
 
     fn integer_powers(&self) -> bool {

@@ -1,6 +1,6 @@
 use tch::Tensor;
 
-use crate::{Elementwise, Labels, Loss, Real, Reduction, Result};
+use crate::{Elementwise, Labels, Loss, Real, Reduction, Result, check};
 
 /// Binary cross entropy from logits.
 ///
@@ -39,6 +39,10 @@ impl Elementwise for BceWithLogits {
     fn entry_with<R: Real>(&self, x: &R, y: &R, w: &R) -> R {
         let (positive, negative) = self.terms(x, y);
         -(positive.weighted(w) + negative)
+    }
+
+    fn validate(&self) -> Result<()> {
+        check::setting("label_smoothing", self.label_smoothing, 0.0..=1.0)
     }
 
     fn parameter(&self) -> Option<&[f64]> {

@@ -1,5 +1,5 @@
 use super::small_integer;
-use crate::{Elementwise, Real};
+use crate::{Elementwise, Real, Result, check};
 
 /// Sigmoid focal loss: cross entropy that fades where the model is already right.
 ///
@@ -37,6 +37,11 @@ impl Elementwise for SigmoidFocal {
             Some(alpha) => focal.weighted(&y.scale(2.0 * alpha - 1.0).shift(1.0 - alpha)),
             None => focal,
         }
+    }
+
+    fn validate(&self) -> Result<()> {
+        check::setting("alpha", self.alpha.unwrap_or(0.0), 0.0..=1.0)?;
+        check::setting("gamma", self.gamma, 0.0..=f64::MAX)
     }
 
     fn integer_powers(&self) -> bool {

@@ -1,0 +1,171 @@
+//! Cases that were, or could well be, got wrong.
+
+mod common;
+
+use std::sync::Barrier;
+
+use common::{PATHS, numbers, value_and_gradient};
+use masked_loss::{Asymmetric, BceWithLogits, Error, Labels, Loss, Named, Path, Reduction, SigmoidFocal, Weights};
+use tch::{Device, Kind, Tensor};
+
+fn bce() -> Named {
+    Named::new("bce", BceWithLogits::default())
+}
+
+/// One observed positive, one missing label.
+fn half_observed() -> Labels {
+    Labels::from_nan(&Tensor::from_slice(&[1.0, f64::NAN])).unwrap()
+}
+
+#[test]
+fn two_threads_through_one_graph_get_the_gradient_or_an_error() {
+    let labels = Labels::complete(&Tensor::zeros([64, 1024], tch::kind::FLOAT_CPU)).unwrap();
+    for _ in 0..50 {
+        let logits = Tensor::zeros([64, 1024], tch::kind::FLOAT_CPU).set_requires_grad(true);
+        let loss = BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap();
+        let barrier = Barrier::new(2);
+        std::thread::scope(|scope| {
+            for (loss, logits) in [0, 1].map(|_| (loss.shallow_clone(), logits.shallow_clone())) {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let doubled = &loss * 2.0;
+                    barrier.wait();
+                    if let Ok(gradient) = Tensor::f_run_backward(&[doubled], &[&logits], false, false) {
+                        assert!(bool::try_from(gradient[0].eq(1.0).all()).unwrap());
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_thread_may_compute_while_it_ends() {
+    fn step() {
+        let labels = Labels::complete(&Tensor::zeros([1024, 1024], tch::kind::FLOAT_CPU)).unwrap();
+        let logits = Tensor::zeros([1024, 1024], tch::kind::FLOAT_CPU).set_requires_grad(true);
+        // No backward: libtorch's own engine does not work this late.
+        BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap();
+        masked_loss::release_buffers();
+    }
+    struct AtTheEnd;
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            step();
+        }
+    }
+    thread_local!(static LAST: AtTheEnd = const { AtTheEnd });
+    std::thread::spawn(|| {
+        LAST.with(|_| ());
+        step();
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn half_precision_is_scaled_before_it_is_narrowed() {
+    for path in PATHS {
+        // 65536, where loss scaling often starts, is beyond f16.
+        let logits = Tensor::zeros([2], (Kind::Half, Device::Cpu));
+        let (_, gradient) = value_and_gradient(&bce(), path, &logits, &half_observed(), Reduction::Mean, 65536.0);
+        assert_eq!(gradient, [-32768.0, 0.0], "{path:?}");
+        // Half a millionth of a half is beneath it; scaled up it is not.
+        let logits = Tensor::zeros([1 << 20], (Kind::Half, Device::Cpu));
+        let labels = Labels::complete(&Tensor::zeros([1 << 20], (Kind::Half, Device::Cpu))).unwrap();
+        let (_, gradient) = value_and_gradient(&bce(), path, &logits, &labels, Reduction::Mean, 1024.0);
+        approx::assert_relative_eq!(gradient[0], 0.5 / 1024.0, max_relative = 1e-3);
+    }
+}
+
+#[test]
+fn row_weights_stay_with_their_rows_where_there_is_one_label() {
+    let labels = Labels::complete(&Tensor::zeros([2, 3, 1], tch::kind::FLOAT_CPU)).unwrap();
+    let labels = labels.with_weights(Weights::PerRow(&Tensor::from_slice(&[1f32, 10.0]))).unwrap();
+    for path in PATHS {
+        let logits = Tensor::zeros([2, 3, 1], tch::kind::FLOAT_CPU);
+        let (_, gradient) = value_and_gradient(&bce(), path, &logits, &labels, Reduction::Sum, 1.0);
+        assert_eq!(gradient, [0.5, 0.5, 0.5, 5.0, 5.0, 5.0], "{path:?}");
+    }
+}
+
+#[test]
+fn weights_that_overflow_are_refused() {
+    let huge = Tensor::from_slice(&[1e300f64, 1e300]);
+    assert!(matches!(
+        half_observed().with_weights(Weights::PerRow(&huge)),
+        Err(Error::Range { tensor: "weights", .. })
+    ));
+    let large = Tensor::from_slice(&[1e30f32, 1e30]);
+    let once = half_observed().with_weights(Weights::PerRow(&large)).unwrap();
+    assert!(matches!(once.with_weights(Weights::PerRow(&large)), Err(Error::Range { tensor: "weights", .. })));
+}
+
+#[test]
+fn asymmetric_loss_is_finite_where_its_parts_are_not() {
+    let labels = Labels::complete(&Tensor::from_slice(&[0.0, 0.0, 1.0, 0.0])).unwrap();
+    for path in PATHS {
+        for loss in [
+            Asymmetric { gamma_negative: 0.5, ..Default::default() },
+            Asymmetric { clip: 0.0, ..Default::default() },
+            Asymmetric { clip: 0.0, gamma_negative: 0.5, gamma_positive: 0.5, ..Default::default() },
+        ] {
+            let logits = Tensor::from_slice(&[-5f32, -4.0, -5.0, 30.0]);
+            let named = Named::new("asymmetric", loss);
+            let (value, gradient) = value_and_gradient(&named, path, &logits, &labels, Reduction::None, 1.0);
+            assert!(value.iter().chain(&gradient).all(|number| number.is_finite()), "{loss:?} {path:?} {gradient:?}");
+            assert!(loss.clip == 0.0 || gradient[0] == 0.0, "below the margin");
+        }
+    }
+}
+
+#[test]
+fn tensors_without_memory_or_with_a_pending_sign_are_read_as_they_are() {
+    let labels = Labels::complete(&Tensor::zeros([2], tch::kind::FLOAT_CPU)).unwrap();
+    let negated = Tensor::from_slice(&[1f32, 2.0]).internal_neg_view();
+    let plain = Tensor::from_slice(&[-1f32, -2.0]);
+    for path in PATHS {
+        let run = |logits| value_and_gradient(&bce(), path, logits, &labels, Reduction::None, 1.0).0;
+        assert_eq!(run(&negated), run(&plain), "{path:?}");
+    }
+    let nowhere = Tensor::internal_efficientzerotensor([2], tch::kind::FLOAT_CPU);
+    let found = BceWithLogits::default().forward(&nowhere, &labels, Reduction::Sum);
+    assert!(found.is_err() || f64::try_from(found.unwrap()).unwrap() > 0.0);
+}
+
+#[test]
+fn a_sum_beyond_its_dtype_is_infinite() {
+    let labels = Labels::complete(&Tensor::zeros([64], tch::kind::FLOAT_CPU)).unwrap();
+    let logits = Tensor::full([64], 1e37, tch::kind::FLOAT_CPU);
+    for path in PATHS {
+        let loss = BceWithLogits::default().forward_on(path, &logits, &labels, Reduction::Sum).unwrap();
+        assert_eq!(numbers(&loss), [f64::INFINITY], "{path:?}");
+    }
+}
+
+#[test]
+fn settings_are_checked() {
+    let refused = |loss: &dyn Loss, setting| {
+        let found = loss.forward(&Tensor::zeros([2], tch::kind::FLOAT_CPU), &half_observed(), Reduction::Sum);
+        assert!(matches!(found, Err(Error::Range { tensor, .. }) if tensor == setting), "{setting}: {found:?}");
+    };
+    refused(&BceWithLogits { label_smoothing: 5.0, ..Default::default() }, "label_smoothing");
+    refused(&BceWithLogits { label_smoothing: f64::NAN, ..Default::default() }, "label_smoothing");
+    refused(&SigmoidFocal { gamma: -1.0, ..Default::default() }, "gamma");
+    refused(&SigmoidFocal { alpha: Some(2.0), ..Default::default() }, "alpha");
+    refused(&Asymmetric { clip: 2.0, ..Default::default() }, "clip");
+    refused(&Asymmetric { gamma_negative: f64::INFINITY, ..Default::default() }, "gamma_negative");
+}
+
+#[test]
+fn a_batch_needs_a_vector_of_rows_that_are_there() {
+    let labels = Labels::complete(&Tensor::zeros([3, 2], tch::kind::FLOAT_CPU)).unwrap();
+    assert_eq!(labels.rows(&Tensor::from_slice(&[2i64, 0])).unwrap().size(), [2, 2]);
+    let scalar = labels.rows(&Tensor::from(1i64)).unwrap_err().to_string();
+    assert_eq!(scalar, "index: expected shape [n], found []");
+    for index in [3i64, -1] {
+        assert!(matches!(labels.rows(&Tensor::from_slice(&[index])), Err(Error::Torch(_))));
+    }
+    let flat = Labels::complete(&Tensor::from(1.0)).unwrap_err().to_string();
+    assert_eq!(flat, "labels: expected shape of rank 1 or more, found []");
+}
