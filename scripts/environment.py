@@ -45,13 +45,18 @@ def pip_install(python, requirements):
         fail(f"pip could not install {', '.join(requirements)} (see above); run the same command to try again")
 
 
+def finds_packages(python):
+    """Not after an upgrade of Python: the packages then lie in the folder of the old version."""
+    return subprocess.run([python, "-I", "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def make(folder, requirements):
     """The environment, complete or not at all: a stamp is written last, and without it all is made anew."""
     python, stamp = folder / "bin" / "python", folder / "complete"
     wanted = "\n".join(requirements)
 
     def complete():
-        return python.exists() and stamp.exists() and stamp.read_text() == wanted
+        return python.exists() and stamp.exists() and stamp.read_text() == wanted and finds_packages(python)
 
     if complete():
         return

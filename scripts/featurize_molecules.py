@@ -11,6 +11,7 @@ Molecules that RDKit rejects are left out, counted and named. RDKit is installed
 """
 
 import argparse
+import collections
 import csv
 import gzip
 import math
@@ -38,6 +39,9 @@ def read_table(path):
             header = next(rows, None)
             if header is None or "smiles" not in header:
                 raise BadTable("there is no column `smiles` in the header")
+            name, count = collections.Counter(header).most_common(1)[0]
+            if count > 1:
+                raise BadTable(f"{count} columns are named {name!r}")
             columns = [i for i, name in enumerate(header) if name not in ("smiles", "mol_id")]
             if not columns:
                 raise BadTable("there is no column with a label")

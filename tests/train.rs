@@ -1,9 +1,12 @@
 //! Runs the built training program on small tables.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
+use npyz::zip::ZipWriter;
+use npyz::zip::write::FileOptions;
 use serde_json::Value;
 
 mod tables;
@@ -237,6 +240,59 @@ fn the_demonstration_shows_what_the_mask_is_for() {
     };
     assert!(auroc("left out of the loss") > auroc("taken as negative") + 0.05, "{printed}");
     assert!(auroc("none, all are known") >= auroc("left out of the loss") - 0.02, "{printed}");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for (flag, number) in
+        [("--hidden", "100000000000"), ("--threshold", "nan"), ("--threshold", "inf"), ("--missing-value", "inf")]
+    {
+        let output = run(Path::new("table.csv"), &[flag, number]);
+        assert_eq!(output.status.code(), Some(2));
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert!(complaint.contains(flag) && complaint.contains(number), "{complaint}");
+    }
+}
+
+#[test]
+fn a_shape_too_large_to_count_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.npz");
+    let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 9999999999), }");
+    let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
+    archive.start_file("X.npy", FileOptions::default()).unwrap();
+    archive.write_all(&[b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes()].concat()).unwrap();
+    archive.finish().unwrap();
+    assert!(complaint(&path, &[]).ends_with("array X: its shape is too large\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_need_not_be_unicode() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join(OsStr::from_bytes(b"\xff.npz")), folder.path().join("run"));
+    fs::rename(Example::new(80).npz(folder.path()), &data).unwrap();
+    let output = run(&data, &["--out", out.to_str().unwrap()]);
+    assert!(output.status.success());
+    let source = &read_json(&out.join("config.json"))["source"];
+    assert!(source["data"].as_str().unwrap().ends_with("/\u{fffd}.npz"), "{source}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let out = folder.path().join("run");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(program());
+    command.arg("--data").arg(data).args(SMALL).arg("--out").arg(&out).stdout(writer);
+    assert!(command.status().unwrap().success());
+    assert!(out.join("metrics.json").exists());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, ValueEnum, value_parser};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tch::{Cuda, Device};
 
 /// Trains a multilayer perceptron on a table in which many labels are missing.
@@ -28,6 +28,7 @@ pub struct Source {
     /// The table: .csv or .csv.gz with a header, or .npz or .safetensors with the arrays X and Y.
     // Every other one of these requires it; without any there is no source.
     #[arg(long, value_name = "FILE", required = false)]
+    #[serde(serialize_with = "lossy")]
     pub data: PathBuf,
     /// Label columns, names or globs; in arrays all of Y, unless told. Y's columns are named by the array `labels` of
     /// an .npz, by a JSON list under `labels` in the metadata of a .safetensors, else by their positions from 0.
@@ -37,17 +38,19 @@ pub struct Source {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "data")]
     pub ignore: Vec<String>,
     /// A label of this value is missing, besides empty cells, ?, NA and NaN.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data", value_parser = parse_finite)]
     pub missing_value: Option<f64>,
     /// Makes labels binary: 1 from this value on, else 0.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data", value_parser = parse_finite)]
     pub threshold: Option<f64>,
     /// The column (or array) that says train, validation or test (or 0, 1, 2) for each row; a random 80/10/10 split
     /// by seed, unless told.
     #[arg(long, value_name = "NAME", requires = "data")]
     pub split: Option<String>,
-    /// Folder for the weights, the configuration and the metrics; replaces those of an earlier run.
+    /// Folder for the weights, the configuration and the metrics; replaces those of an earlier run. metrics.json is
+    /// written last: where it is present, all is complete.
     #[arg(long, value_name = "DIR", requires = "data")]
+    #[serde(serialize_with = "lossy_option")]
     pub out: Option<PathBuf>,
 }
 
@@ -59,7 +62,7 @@ pub struct Training {
     pub missing: Missing,
     /// Widths of the hidden layers.
     #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
-          value_parser = value_parser!(i64).range(1..))]
+          value_parser = value_parser!(i64).range(1..=1_000_000))]
     pub hidden: Vec<i64>,
     /// Share of the hidden units left out in each training step.
     #[arg(long, default_value_t = 0.5, value_parser = parse_dropout)]
@@ -119,6 +122,19 @@ fn parse_device(text: &str) -> Result<DeviceChoice, &'static str> {
             .map(DeviceChoice::Cuda)
             .ok_or("expected auto, cpu or cuda:0"),
     }
+}
+
+/// JSON holds Unicode only, a path may be anything.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    path.to_string_lossy().serialize(serializer)
+}
+
+fn lossy_option<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(Path::to_string_lossy).serialize(serializer)
+}
+
+fn parse_finite(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("expected a finite number")
 }
 
 fn parse_dropout(text: &str) -> Result<f64, &'static str> {

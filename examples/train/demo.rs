@@ -32,12 +32,12 @@ pub fn run(config: &Training, device: Device) -> Result<()> {
         Table { features: features.shallow_clone(), labels, label_names, split: None }.to_device(device)
     };
     let (partial, complete) = (table(&partial)?, table(&truth)?);
-    println!(
+    report::print(format_args!(
         "A synthetic problem: {ROWS} rows, {LABELS} labels, of which {:.0} % are observed in the rows to train on.\n\
          Three networks, scored on the full truth of {} test rows:",
         100.0 * observed,
         split.test.len(),
-    );
+    ))?;
 
     let mut runs = Vec::new();
     for (name, table, missing) in [
@@ -48,8 +48,7 @@ pub fn run(config: &Training, device: Device) -> Result<()> {
         let fit = fit(table, &split, &Training { missing, ..config.clone() })?;
         runs.push((name, evaluate(&fit.network, &complete, &split.test)?));
     }
-    println!("{}", report::comparison(&runs));
-    Ok(())
+    report::print(report::comparison(&runs))
 }
 
 /// Labels that a random network of one hidden layer draws.

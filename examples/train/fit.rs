@@ -44,7 +44,8 @@ pub fn fit(table: &Table, split: &Split, config: &Training) -> Result<Fit> {
     let mut adam = nn::Adam::default().build(&network.weights, config.lr)?;
 
     let mut order = split.train.clone();
-    let bar = progress(order.len().div_ceil(config.batch_size as usize) as u64 * config.epochs);
+    let batches = order.len().div_ceil(config.batch_size as usize) as u64;
+    let bar = progress(batches.saturating_mul(config.epochs));
     let (mut best_epoch, mut best_score, mut history) = (0, f64::NEG_INFINITY, Vec::new());
     for epoch in 1..=config.epochs {
         order.shuffle(&mut rng);

@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     match run {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // What libtorch says goes on with a stack trace.
+            eprintln!("error: {}", format!("{error:#}").lines().next().unwrap_or_default());
             ExitCode::FAILURE
         }
     }
@@ -43,35 +44,43 @@ fn train(source: &Source, training: &Training, device: Device) -> Result<()> {
     let folder = source.out.as_deref().map(Folder::create).transpose()?;
     let table = Table::read(source)?;
     let split = Split::of(&table, training.seed)?;
-    println!("{}", summary(&table, &split, device)?);
+    report::print(summary(&table, &split, device)?)?;
     let table = table.to_device(device)?;
 
     let Fit { network, best_epoch, history } = fit(&table, &split, training)?;
     let validation = evaluate(&network, &table, &split.validation)?;
     let test = evaluate(&network, &table, &split.test)?;
-    println!("Test rows, with the weights of epoch {best_epoch}, the best on the validation rows:");
-    println!("{}", report::labels(&test));
-
+    // Files first: whoever reads the output may be gone.
     if let Some(folder) = folder {
-        let metrics = json!({ "best_epoch": best_epoch, "test": test, "validation": validation, "history": history });
+        let metrics = json!({
+            "best_epoch": best_epoch,
+            "test": serde_json::to_value(&test)?,
+            "validation": serde_json::to_value(&validation)?,
+            "history": serde_json::to_value(&history)?,
+        });
+        let config = configuration(source, training, device, &table, &split)?;
+        folder.clear(&["metrics.json", "config.json"])?;
         folder.write("weights.safetensors", |path| Ok(network.weights.save(path)?))?;
-        folder.write_json("config.json", &configuration(source, training, device, &table, &split))?;
+        folder.write_json("config.json", &config)?;
         folder.write_json("metrics.json", &metrics)?;
     }
-    Ok(())
+    report::print(format_args!(
+        "Test rows, with the weights of epoch {best_epoch}, the best on the validation rows:\n{}",
+        report::labels(&test)
+    ))
 }
 
 /// What was asked for, and what it takes to use the weights.
-fn configuration(source: &Source, training: &Training, device: Device, table: &Table, split: &Split) -> Value {
-    json!({
+fn configuration(source: &Source, training: &Training, device: Device, table: &Table, split: &Split) -> Result<Value> {
+    Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "source": source,
-        "training": training,
+        "source": serde_json::to_value(source)?,
+        "training": serde_json::to_value(training)?,
         "device": format!("{device:?}"),
         "inputs": table.features.size()[1],
         "outputs": table.label_names,
         "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
-    })
+    }))
 }
 
 fn summary(table: &Table, split: &Split, device: Device) -> Result<String> {

@@ -1,6 +1,7 @@
 //! What a run leaves behind.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -14,16 +15,32 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
+    /// Removes what an earlier run left.
+    pub fn clear(&self, names: &[&str]) -> Result<()> {
+        for path in names.iter().map(|name| self.0.join(name)) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed.with_context(|| format!("cannot remove {}", path.display()))?,
+            }
+        }
+        Ok(())
+    }
+
     pub fn write_json(&self, name: &str, content: &impl Serialize) -> Result<()> {
         self.write(name, |path| Ok(fs::write(path, serde_json::to_string_pretty(content)? + "\n")?))
     }
 
-    /// Under a temporary name, then renamed: whoever reads finds the old file or the new one, never half of it.
+    /// In a temporary folder, then moved: whoever reads finds the old file or the new one, never half of it. What a
+    /// failure leaves goes with the temporary folder.
     pub fn write(&self, name: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let (temporary, path) = (self.0.join(format!(".partial-{name}")), self.0.join(name));
-        write(&temporary)
-            .and_then(|()| Ok(File::open(&temporary)?.sync_all()?))
-            .and_then(|()| Ok(fs::rename(&temporary, &path)?))
-            .with_context(|| format!("cannot write {}", path.display()))
+        let path = self.0.join(name);
+        let place = || -> Result<()> {
+            let folder = tempfile::Builder::new().prefix(".partial-").tempdir_in(&self.0)?;
+            let temporary = folder.path().join(name);
+            write(&temporary)?;
+            File::open(&temporary)?.sync_all()?;
+            Ok(fs::rename(&temporary, &path)?)
+        };
+        place().with_context(|| format!("cannot write {}", path.display()))
     }
 }

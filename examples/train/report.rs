@@ -1,9 +1,21 @@
 //! The tables that are printed.
 
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::evaluate::Evaluation;
+
+/// To standard output. A reader that wants no more, as `head` does, is no error.
+pub fn print(text: impl Display) -> Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
 
 /// A row for each label, then the macro averages.
 pub fn labels(evaluation: &Evaluation) -> Table {

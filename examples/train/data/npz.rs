@@ -1,10 +1,10 @@
 //! NumPy archives, plain or compressed.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 
 use anyhow::{Context, Result, bail};
-use npyz::npz::NpzArchive;
+use npyz::npz::{NpzArchive, file_name_from_array_name};
 use npyz::zip::read::ZipFile;
 use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
 use tch::Tensor;
@@ -32,8 +32,27 @@ fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<
         let header = member.header().clone();
         convert(NpyFile::with_header(header, BufReader::new(member.into_inner())))
     };
+    check_shape(archive, name).with_context(|| format!("array {name}"))?;
     let converted = archive.by_name(name).map_err(Into::into).and_then(|member| member.map(read).transpose());
     converted.with_context(|| format!("array {name}"))
+}
+
+/// npyz multiplies the lengths of a shape, and panics where the product does not fit.
+fn check_shape(archive: &mut Archive, name: &str) -> Result<()> {
+    /// More than the header of an array takes.
+    const BYTES: u64 = 4096;
+    // What else is wrong with the archive or the header, npyz says.
+    let Ok(member) = archive.zip_archive().by_name(&file_name_from_array_name(name)) else { return Ok(()) };
+    let mut start = Vec::new();
+    member.take(BYTES).read_to_end(&mut start)?;
+    let start = String::from_utf8_lossy(&start);
+    let shape = start.split_once("'shape':").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(shape, _)| shape);
+    let lengths = shape.split(|character: char| !character.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    let product = lengths.map(|digits| digits.parse().ok()).try_fold(1u64, |product, length: Option<u64>| {
+        // 0 as 1: the lengths after it are multiplied too.
+        product.checked_mul(length?.max(1))
+    });
+    product.map(drop).context("its shape is too large")
 }
 
 fn required<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<T>) -> Result<T> {
