@@ -45,7 +45,7 @@ fn a_thread_may_compute_while_it_ends() {
         let labels = Labels::complete(&Tensor::zeros([1024, 1024], tch::kind::FLOAT_CPU)).unwrap();
         let logits = Tensor::zeros([1024, 1024], tch::kind::FLOAT_CPU).set_requires_grad(true);
         // No backward: libtorch's own engine does not work this late.
-        BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap();
+        drop(BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap());
         masked_loss::release_buffers();
     }
     struct AtTheEnd;
