@@ -145,8 +145,8 @@ char* masked_loss_attach(at::Tensor* value, const at::Tensor* input, const at::T
   }
 }
 
-// An uninitialised contiguous tensor of `like`'s size, `like` being contiguous, and kind, or float for half precision. Null, with an error's text for
-// the caller to free, where memory ran out.
+// An uninitialised contiguous tensor of `like`'s size, `like` being contiguous, and kind, or float for half precision.
+// Null, with an error's text for the caller to free, where memory ran out.
 at::Tensor* masked_loss_buffer(const at::Tensor* like, char** error) {
   try {
     at::NoGradGuard no_grad;
