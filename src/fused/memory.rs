@@ -66,6 +66,12 @@ impl<T> Output<T> {
     }
 }
 
+impl<T> Output<T> {
+    pub(super) fn prefetch(&self, start: usize, length: usize) {
+        prefetch(self.start.wrapping_add(start), length);
+    }
+}
+
 impl<T: Element> Output<T> {
     /// The elements of a contiguous CPU tensor of `T` that nobody else reads or writes for now.
     pub(super) fn of(tensor: &mut Tensor) -> Result<Self> {
@@ -101,4 +107,18 @@ impl<H: Half + Element> Storage for H {
         widen(stored, buffer);
         buffer
     }
+}
+
+/// Asks for `length` elements from `start` on before they are needed: at the end of a block the processor would
+/// otherwise have to wait for memory, since a block is too much arithmetic for it to look ahead by itself.
+#[inline(always)]
+pub(super) fn prefetch<T>(start: *const T, length: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..length * size_of::<T>()).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint; no address makes it fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.cast::<i8>().wrapping_add(offset)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, length);
 }

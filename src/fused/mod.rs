@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 use self::float::Float;
 use self::half::{Bf16, F16};
 use self::kernel::{Block, Cell, Simd};
-use self::memory::{Element, Output, Storage, slice};
+use self::memory::{Element, Output, Storage, prefetch, slice};
 use self::stream::{Broadcast, Stream};
 use crate::{Elementwise, Error, Labels, Reduction, Result, masked};
 
@@ -136,6 +136,7 @@ impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
             for block in blocks {
                 let start = block * BLOCK;
                 let length = BLOCK.min(self.input.len() - start);
+                self.prefetch(start + length, gradient.as_ref());
                 // SAFETY: the outputs outlive this call, and each block is visited once.
                 unsafe {
                     let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length));
@@ -145,6 +146,16 @@ impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
             }
         })?;
         Ok(sums.iter().sum())
+    }
+
+    /// Asks for what the block at `start` will read and write.
+    fn prefetch(&self, start: usize, gradient: Option<&Output<X::Number>>) {
+        let length = BLOCK.min(self.input.len() - start);
+        prefetch(self.input[start..].as_ptr(), length);
+        prefetch(self.cells[start..].as_ptr(), length);
+        if let Some(gradient) = gradient {
+            gradient.prefetch(start, length);
+        }
     }
 
     fn block(
