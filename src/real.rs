@@ -34,6 +34,12 @@ pub trait Real:
     /// `self + offset`.
     fn shift(&self, offset: f64) -> Self;
 
+    /// `|self|`; the derivative at 0 is that from above.
+    #[inline(always)]
+    fn abs(&self) -> Self {
+        self.select_lt(0.0, &-self.clone(), self)
+    }
+
     /// `e^self`.
     fn exp(&self) -> Self;
 

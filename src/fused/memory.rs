@@ -109,8 +109,8 @@ impl<H: Half + Element> Storage for H {
     }
 }
 
-/// Asks for `length` elements from `start` on before they are needed: at the end of a block the processor would
-/// otherwise have to wait for memory, since a block is too much arithmetic for it to look ahead by itself.
+/// Asks for `length` elements from `start` on before they are needed. A block is too much arithmetic for the processor
+/// to look past its end by itself, and without this it waits for memory at the start of each.
 #[inline(always)]
 pub(super) fn prefetch<T>(start: *const T, length: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -19,12 +19,12 @@ use self::memory::{Element, Output, Storage, prefetch, slice};
 use self::stream::{Broadcast, Stream};
 use crate::{Elementwise, Error, Labels, Reduction, Result, masked};
 
-/// Entries to a block: what a block reads and writes stays in the first-level cache. Sums are taken by block, so this,
-/// not the number of threads, decides their bits.
-const BLOCK: usize = 1024;
+/// Entries to a block: what it reads and writes stays in the first-level cache, next to what is asked for ahead. Sums
+/// are taken by block, so this, not the number of threads, decides their bits.
+const BLOCK: usize = 512;
 
 /// Blocks under which another thread costs more than it brings.
-const GRAIN: usize = 16;
+const GRAIN: usize = 32;
 
 /// The instructions that the fused path uses on this machine, for people to read.
 pub fn simd_level() -> &'static str {

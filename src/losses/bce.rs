@@ -1,5 +1,6 @@
 use tch::Tensor;
 
+use super::{cross_entropy, weighted_cross_entropy};
 use crate::{Elementwise, Labels, Loss, Real, Reduction, Result, check};
 
 /// Binary cross entropy from logits.
@@ -10,7 +11,7 @@ use crate::{Elementwise, Labels, Loss, Real, Reduction, Result, check};
 /// * Labels: within [0, 1].
 /// * Errors: see [`Loss::forward`].
 /// * Source: PyTorch's `binary_cross_entropy_with_logits`, which this agrees with, `pos_weight` and soft labels
-///   included. Written with two log-sigmoids, neither value nor gradient cancels where σ(x) is near the label.
+///   included. Neither value nor gradient cancels where σ(x) is near a hard label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BceWithLogits {
     /// `w`: what a positive of each of the C labels weighs; all 1 if `None`.
@@ -21,24 +22,21 @@ pub struct BceWithLogits {
 
 impl BceWithLogits {
     #[inline(always)]
-    fn terms<R: Real>(&self, x: &R, y: &R) -> (R, R) {
-        let y = y.scale(1.0 - 2.0 * self.label_smoothing).shift(self.label_smoothing);
-        let negative = (-x.clone()).log_sigmoid().weighted(&y.one_minus());
-        (x.log_sigmoid().weighted(&y), negative)
+    fn smoothed<R: Real>(&self, y: &R) -> R {
+        y.scale(1.0 - 2.0 * self.label_smoothing).shift(self.label_smoothing)
     }
 }
 
 impl Elementwise for BceWithLogits {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
-        let (positive, negative) = self.terms(x, y);
-        -(positive + negative)
+        cross_entropy(x, &self.smoothed(y))
     }
 
     #[inline(always)]
     fn entry_with<R: Real>(&self, x: &R, y: &R, w: &R) -> R {
-        let (positive, negative) = self.terms(x, y);
-        -(positive.weighted(w) + negative)
+        let y = self.smoothed(y);
+        weighted_cross_entropy(x, &y.weighted(w), &y.one_minus())
     }
 
     fn validate(&self) -> Result<()> {

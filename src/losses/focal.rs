@@ -1,4 +1,4 @@
-use super::small_integer;
+use super::{cross_entropy, small_integer};
 use crate::{Elementwise, Real, Result, check};
 
 /// Sigmoid focal loss: cross entropy that fades where the model is already right.
@@ -29,10 +29,8 @@ impl Default for SigmoidFocal {
 impl Elementwise for SigmoidFocal {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
-        let opposite = -x.clone();
-        let cross_entropy = -(x.log_sigmoid().weighted(y) + opposite.log_sigmoid().weighted(&y.one_minus()));
-        let wrong = opposite.sigmoid().weighted(y) + x.sigmoid().weighted(&y.one_minus());
-        let focal = wrong.powf(self.gamma) * cross_entropy;
+        let wrong = (-x.clone()).sigmoid().weighted(y) + x.sigmoid().weighted(&y.one_minus());
+        let focal = wrong.powf(self.gamma) * cross_entropy(x, y);
         match self.alpha {
             Some(alpha) => focal.weighted(&y.scale(2.0 * alpha - 1.0).shift(1.0 - alpha)),
             None => focal,

@@ -7,7 +7,7 @@ mod focal;
 
 use std::ops::RangeInclusive;
 
-use crate::{Elementwise, Loss};
+use crate::{Elementwise, Loss, Real};
 
 pub use asymmetric::Asymmetric;
 pub use bce::{BceWithLogits, masked_bce_with_logits};
@@ -46,4 +46,19 @@ pub fn catalogue() -> Vec<Named> {
 /// Whether an exponent is one that [`Elementwise::integer_powers`] speaks of.
 fn small_integer(exponent: f64) -> bool {
     (0..8).any(|integer| exponent == f64::from(integer))
+}
+
+/// `−y·ln σ(x) − (1 − y)·ln σ(−x)`, as `|x|·u − ln σ(|x|)` with u the share of the class that the sign of x speaks
+/// against: two terms of one sign, and one exponential for both classes.
+#[inline(always)]
+fn cross_entropy<R: Real>(x: &R, y: &R) -> R {
+    let (size, against) = (x.abs(), x.select_lt(0.0, y, &y.one_minus()));
+    size.weighted(&against) - size.log_sigmoid()
+}
+
+/// The same with a weight for each class: `−positive·ln σ(x) − negative·ln σ(−x)`.
+#[inline(always)]
+fn weighted_cross_entropy<R: Real>(x: &R, positive: &R, negative: &R) -> R {
+    let (size, against) = (x.abs(), x.select_lt(0.0, positive, negative));
+    size.weighted(&against) - size.log_sigmoid().weighted(&(positive.clone() + negative))
 }
