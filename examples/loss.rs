@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use masked_loss::{BceWithLogits, Error, Labels, Loss, Path as LossPath, Reduction, Weights, catalogue};
+use masked_loss::{
+    BceWithLogits, Elementwise, Error, Labels, Loss, Missing, Path as LossPath, Reduction, Weights, WithMissing,
+    catalogue,
+};
 use tch::{Kind, TchError, Tensor};
 
 /// Computes a loss and its gradient.
@@ -24,8 +27,12 @@ use tch::{Kind, TchError, Tensor};
 struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()))]
     loss: String,
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["mean", "sum", "none"]))]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(REDUCTIONS.map(|(name, _)| name)))]
     reduction: String,
+    /// What a missing entry counts as
+    #[arg(long, value_name = "NAME", default_value = "ignore")]
+    #[arg(value_parser = PossibleValuesParser::new(Missing::catalogue().into_iter().map(|(name, _)| name)))]
+    missing: String,
     #[arg(long, value_name = "NAME", default_value = "auto")]
     #[arg(value_parser = PossibleValuesParser::new(["auto", "composed", "fused"]))]
     path: String,
@@ -37,20 +44,30 @@ struct Arguments {
     output: Vec<PathBuf>,
 }
 
+const REDUCTIONS: [(&str, Reduction); 7] = [
+    ("mean", Reduction::Mean),
+    ("sum", Reduction::Sum),
+    ("none", Reduction::None),
+    ("mean-all", Reduction::MeanAll),
+    ("mean-per-row", Reduction::MeanPerRow),
+    ("mean-per-label", Reduction::MeanPerLabel),
+    ("weighted-mean", Reduction::WeightedMean),
+];
+
 fn names() -> impl Iterator<Item = &'static str> {
     catalogue().into_iter().map(|named| named.name)
 }
 
 /// The loss of that name, with the parameters that the file has for it.
-fn loss(name: &str, file: &mut Tensors) -> Result<Box<dyn Loss>> {
+fn loss(name: &str, missing: Missing, file: &mut Tensors) -> Result<WithMissing> {
     if name == "bce"
         && let Some(weights) = file.take("pos_weight")
     {
         let numbers = Vec::try_from(weights.f_to_kind(Kind::Double)?).context("pos_weight: expected a vector")?;
-        return Ok(Box::new(BceWithLogits { pos_weight: Some(numbers), ..Default::default() }));
+        return Ok(BceWithLogits { pos_weight: Some(numbers), ..Default::default() }.with_missing(missing));
     }
     let named = catalogue().into_iter().find(|named| named.name == name);
-    Ok(named.context("there is no loss of that name")?.loss)
+    Ok(named.context("there is no loss of that name")?.with_missing(missing))
 }
 
 fn main() -> ExitCode {
@@ -76,7 +93,9 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn answer(arguments: &Arguments, mut file: Tensors) -> Result<[(&'static str, Tensor); 3]> {
-    let loss = loss(&arguments.loss, &mut file)?;
+    let missing = named(&arguments.missing, Missing::catalogue())?;
+    let reduction = named(&arguments.reduction, REDUCTIONS)?;
+    let loss = loss(&arguments.loss, missing, &mut file)?;
     let logits = file.expect("logits")?;
     let labels = labels(&mut file)?;
     let upstream = file.take("upstream");
@@ -84,7 +103,7 @@ fn answer(arguments: &Arguments, mut file: Tensors) -> Result<[(&'static str, Te
 
     // Integers have no gradient; the library says so in its own words.
     let leaf = if logits.is_floating_point() { logits.f_set_requires_grad(true)? } else { logits };
-    let value = loss.forward_on(path(&arguments.path), &leaf, &labels, reduction(&arguments.reduction))?;
+    let value = loss.forward_on(path(&arguments.path), &leaf, &labels, reduction)?;
     backward(&value, upstream)?;
     Ok([("loss", value.f_detach()?), ("grad", leaf.f_grad()?), ("observed", labels.observed_count()?)])
 }
@@ -97,12 +116,10 @@ fn path(name: &str) -> LossPath {
     }
 }
 
-fn reduction(name: &str) -> Reduction {
-    match name {
-        "none" => Reduction::None,
-        "sum" => Reduction::Sum,
-        _ => Reduction::Mean,
-    }
+/// What goes by that name; clap has let no other one through.
+fn named<T>(name: &str, among: impl IntoIterator<Item = (&'static str, T)>) -> Result<T> {
+    let found = among.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, found)| found).with_context(|| format!("nothing is called {name}"))
 }
 
 fn labels(file: &mut Tensors) -> Result<Labels> {

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Elementwise, Error, Labels, Result, fused};
+use crate::formula::{Assumed, Entries, Formula};
+use crate::{Error, Labels, Result, fused};
 
 /// A defined, strided tensor of real numbers.
 pub(crate) fn dense(name: &'static str, tensor: &Tensor) -> Result<()> {
@@ -43,34 +44,52 @@ pub(crate) fn first(tensor: &Tensor, at: &Tensor) -> Result<Option<f64>> {
 }
 
 /// All that a loss asks of its input, its labels and its parameter.
-pub(crate) fn inputs<E: Elementwise + ?Sized>(loss: &E, input: &Tensor, labels: &Labels) -> Result<()> {
-    loss.validate()?;
-    let name = if loss.inputs() == REAL { "logits" } else { "probabilities" };
+pub(crate) fn inputs(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> Result<()> {
+    entries.formulas().try_for_each(Formula::validate)?;
+    let name = if entries.observed.inputs() == REAL { "logits" } else { "probabilities" };
     floating(name, input)?;
     like(name, input, &labels.size(), labels.device())?;
-    let (accepted, known) = (loss.labels(), labels.range());
-    if let Some(found) = known.and_then(|(least, largest)| [least, largest].into_iter().find(|y| !accepted.contains(y)))
-    {
-        return Err(Error::Range { tensor: "labels", expected: interval(&accepted), found });
+    let known = labels.range().map_or(vec![], |(least, largest)| vec![least, largest]);
+    within("labels", entries.observed, &known)?;
+    bounded(name, entries.observed, input, &labels.observed()?)?;
+    if let Some(Assumed { formula, label, weight }) = entries.missing {
+        within("the label assumed where one is missing", formula, &[label])?;
+        setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
+        bounded(name, formula, input, &labels.missing()?)?;
     }
-    if loss.inputs() != REAL {
-        let accepted = loss.inputs();
-        let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
-        if let Some(found) = first(input, &outside.f_logical_and(&labels.observed()?)?)? {
-            return Err(Error::Range { tensor: name, expected: interval(&accepted), found });
-        }
+    entries.formulas().filter_map(Formula::parameter).try_for_each(|numbers| parameter(numbers, labels))
+}
+
+fn within(name: &'static str, formula: &dyn Formula, labels: &[f64]) -> Result<()> {
+    let accepted = formula.labels();
+    match labels.iter().find(|label| !accepted.contains(label)) {
+        Some(&found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
+        None => Ok(()),
     }
-    if let Some(parameter) = loss.parameter() {
-        let name = "the loss's per-label parameter";
-        let columns = *labels.size().last().unwrap_or(&0);
-        if parameter.len() as i64 != columns {
-            return Err(Error::shape(name, [columns], vec![parameter.len() as i64]));
-        }
-        if let Some(&found) = parameter.iter().find(|number| !number.is_finite()) {
-            return Err(Error::Range { tensor: name, expected: "finite numbers".into(), found });
-        }
+}
+
+fn bounded(name: &'static str, formula: &dyn Formula, input: &Tensor, counted: &Tensor) -> Result<()> {
+    let accepted = formula.inputs();
+    if accepted == REAL {
+        return Ok(());
     }
-    Ok(())
+    let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
+    match first(input, &outside.f_logical_and(counted)?)? {
+        Some(found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
+        None => Ok(()),
+    }
+}
+
+fn parameter(numbers: &[f64], labels: &Labels) -> Result<()> {
+    let name = "the loss's per-label parameter";
+    let columns = *labels.size().last().unwrap_or(&0);
+    if numbers.len() as i64 != columns {
+        return Err(Error::shape(name, [columns], vec![numbers.len() as i64]));
+    }
+    match numbers.iter().find(|number| !number.is_finite()) {
+        Some(&found) => Err(Error::Range { tensor: name, expected: "finite numbers".into(), found }),
+        None => Ok(()),
+    }
 }
 
 pub(crate) const REAL: RangeInclusive<f64> = f64::NEG_INFINITY..=f64::INFINITY;

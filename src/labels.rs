@@ -131,7 +131,8 @@ impl Labels {
         let kind = if given.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float };
         let mut given = given.f_detach()?.f_to_kind(kind)?.f_reshape(layout)?;
         if matches!(weights, Weights::PerEntry(_)) {
-            given = given.f_masked_fill(&self.missing()?, 0.0)?;
+            // Not 0: a loss that assumes something of missing entries must not lose them by this.
+            given = given.f_masked_fill(&self.missing()?, 1.0)?;
         }
         let product = match &self.weights {
             Some(set) => set.f_mul(&given)?,
@@ -144,6 +145,15 @@ impl Labels {
         }
         self.weights = Some(product.f_contiguous()?);
         Ok(self)
+    }
+
+    /// The same labels, with further weights that can be broadcast against them and that nobody need check.
+    pub(crate) fn reweighted(&self, further: &Tensor) -> Result<Self> {
+        let weights = match &self.weights {
+            Some(set) => set.f_mul(further)?,
+            None => further.shallow_clone(),
+        };
+        Ok(Self { weights: Some(weights.f_contiguous()?), ..self.clone() })
     }
 
     /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch.
@@ -220,6 +230,28 @@ impl Labels {
         Ok(self.observed()?.f_reshape([rows, labels])?.f_sum_dim_intlist(0i64, false, Kind::Int64)?)
     }
 
+    /// How many entries count in each place of one dimension: `f64`, a vector.
+    pub(crate) fn counted_along(&self, dimension: usize, everything: bool) -> Result<Tensor> {
+        let size = self.size();
+        if everything {
+            let each: i64 =
+                size.iter().enumerate().filter(|&(i, _)| i != dimension).map(|(_, length)| length).product();
+            return Ok(Tensor::f_full([size[dimension]], each as f64, (Kind::Double, self.device()))?);
+        }
+        let others: Vec<i64> = (0..size.len()).filter(|&i| i != dimension).map(|i| i as i64).collect();
+        let observed = self.observed()?.f_to_kind(Kind::Double)?;
+        // No dimension would mean every dimension.
+        Ok(if others.is_empty() { observed } else { observed.f_sum_dim_intlist(&others[..], false, Kind::Double)? })
+    }
+
+    /// The weights of the entries that count, added up: a scalar `f64` tensor.
+    pub(crate) fn total_weight(&self, everything: bool) -> Result<Tensor> {
+        let ones = Tensor::f_ones([1], (Kind::Double, self.device()))?;
+        let weights = self.weights.as_ref().unwrap_or(&ones).f_to_kind(Kind::Double)?.f_expand(self.size(), false)?;
+        let counted = if everything { weights } else { weights.f_masked_fill(&self.missing()?, 0.0)? };
+        Ok(counted.f_sum(Kind::Double)?)
+    }
+
     /// The labels' shape.
     pub fn size(&self) -> Vec<i64> {
         self.cells.size()
@@ -245,7 +277,19 @@ impl Labels {
     }
 }
 
+impl Clone for Labels {
+    /// Shares the tensors, none of which ever changes.
+    fn clone(&self) -> Self {
+        Self {
+            cells: self.cells.shallow_clone(),
+            weights: self.weights.as_ref().map(Tensor::shallow_clone),
+            range: self.range,
+            count: self.count.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default(),
+        }
+    }
+}
+
 /// 1 in every dimension but `kept`.
-fn one_but(size: &[i64], kept: usize) -> Vec<i64> {
+pub(crate) fn one_but(size: &[i64], kept: usize) -> Vec<i64> {
     size.iter().enumerate().map(|(dimension, &length)| if dimension == kept { length } else { 1 }).collect()
 }

@@ -5,6 +5,7 @@ mod check;
 mod composed;
 mod dual;
 mod error;
+mod formula;
 mod fused;
 mod gradcheck;
 mod labels;
@@ -12,6 +13,7 @@ mod loss;
 mod losses;
 mod masked;
 pub mod metrics;
+mod missing;
 mod real;
 mod reduction;
 
@@ -23,7 +25,9 @@ pub use gradcheck::{GradReport, gradcheck};
 pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};
 pub use losses::{
-    Asymmetric, BceProbabilities, BceWithLogits, Named, SigmoidFocal, catalogue, masked_bce, masked_bce_with_logits,
+    Asymmetric, BceProbabilities, BceWithLogits, Named, NegativeEntropy, SigmoidFocal, catalogue, masked_bce,
+    masked_bce_with_logits,
 };
+pub use missing::{Missing, WithMissing};
 pub use real::Real;
 pub use reduction::Reduction;

@@ -1,8 +1,11 @@
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use tch::Tensor;
 
-use crate::{Labels, Real, Reduction, Result, check, fused, masked};
+use crate::formula::Entries;
+use crate::reduction::Divisor;
+use crate::{Labels, Missing, Real, Reduction, Result, WithMissing, check, fused, masked};
 
 /// A loss that is one formula on one entry; it stands here once and serves every path.
 ///
@@ -30,8 +33,8 @@ use crate::{Labels, Real, Reduction, Result, check, fused, masked};
 /// assert_eq!(loss.double_value(&[]), 0.25);
 /// # Ok::<(), masked_loss::Error>(())
 /// ```
-pub trait Elementwise: Sync {
-    /// The loss of one entry. Only ever called with an observed one.
+pub trait Elementwise: Send + Sync {
+    /// The loss of one entry. What stands at a missing one is never seen.
     fn entry<R: Real>(&self, input: &R, label: &R) -> R;
 
     /// The loss of one entry where each label has a [`parameter`](Self::parameter) of its own.
@@ -69,6 +72,15 @@ pub trait Elementwise: Sync {
     fn labels(&self) -> RangeInclusive<f64> {
         0.0..=1.0
     }
+
+    /// This loss on the observed entries, and something assumed of the missing ones: for comparison, and for data in which
+    /// only positives were ever recorded.
+    fn with_missing(self, missing: Missing) -> WithMissing
+    where
+        Self: Sized + 'static,
+    {
+        WithMissing::new(Arc::new(self), missing)
+    }
 }
 
 /// Which implementation computes a loss. Both read the same formula.
@@ -105,24 +117,54 @@ pub trait Loss {
         self.forward_on(Path::Auto, logits, labels, reduction)
     }
 
-    /// The pair behind [`Reduction::Mean`]: `Σ ℓ`, and the number of observed entries that divides it (`i64`). Pairs
-    /// of micro-batches add up to the pair of the whole batch, however unevenly their labels fall.
+    /// The pair behind a reduction: the sum, and the weight that divides it (both scalars; 1 for `Sum` and `None`). Pairs
+    /// of micro-batches, or of machines, add up to the pair of the whole batch, however unevenly their labels fall. Not so
+    /// `MeanPerLabel`, whose labels lie across all of them.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
-    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels) -> Result<(Tensor, Tensor)> {
-        Ok((self.forward(logits, labels, Reduction::Sum)?, labels.observed_count()?))
-    }
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)>;
 }
 
 impl<E: Elementwise> Loss for E {
     fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        check::inputs(self, logits, labels)?;
-        match path {
-            Path::Composed => masked::forward(self, logits, labels, reduction),
-            Path::Fused => fused::forward(self, logits, labels, reduction),
-            Path::Auto if fused::unfit(logits).is_none() => fused::forward(self, logits, labels, reduction),
-            Path::Auto => masked::forward(self, logits, labels, reduction),
-        }
+        forward(Entries { observed: self, missing: None }, path, logits, labels, reduction)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        sum_and_weight(Entries { observed: self, missing: None }, logits, labels, reduction)
+    }
+}
+
+pub(crate) fn forward(
+    entries: Entries<'_>,
+    path: Path,
+    logits: &Tensor,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    check::inputs(entries, logits, labels)?;
+    let plan = reduction.plan(labels, entries.missing.is_some())?;
+    on(path, entries, logits, plan.labels(labels), &plan.divisor)
+}
+
+pub(crate) fn sum_and_weight(
+    entries: Entries<'_>,
+    logits: &Tensor,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<(Tensor, Tensor)> {
+    check::inputs(entries, logits, labels)?;
+    let plan = reduction.plan(labels, entries.missing.is_some())?;
+    let sum = on(Path::Auto, entries, logits, plan.labels(labels), &Divisor::Number(1.0))?;
+    Ok((sum, plan.divisor.weight(logits.device())?))
+}
+
+fn on(path: Path, entries: Entries<'_>, logits: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor> {
+    match path {
+        Path::Composed => masked::forward(entries, logits, labels, divisor),
+        Path::Fused => fused::forward(entries, logits, labels, divisor),
+        Path::Auto if fused::unfit(logits).is_none() => fused::forward(entries, logits, labels, divisor),
+        Path::Auto => masked::forward(entries, logits, labels, divisor),
     }
 }

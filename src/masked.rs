@@ -2,48 +2,49 @@
 
 use tch::{Kind, Tensor};
 
-use crate::{Composed, Elementwise, Labels, Reduction, Result};
+use crate::formula::{Assumed, Entries, Formula};
+use crate::reduction::Divisor;
+use crate::{Composed, Labels, Result};
 
 /// The kind to compute in: half precision holds neither sums nor counts.
 pub(crate) fn compute_kind(tensor: &Tensor) -> Result<Kind> {
     Ok(if tensor.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float })
 }
 
-/// An input that any loss can be evaluated at: it stands in for a missing one.
-pub(crate) fn safe<E: Elementwise + ?Sized>(loss: &E) -> f64 {
-    let accepted = loss.inputs();
+/// An input that the loss can be evaluated at: it stands in for one that does not count.
+pub(crate) fn safe(formula: &dyn Formula) -> f64 {
+    let accepted = formula.inputs();
     let middle = 0.5 * (accepted.start() + accepted.end());
     if middle.is_nan() { 0.0 } else { middle }
 }
 
-pub(crate) fn forward<E: Elementwise + ?Sized>(
-    loss: &E,
-    input: &Tensor,
-    labels: &Labels,
-    reduction: Reduction,
-) -> Result<Tensor> {
+pub(crate) fn forward(entries: Entries<'_>, input: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor> {
     let kind = compute_kind(input)?;
     let missing = labels.missing()?;
-    // Filled before and after, never multiplied: NaN * 0 is NaN, and so is its gradient.
-    let x = Composed::new(input.f_to_kind(kind)?.f_masked_fill(&missing, safe(loss))?);
-    let y = Composed::new(labels.cells().f_to_kind(kind)?.f_masked_fill(&missing, 0.0)?);
-    let entry = match loss.parameter() {
-        Some(parameter) => loss.entry_with(
-            &x,
-            &y,
-            &Composed::new(Tensor::f_from_slice(parameter)?.f_to_kind(kind)?.f_to_device(input.device())?),
-        ),
-        None => loss.entry(&x, &y),
-    };
-    let mut entry = entry.finish()?;
-    if let Some(weights) = labels.weights() {
-        entry = entry.f_mul(&weights.f_to_kind(kind)?)?;
+    let input = input.f_to_kind(kind)?;
+    let mut result = masked(entries.observed, &input, &labels.cells().f_to_kind(kind)?, &missing)?;
+    if let Some(Assumed { formula, label, weight }) = entries.missing {
+        let labels = input.f_detach()?.f_full_like(label)?;
+        let assumed = masked(formula, &input, &labels, &missing.f_logical_not()?)?;
+        result = result.f_add(&assumed.f_mul_scalar(weight)?)?;
     }
-    let entry = entry.f_masked_fill(&missing, 0.0)?;
-    Ok(match reduction {
-        Reduction::None => entry,
-        Reduction::Sum => entry.f_sum(kind)?,
-        // No epsilon: where nothing is observed the sum is 0 and so is the mean.
-        Reduction::Mean => entry.f_sum(kind)?.f_div(&labels.observed_count()?.f_clamp_min(1)?)?,
-    })
+    if let Some(weights) = labels.weights() {
+        result = result.f_mul(&weights.f_to_kind(kind)?)?;
+    }
+    divisor.apply(result, kind)
+}
+
+/// The loss of each entry, 0 for those that are left out.
+fn masked(formula: &dyn Formula, input: &Tensor, labels: &Tensor, left_out: &Tensor) -> Result<Tensor> {
+    let parameter = match formula.parameter() {
+        Some(numbers) => {
+            let numbers = Tensor::f_from_slice(numbers)?.f_to_kind(input.f_kind()?)?;
+            Some(Composed::new(numbers.f_to_device(input.device())?))
+        }
+        None => None,
+    };
+    // Filled before and after, never multiplied: NaN * 0 is NaN, and so is its gradient.
+    let x = Composed::new(input.f_masked_fill(left_out, safe(formula))?);
+    let y = Composed::new(labels.f_masked_fill(left_out, 0.0)?);
+    Ok(formula.compose(&x, &y, parameter.as_ref()).finish()?.f_masked_fill(left_out, 0.0)?)
 }

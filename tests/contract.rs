@@ -97,18 +97,24 @@ fn micro_batches_add_up_to_the_batch() {
     let mut rng = rng(3);
     for named in losses(6) {
         let case = Case::draw(&mut rng, &named, &[64, 6], 0.3, true);
-        let (input, labels) = (case.input(Kind::Double), case.labels());
-        for path in PATHS {
-            let whole = named.loss.forward_on(path, &input, &labels, Reduction::Mean).unwrap().double_value(&[]);
-            let (mut sum, mut weight) = (0.0, 0);
+        let weights: Vec<f64> = (0..6).map(|_| rng.random_range(0.1..3.0)).collect();
+        let labels = case.labels().with_weights(Weights::PerLabel(&Tensor::from_slice(&weights))).unwrap();
+        let input = case.input(Kind::Double);
+        for (path, reduction) in PATHS.into_iter().flat_map(|path| common::REDUCTIONS.map(|by| (path, by))) {
+            if matches!(reduction, Reduction::None | Reduction::MeanPerLabel | Reduction::MeanOver(_)) {
+                continue;
+            }
+            let whole = named.loss.forward_on(path, &input, &labels, reduction).unwrap().double_value(&[]);
+            let (mut sum, mut weight) = (0.0, 0.0);
             for cut in [0..1, 1..5, 5..5, 5..40, 40..64] {
                 let rows = Tensor::arange_start(cut.start, cut.end, tch::kind::INT64_CPU);
-                let (s, w) =
-                    named.loss.sum_and_weight(&input.index_select(0, &rows), &labels.rows(&rows).unwrap()).unwrap();
+                let (logits, labels) = (input.index_select(0, &rows), labels.rows(&rows).unwrap());
+                let (s, w) = named.loss.sum_and_weight(&logits, &labels, reduction).unwrap();
                 sum += s.double_value(&[]);
-                weight += w.int64_value(&[]);
+                weight += w.double_value(&[]);
             }
-            approx::assert_relative_eq!(sum / weight as f64, whole, max_relative = 1e-14);
+            let weight = if reduction == Reduction::Sum { 1.0 } else { weight };
+            approx::assert_relative_eq!(sum / weight, whole, max_relative = 1e-13);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::io::stdin;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -35,7 +36,7 @@ struct Arguments {
 }
 
 struct Step {
-    loss: Box<dyn Loss>,
+    loss: Arc<dyn Loss>,
     logits: Tensor,
     labels: Labels,
 }

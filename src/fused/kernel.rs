@@ -2,48 +2,52 @@
 
 use super::float::{Float, select};
 use super::lane::Lane;
+use crate::formula::Formula;
 use crate::{Dual, Elementwise};
 
 /// One block's cells, as they lie in memory: what is missing and what the label is.
-pub(crate) trait Cell<F>: Copy + Send + Sync {
+pub(crate) trait Cell<F>: Copy + Send + Sync + Sized {
     fn observed(self) -> bool;
     fn label(self) -> F;
+    /// [`Simd::run`] for a formula whose type is not known.
+    fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, F, Self>) -> f64;
 }
 
-/// One byte: −1 is missing.
-impl<F: Float> Cell<F> for i8 {
-    #[inline(always)]
-    fn observed(self) -> bool {
-        self >= 0
-    }
-    #[inline(always)]
-    fn label(self) -> F {
-        F::from_i8(self)
-    }
-}
+macro_rules! cells {
+    ($number:ident, $bytes:ident, $numbers:ident) => {
+        /// One byte: −1 is missing.
+        impl Cell<$number> for i8 {
+            #[inline(always)]
+            fn observed(self) -> bool {
+                self >= 0
+            }
+            #[inline(always)]
+            fn label(self) -> $number {
+                $number::from(self)
+            }
+            fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, $number, Self>) -> f64 {
+                formula.$bytes(simd, block)
+            }
+        }
 
-/// Floating point: NaN is missing.
-impl Cell<f32> for f32 {
-    #[inline(always)]
-    fn observed(self) -> bool {
-        !self.is_nan()
-    }
-    #[inline(always)]
-    fn label(self) -> f32 {
-        self
-    }
+        /// Floating point: NaN is missing.
+        impl Cell<$number> for $number {
+            #[inline(always)]
+            fn observed(self) -> bool {
+                !self.is_nan()
+            }
+            #[inline(always)]
+            fn label(self) -> $number {
+                self
+            }
+            fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, $number, Self>) -> f64 {
+                formula.$numbers(simd, block)
+            }
+        }
+    };
 }
-
-impl Cell<f64> for f64 {
-    #[inline(always)]
-    fn observed(self) -> bool {
-        !self.is_nan()
-    }
-    #[inline(always)]
-    fn label(self) -> f64 {
-        self
-    }
-}
+cells!(f32, f32_bytes, f32_numbers);
+cells!(f64, f64_bytes, f64_numbers);
 
 /// What a block's kernel reads and writes; all slices have the same length, or none where they may be empty.
 pub(crate) struct Block<'a, F, Y> {

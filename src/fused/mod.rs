@@ -12,12 +12,15 @@ pub(crate) use self::native::is_strided;
 pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
-use self::float::Float;
+use self::float::{Float, select};
 use self::half::{Bf16, F16};
-use self::kernel::{Block, Cell, Simd};
+use self::kernel::Cell;
+pub(crate) use self::kernel::{Block, Simd};
 use self::memory::{Element, Output, Storage, prefetch, slice};
 use self::stream::{Broadcast, Stream};
-use crate::{Elementwise, Error, Labels, Reduction, Result, masked};
+use crate::formula::{Entries, Formula};
+use crate::reduction::Divisor;
+use crate::{Error, Labels, Result, masked};
 
 /// Entries to a block: what it reads and writes stays in the first-level cache, next to what is asked for ahead. Sums
 /// are taken by block, so this, not the number of threads, decides their bits.
@@ -36,70 +39,64 @@ pub(crate) fn unfit(input: &Tensor) -> Option<String> {
     (input.device() != Device::Cpu).then(|| format!("runs on the CPU, and the logits are on {:?}", input.device()))
 }
 
-pub(crate) fn forward<E: Elementwise>(
-    loss: &E,
-    input: &Tensor,
-    labels: &Labels,
-    reduction: Reduction,
-) -> Result<Tensor> {
+pub(crate) fn forward(entries: Entries<'_>, input: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor> {
     if let Some(reason) = unfit(input) {
         return Err(Error::Fused(reason));
     }
     match input.f_kind()? {
-        Kind::Double => by_cells::<E, f64>(loss, input, labels, reduction),
-        Kind::Half => by_cells::<E, F16>(loss, input, labels, reduction),
-        Kind::BFloat16 => by_cells::<E, Bf16>(loss, input, labels, reduction),
-        _ => by_cells::<E, f32>(loss, input, labels, reduction),
+        Kind::Double => by_cells::<f64>(entries, input, labels, divisor),
+        Kind::Half => by_cells::<F16>(entries, input, labels, divisor),
+        Kind::BFloat16 => by_cells::<Bf16>(entries, input, labels, divisor),
+        _ => by_cells::<f32>(entries, input, labels, divisor),
     }
 }
 
-fn by_cells<E: Elementwise, X: Storage>(
-    loss: &E,
-    input: &Tensor,
-    labels: &Labels,
-    reduction: Reduction,
-) -> Result<Tensor>
+fn by_cells<X: Storage>(entries: Entries<'_>, input: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor>
 where
+    i8: Cell<X::Number>,
     X::Number: Cell<X::Number>,
 {
     let cells = labels.cells();
     if cells.f_kind()? == Kind::Int8 {
-        pass::<E, X, i8>(loss, input, cells, labels, reduction)
+        pass::<X, i8>(entries, input, cells, labels, divisor)
     } else {
-        pass::<E, X, X::Number>(loss, input, &cells.f_to_kind(X::Number::KIND)?, labels, reduction)
+        pass::<X, X::Number>(entries, input, &cells.f_to_kind(X::Number::KIND)?, labels, divisor)
     }
 }
 
-fn pass<E: Elementwise, X: Storage, Y: Cell<X::Number> + Element>(
-    loss: &E,
+fn pass<X: Storage, Y: Cell<X::Number> + Element>(
+    entries: Entries<'_>,
     input: &Tensor,
     cells: &Tensor,
     labels: &Labels,
-    reduction: Reduction,
-) -> Result<Tensor> {
+    divisor: &Divisor,
+) -> Result<Tensor>
+where
+    X::Number: Cell<X::Number>,
+{
     let size = input.size();
     let dense = input.f_detach()?.f_resolve_neg()?.f_contiguous()?;
     let weights = labels.weights().map(|weights| Broadcast::new::<X::Number>(weights, &size)).transpose()?;
-    let parameter: Option<Vec<_>> =
-        loss.parameter().map(|labels| labels.iter().map(|&number| X::Number::from_f64(number)).collect());
-    let divisor = match reduction {
-        Reduction::Mean => labels.observed_count()?.f_int64_value(&[])?.max(1) as f64,
-        Reduction::None | Reduction::Sum => 1.0,
-    };
+    let parameters = Parameters::of(entries.observed);
+    let assumed_parameters = entries.missing.map(|assumed| Parameters::of(assumed.formula));
+    let divisor = divisor.number()?;
     let mut gradient = native::records(input).then(|| native::buffer_like(&dense)).transpose()?;
-    let mut values = match reduction {
-        Reduction::None => Some(Tensor::f_empty(&size[..], (X::Number::KIND, Device::Cpu))?),
-        _ => None,
+    let mut values = match divisor {
+        None => Some(Tensor::f_empty(&size[..], (X::Number::KIND, Device::Cpu))?),
+        Some(_) => None,
     };
+    let divisor = divisor.unwrap_or(1.0);
 
     let task = Task {
-        loss,
+        observed: parameters.part(entries.observed),
+        missing: entries.missing.zip(assumed_parameters.as_ref()).map(|(assumed, parameters)| {
+            let [label, weight] = [assumed.label, assumed.weight].map(X::Number::from_f64);
+            Assumption { part: parameters.part(assumed.formula), label, weight }
+        }),
         input: slice::<X>(&dense)?,
         cells: slice::<Y>(cells)?,
         weights: weights.as_ref().map(Broadcast::stream).transpose()?,
-        parameter: parameter.as_deref().map(Stream::Columns),
         scale: X::Number::from_f64(1.0 / divisor),
-        safe: X::Number::from_f64(masked::safe(loss)),
         simd: Simd::best(),
     };
     let sum = task.run(gradient.as_mut().map(Output::of).transpose()?, values.as_mut().map(Output::of).transpose()?)?;
@@ -114,19 +111,49 @@ fn pass<E: Elementwise, X: Storage, Y: Cell<X::Number> + Element>(
     Ok(result)
 }
 
+/// A formula's numbers, one for each label, if it has any.
+struct Parameters<F>(Option<Vec<F>>);
+
+impl<F: Float> Parameters<F> {
+    fn of(formula: &dyn Formula) -> Self {
+        Self(formula.parameter().map(|numbers| numbers.iter().map(|&number| F::from_f64(number)).collect()))
+    }
+
+    fn part<'a>(&'a self, formula: &'a dyn Formula) -> Part<'a, F> {
+        let safe = F::from_f64(masked::safe(formula));
+        Part { formula, parameter: self.0.as_deref().map(Stream::Columns), safe }
+    }
+}
+
+/// A formula and what goes with it.
+struct Part<'a, F> {
+    formula: &'a dyn Formula,
+    parameter: Option<Stream<'a, F>>,
+    safe: F,
+}
+
+/// What counts as a missing entry's loss.
+struct Assumption<'a, F> {
+    part: Part<'a, F>,
+    label: F,
+    weight: F,
+}
+
 /// One pass: all that the threads share.
-struct Task<'a, E, X: Storage, Y> {
-    loss: &'a E,
+struct Task<'a, X: Storage, Y> {
+    observed: Part<'a, X::Number>,
+    missing: Option<Assumption<'a, X::Number>>,
     input: &'a [X],
     cells: &'a [Y],
     weights: Option<Stream<'a, X::Number>>,
-    parameter: Option<Stream<'a, X::Number>>,
     scale: X::Number,
-    safe: X::Number,
     simd: Simd,
 }
 
-impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
+impl<X: Storage, Y: Cell<X::Number>> Task<'_, X, Y>
+where
+    X::Number: Cell<X::Number>,
+{
     /// The sum of the entries' losses.
     fn run(&self, gradient: Option<Output<X::Number>>, values: Option<Output<X::Number>>) -> Result<f64> {
         let mut sums = vec![0.0; self.input.len().div_ceil(BLOCK)];
@@ -166,15 +193,42 @@ impl<E: Elementwise, X: Storage, Y: Cell<X::Number>> Task<'_, E, X, Y> {
         values: Option<&mut [X::Number]>,
         buffers: &mut Buffers<X::Number>,
     ) -> f64 {
-        let Buffers { input, value, weights, parameter } = buffers;
+        let Buffers { input, value, weights, parameter, assumed } = buffers;
         let input = X::read(&self.input[start..][..length], input);
         let weights = Stream::read(self.weights.as_ref(), start, &mut weights[..length]);
-        let parameter = Stream::read(self.parameter.as_ref(), start, &mut parameter[..length]);
+        let parameter = &mut parameter[..length];
         let value = values.unwrap_or(&mut value[..length]);
         let cells = &self.cells[start..][..length];
-        let (scale, safe) = (self.scale, self.safe);
-        let gradient = gradient.unwrap_or_default();
-        self.simd.run(self.loss, Block { input, cells, parameter, weights, value, gradient, scale, safe })
+        let (scale, gradient) = (self.scale, gradient.unwrap_or_default());
+        let sum = {
+            let Part { formula, parameter: stream, safe } = &self.observed;
+            let parameter = Stream::read(stream.as_ref(), start, parameter);
+            let (value, gradient, safe) = (&mut *value, &mut *gradient, *safe);
+            Y::run(*formula, self.simd, Block { input, cells, parameter, weights, value, gradient, scale, safe })
+        };
+        let Some(Assumption { part: Part { formula, parameter: stream, safe }, label, weight }) = &self.missing else {
+            return sum;
+        };
+        // The same over the other entries, while they are in the cache.
+        let Assumed { labels, value: more, gradient: slope } = assumed;
+        let (labels, more) = (&mut labels[..length], &mut more[..length]);
+        let slope = &mut slope[..gradient.len()];
+        for (assumed, cell) in labels.iter_mut().zip(cells) {
+            *assumed = select(cell.observed(), X::Number::NAN, *label);
+        }
+        let parameter = Stream::read(stream.as_ref(), start, parameter);
+        let (cells, safe) = (&*labels, *safe);
+        let block = Block { input, cells, parameter, weights, value: &mut *more, gradient: &mut *slope, scale, safe };
+        let assumed = X::Number::run(*formula, self.simd, block);
+        add_scaled(value, more, *weight);
+        add_scaled(gradient, slope, *weight);
+        sum + weight.to_f64() * assumed
+    }
+}
+
+fn add_scaled<F: Float>(sum: &mut [F], terms: &[F], weight: F) {
+    for (sum, &term) in sum.iter_mut().zip(terms) {
+        *sum = *sum + term * weight;
     }
 }
 
@@ -184,11 +238,20 @@ struct Buffers<F> {
     value: [F; BLOCK],
     weights: [F; BLOCK],
     parameter: [F; BLOCK],
+    assumed: Assumed<F>,
+}
+
+/// Room for what is assumed of the missing entries.
+struct Assumed<F> {
+    labels: [F; BLOCK],
+    value: [F; BLOCK],
+    gradient: [F; BLOCK],
 }
 
 impl<F: Float> Buffers<F> {
     fn new() -> Self {
         let room = [F::default(); BLOCK];
-        Self { input: room, value: room, weights: room, parameter: room }
+        let assumed = Assumed { labels: room, value: room, gradient: room };
+        Self { input: room, value: room, weights: room, parameter: room, assumed }
     }
 }

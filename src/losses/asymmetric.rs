@@ -35,6 +35,12 @@ impl Default for Asymmetric {
 const FLOOR: f64 = 1e-8;
 
 impl Asymmetric {
+    /// What partial ASL gives to observed entries: `γ⁺` 0, `γ⁻` 1, `c` 0, weights detached (Ben-Baruch et al. 2022,
+    /// *Multi-label Classification with Partial Annotations using Class-aware Selective Loss*).
+    pub fn partial() -> Self {
+        Self { gamma_positive: 0.0, gamma_negative: 1.0, clip: 0.0, detach_weights: true }
+    }
+
     #[inline(always)]
     fn focal<R: Real>(&self, wrong: &R, gamma: f64) -> R {
         let weight = wrong.powf(gamma);

@@ -3,15 +3,19 @@
 mod asymmetric;
 mod bce;
 mod bce_probabilities;
+mod entropy;
 mod focal;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use crate::{Elementwise, Loss, Real};
+use crate::formula::Formula;
+use crate::{Elementwise, Loss, Missing, Real, WithMissing};
 
 pub use asymmetric::Asymmetric;
 pub use bce::{BceWithLogits, masked_bce_with_logits};
 pub use bce_probabilities::{BceProbabilities, masked_bce};
+pub use entropy::NegativeEntropy;
 pub use focal::SigmoidFocal;
 
 /// A loss of the [`catalogue`], with what it accepts.
@@ -19,7 +23,8 @@ pub struct Named {
     /// What command lines and tables call it.
     pub name: &'static str,
     /// The loss, with its default parameters.
-    pub loss: Box<dyn Loss>,
+    pub loss: Arc<dyn Loss>,
+    formula: Arc<dyn Formula>,
     /// See [`Elementwise::inputs`].
     pub inputs: RangeInclusive<f64>,
     /// See [`Elementwise::labels`].
@@ -29,7 +34,13 @@ pub struct Named {
 impl Named {
     /// A loss under a name.
     pub fn new<E: Elementwise + 'static>(name: &'static str, loss: E) -> Self {
-        Self { name, inputs: loss.inputs(), labels: loss.labels(), loss: Box::new(loss) }
+        let (inputs, labels, loss) = (loss.inputs(), loss.labels(), Arc::new(loss));
+        Self { name, loss: loss.clone(), formula: loss, inputs, labels }
+    }
+
+    /// See [`Elementwise::with_missing`].
+    pub fn with_missing(&self, missing: Missing) -> WithMissing {
+        WithMissing::new(self.formula.clone(), missing)
     }
 }
 

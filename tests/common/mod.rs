@@ -7,7 +7,16 @@ use rand::{Rng, SeedableRng};
 use tch::{Kind, Tensor};
 
 pub const PATHS: [Path; 2] = [Path::Composed, Path::Fused];
-pub const REDUCTIONS: [Reduction; 3] = [Reduction::None, Reduction::Sum, Reduction::Mean];
+pub const REDUCTIONS: [Reduction; 8] = [
+    Reduction::None,
+    Reduction::Sum,
+    Reduction::Mean,
+    Reduction::MeanAll,
+    Reduction::MeanPerRow,
+    Reduction::MeanPerLabel,
+    Reduction::WeightedMean,
+    Reduction::MeanOver(3.5),
+];
 pub const KINDS: [Kind; 4] = [Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16];
 
 /// What must not show through a missing entry.

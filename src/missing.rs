@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use tch::Tensor;
+
+use crate::formula::{Assumed, Entries, Formula};
+use crate::loss::{forward, sum_and_weight};
+use crate::{Asymmetric, Elementwise, Labels, Loss, NegativeEntropy, Path, Reduction, Result};
+
+/// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
+/// alternatives, to compare with, or for data in which only positives were ever recorded.
+///
+/// With any of the others every entry counts, the missing ones too: in the value, the gradient, and the denominators.
+/// Weights per row and per label multiply missing entries as well; a weight per entry is 1 where the entry is missing.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Missing {
+    /// As nothing: no loss, no gradient.
+    #[default]
+    Ignore,
+    /// As a negative: `ℓ(x, 0)`. Cole et al. 2021 (AN); with the loss's `label_smoothing` 0.1, their AN-LS.
+    Negative,
+    /// As a negative that weighs `1 / (C − 1)`, for one positive a row. Cole et al. 2021 (WAN).
+    WeakNegative,
+    /// As this label.
+    Label(f64),
+    /// As one to be unsure of: `−α·H(σ(x))`, the entropy is maximised; α 0.1 to 0.2. Zhou et al. 2022 (EM). For logits.
+    UnknownEntropy {
+        /// `α`
+        alpha: f64,
+    },
+    /// As a negative with a focal weight of its own that is constant to the gradient: `−σ(x)^γ·ln σ(−x)`, γ 2.
+    /// Ben-Baruch et al. 2022 (partial ASL), with [`Asymmetric::partial`] for the observed entries. For logits.
+    FocalNegative {
+        /// `γ`
+        gamma: f64,
+    },
+}
+
+impl Missing {
+    /// Every policy with its default parameters, under the names that command lines and tables call them.
+    pub fn catalogue() -> Vec<(&'static str, Self)> {
+        vec![
+            ("ignore", Self::Ignore),
+            ("negative", Self::Negative),
+            ("weak-negative", Self::WeakNegative),
+            ("half", Self::Label(0.5)),
+            ("entropy", Self::UnknownEntropy { alpha: 0.1 }),
+            ("focal-negative", Self::FocalNegative { gamma: 2.0 }),
+        ]
+    }
+}
+
+/// A loss that counts missing entries too, see [`Elementwise::with_missing`].
+#[derive(Clone)]
+pub struct WithMissing {
+    observed: Arc<dyn Formula>,
+    missing: Option<(Arc<dyn Formula>, f64, Weight)>,
+}
+
+#[derive(Clone, Copy)]
+enum Weight {
+    One,
+    OneInOthers,
+}
+
+impl WithMissing {
+    pub(crate) fn new(observed: Arc<dyn Formula>, missing: Missing) -> Self {
+        let same = || observed.clone();
+        let missing = match missing {
+            Missing::Ignore => None,
+            Missing::Negative => Some((same(), 0.0, Weight::One)),
+            Missing::WeakNegative => Some((same(), 0.0, Weight::OneInOthers)),
+            Missing::Label(label) => Some((same(), label, Weight::One)),
+            Missing::UnknownEntropy { alpha } => Some((formula(NegativeEntropy { alpha }), 0.0, Weight::One)),
+            Missing::FocalNegative { gamma } => {
+                let negative = Asymmetric { gamma_negative: gamma, ..Asymmetric::partial() };
+                Some((formula(negative), 0.0, Weight::One))
+            }
+        };
+        Self { observed, missing }
+    }
+
+    fn entries(&self, labels: &Labels) -> Entries<'_> {
+        let missing = self.missing.as_ref().map(|(formula, label, weight)| {
+            let others = labels.size().last().unwrap_or(&1) - 1;
+            let weight = match weight {
+                Weight::One => 1.0,
+                Weight::OneInOthers => 1.0 / others.max(1) as f64,
+            };
+            Assumed { formula: &**formula, label: *label, weight }
+        });
+        Entries { observed: &*self.observed, missing }
+    }
+}
+
+fn formula<E: Elementwise + 'static>(loss: E) -> Arc<dyn Formula> {
+    Arc::new(loss)
+}
+
+impl Loss for WithMissing {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        forward(self.entries(labels), path, logits, labels, reduction)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        sum_and_weight(self.entries(labels), logits, labels, reduction)
+    }
+}
