@@ -2,6 +2,8 @@ use std::fmt::Debug;
 
 use tch::{Device, TchError};
 
+use crate::Reduction;
+
 /// What can be wrong with an input: names the tensor, what was expected and what came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +51,14 @@ pub enum Error {
     /// A path that was asked for by name cannot serve this input.
     #[error("the fused path {0}; use the composed path")]
     Fused(String),
+    /// A reduction cannot do what is asked of it.
+    #[error("Reduction::{reduction:?} {reason}")]
+    Reduction {
+        /// The reduction at fault.
+        reduction: Reduction,
+        /// What it cannot do.
+        reason: &'static str,
+    },
     /// libtorch refused, for instance for want of memory.
     #[error(transparent)]
     Torch(#[from] TchError),

@@ -156,6 +156,42 @@ impl Labels {
         Ok(Self { weights: Some(weights.f_contiguous()?), ..self.clone() })
     }
 
+    /// The same labels, with those that are missing where `mask` (boolean, broadcast to the labels' shape) is true observed
+    /// as positives. What is observed stays as it is.
+    pub(crate) fn with_positives(&self, mask: &Tensor) -> Result<Self> {
+        let chosen = mask.f_logical_and(&self.missing()?)?;
+        let range = self.range.map_or((1.0, 1.0), |(least, largest)| (least.min(1.0), largest.max(1.0)));
+        let cells = self.cells.f_masked_fill(&chosen, 1)?;
+        Ok(Self {
+            cells,
+            range: Some(range),
+            count: OnceCell::new(),
+            weights: self.weights.as_ref().map(Tensor::shallow_clone),
+        })
+    }
+
+    /// The same labels, with a weight of 0 for those that are missing where `mask` (boolean, broadcast to the labels' shape)
+    /// is true.
+    pub(crate) fn without_missing(&self, mask: &Tensor) -> Result<Self> {
+        let dropped = mask.f_logical_and(&self.missing()?)?;
+        self.reweighted(&dropped.f_logical_not()?.f_to_kind(Kind::Float)?)
+    }
+
+    /// Every missing label takes its label's value of `values` (`[C]`): a prior, or another model's prediction for all. The
+    /// result has no missing labels, and weights as before.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Device`]; [`Error::Range`] for a value that is not finite.
+    pub fn imputed(&self, values: &Tensor) -> Result<Self> {
+        let size = self.size();
+        check::dense("values", values)?;
+        check::like("values", values, &[*size.last().unwrap_or(&1)], self.device())?;
+        let values = values.f_detach()?.f_to_kind(Kind::Double)?.f_reshape(one_but(&size, size.len() - 1))?;
+        let filled = self.values()?.f_to_kind(Kind::Double)?.f_where_self(&self.observed()?, &values)?;
+        let filled = Self::encode(&filled, &filled.f_zeros_like()?.f_to_kind(Kind::Bool)?)?;
+        Ok(Self { weights: self.weights.as_ref().map(Tensor::shallow_clone), ..filled })
+    }
+
     /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch.
     ///
     /// # Errors

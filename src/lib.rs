@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod accumulator;
 mod check;
 mod composed;
 mod dual;
@@ -8,6 +9,7 @@ mod error;
 mod formula;
 mod fused;
 mod gradcheck;
+mod guard;
 mod labels;
 mod loss;
 mod losses;
@@ -16,12 +18,15 @@ pub mod metrics;
 mod missing;
 mod real;
 mod reduction;
+mod relabel;
 
+pub use accumulator::Accumulator;
 pub use composed::Composed;
 pub use dual::Dual;
 pub use error::{Error, Result};
 pub use fused::{release_buffers, simd_level};
 pub use gradcheck::{GradReport, gradcheck};
+pub use guard::RowGuard;
 pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};
 pub use losses::{
@@ -31,3 +36,4 @@ pub use losses::{
 pub use missing::{Missing, WithMissing};
 pub use real::Real;
 pub use reduction::Reduction;
+pub use relabel::{ClassSelective, Correction, LargeLoss, SelfPaced};

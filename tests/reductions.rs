@@ -55,10 +55,10 @@ fn every_denominator_is_what_it_says() {
                 let (value, gradient) = value_and_gradient(&named, path, &input, &labels(), reduction, 1.0);
                 let expected = |entry: &[f64]| expected(reduction, entry, &case.observed, &weight);
                 approx::assert_relative_eq!(value[0], expected(&entry), max_relative = 1e-13);
-                for i in 0..entry.len() {
+                for (i, gradient) in gradient.into_iter().enumerate() {
                     // Reductions are linear: an entry's gradient is the reduction of its slope alone.
                     let alone: Vec<f64> = (0..entry.len()).map(|j| if i == j { slope[j] } else { 0.0 }).collect();
-                    approx::assert_relative_eq!(gradient[i], expected(&alone), max_relative = 1e-13);
+                    approx::assert_relative_eq!(gradient, expected(&alone), max_relative = 1e-13);
                 }
             }
         }

@@ -1,0 +1,141 @@
+//! Policies for missing entries that look at the predictions or at their own past: they change the labels of a batch, and a
+//! loss [`with_missing`](crate::Elementwise::with_missing) entries takes it from there.
+
+use tch::{Kind, Tensor};
+
+use crate::{BceWithLogits, Elementwise, Labels, Loss, Missing, Reduction, Result, check};
+
+/// Self-paced loss correction: a missing entry that the model is sure of counts as a positive.
+///
+/// From the second epoch on, `σ(x) > τ` makes a missing entry a positive; the others stay missing.
+///
+/// Source: Zhang et al. 2021, *Simple and Robust Loss Design for Multi-Label Learning with Missing Labels* (SPLC), where
+/// the rest is taken as negative and the loss is a sum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SelfPaced {
+    /// `τ`
+    pub threshold: f64,
+    /// The first epoch, counted from 1, in which labels are changed.
+    pub from_epoch: usize,
+}
+
+impl Default for SelfPaced {
+    /// `τ` 0.6, from epoch 2.
+    fn default() -> Self {
+        Self { threshold: 0.6, from_epoch: 2 }
+    }
+}
+
+impl SelfPaced {
+    /// The labels of a batch with what the model is sure of added, in an epoch counted from 1.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] and [`Error::Device`] where logits and labels do not fit; [`Error::Range`] for a threshold outside
+    /// [0, 1].
+    pub fn relabel(&self, logits: &Tensor, labels: &Labels, epoch: usize) -> Result<Labels> {
+        check::setting("threshold", self.threshold, 0.0..=1.0)?;
+        fit(logits, labels)?;
+        if epoch < self.from_epoch {
+            return Ok(labels.clone());
+        }
+        labels.with_positives(&logits.f_detach()?.f_sigmoid()?.f_gt(self.threshold)?)
+    }
+}
+
+/// Class-aware selection: missing entries that may well be positives are left out of the negatives.
+///
+/// A missing entry is dropped where its label's prior is above a threshold, or where it is among the `k·N` highest
+/// probabilities of the batch. Dropped ones weigh 0 in the loss, and are counted in denominators.
+///
+/// Source: Ben-Baruch et al. 2022, *Multi-label Classification with Partial Annotations using Class-aware Selective Loss*
+/// (CSL), with [`Asymmetric::partial`](crate::Asymmetric::partial) and [`Missing::FocalNegative`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassSelective {
+    /// The prior from above which a label's missing entries are dropped.
+    pub prior: f64,
+    /// `k`
+    pub per_row: i64,
+}
+
+impl Default for ClassSelective {
+    /// Prior 0.05, `k` 5.
+    fn default() -> Self {
+        Self { prior: 0.05, per_row: 5 }
+    }
+}
+
+impl ClassSelective {
+    /// The labels of a batch without the missing entries that may be positives. `priors` (`[C]`): each label's share of
+    /// positives.
+    ///
+    /// # Errors
+    /// As [`SelfPaced::relabel`]; [`Error::Shape`] for priors that are not one for each label.
+    pub fn relabel(&self, logits: &Tensor, labels: &Labels, priors: &Tensor) -> Result<Labels> {
+        fit(logits, labels)?;
+        let (rows, columns) = (labels.size()[0], *labels.size().last().unwrap_or(&1));
+        check::like("priors", priors, &[columns], labels.device())?;
+        let missing = labels.missing()?;
+        let likely = highest(logits, &missing, self.per_row.max(0).saturating_mul(rows))?;
+        labels.without_missing(&priors.f_gt(self.prior)?.f_logical_or(&likely)?)
+    }
+}
+
+/// What a large loss of an entry taken as negative is a sign of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correction {
+    /// That it is no negative: it is dropped (LL-R).
+    Reject,
+    /// That it is a positive: it counts as one, in this step (LL-Ct) or, where the caller keeps the labels, for good
+    /// (LL-Cp).
+    Flip,
+}
+
+/// Large-loss correction: of the missing entries, taken as negative, those with the largest losses are taken otherwise.
+///
+/// In epoch t, counted from 1, these are the `k = ⌈N·C·(t − 1)·Δ⌉` of a batch whose losses are largest.
+///
+/// Source: Kim et al. 2022, *Large Loss Matters in Weakly Supervised Multi-Label Classification*.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LargeLoss {
+    /// What is done with them.
+    pub correction: Correction,
+    /// `Δ ≥ 0`: how much of a batch more in each epoch, as a share (0.002 for the paper's 0.2 %).
+    pub step: f64,
+}
+
+impl LargeLoss {
+    /// The labels of a batch in an epoch counted from 1; for [`Missing::Negative`].
+    ///
+    /// # Errors
+    /// As [`SelfPaced::relabel`]; [`Error::Range`] for a negative step.
+    pub fn relabel(&self, logits: &Tensor, labels: &Labels, epoch: usize) -> Result<Labels> {
+        check::setting("step", self.step, 0.0..=f64::MAX)?;
+        fit(logits, labels)?;
+        let share = self.step * epoch.saturating_sub(1) as f64;
+        let count = (labels.cells().numel() as f64 * share).ceil();
+        let losses = tch::no_grad(|| {
+            let negative = BceWithLogits::default().with_missing(Missing::Negative);
+            negative.forward(&logits.f_detach()?, labels, Reduction::None)
+        })?;
+        let large = highest(&losses, &labels.missing()?, count as i64)?;
+        match self.correction {
+            Correction::Reject => labels.without_missing(&large),
+            Correction::Flip => labels.with_positives(&large),
+        }
+    }
+}
+
+fn fit(logits: &Tensor, labels: &Labels) -> Result<()> {
+    check::dense("logits", logits)?;
+    check::like("logits", logits, &labels.size(), labels.device())
+}
+
+/// Where the `count` highest of the candidates' scores are.
+fn highest(scores: &Tensor, candidates: &Tensor, count: i64) -> Result<Tensor> {
+    let scores =
+        scores.f_detach()?.f_to_kind(Kind::Double)?.f_masked_fill(&candidates.f_logical_not()?, f64::NEG_INFINITY)?;
+    let flat = scores.f_reshape([-1])?;
+    let (_, index) = flat.f_topk(count.min(flat.numel() as i64), 0, true, false)?;
+    let chosen = flat.f_zeros_like()?.f_index_fill(0, &index, 1.0)?.f_reshape(scores.size())?;
+    Ok(chosen.f_to_kind(Kind::Bool)?.f_logical_and(candidates)?)
+}

@@ -1,0 +1,167 @@
+//! Accumulation that equals one big batch, and weights that stay where they were.
+
+mod common;
+
+use common::numbers;
+use masked_loss::{Accumulator, BceWithLogits, Error, Labels, Loss, Reduction, RowGuard, Weights};
+use tch::nn::{self, Module, OptimizerConfig};
+use tch::{Device, Kind, Tensor};
+
+const ROWS: i64 = 64;
+
+struct Problem {
+    variables: nn::VarStore,
+    layer: nn::Linear,
+    features: Tensor,
+    labels: Labels,
+}
+
+impl Problem {
+    fn new() -> Self {
+        tch::manual_seed(3);
+        let mut variables = nn::VarStore::new(Device::Cpu);
+        let layer = nn::linear(variables.root(), 6, 5, Default::default());
+        variables.double();
+        let options = (Kind::Double, Device::Cpu);
+        let (values, mask) = (Tensor::rand([ROWS, 5], options).round(), Tensor::rand([ROWS, 5], options).lt(0.3));
+        let weights = Tensor::rand([ROWS], options) + 0.5;
+        let labels = Labels::from_mask(&values, &mask).unwrap().with_weights(Weights::PerRow(&weights)).unwrap();
+        Self { variables, layer, features: Tensor::randn([ROWS, 6], options), labels }
+    }
+
+    fn batch(&self, from: i64, to: i64) -> (Tensor, Labels) {
+        let rows = Tensor::arange_start(from, to, tch::kind::INT64_CPU);
+        (self.layer.forward(&self.features.index_select(0, &rows)), self.labels.rows(&rows).unwrap())
+    }
+
+    /// The gradients, which are then set to zero.
+    fn gradients(&self) -> Vec<f64> {
+        let gradients = self.variables.trainable_variables().into_iter().flat_map(|variable| {
+            let gradient = numbers(&variable.grad());
+            let _ = variable.grad().zero_();
+            gradient
+        });
+        gradients.collect()
+    }
+}
+
+#[test]
+fn a_window_is_one_big_batch() {
+    let problem = Problem::new();
+    let loss = BceWithLogits::default();
+    for reduction in [
+        Reduction::Mean,
+        Reduction::Sum,
+        Reduction::MeanAll,
+        Reduction::MeanPerRow,
+        Reduction::WeightedMean,
+        Reduction::MeanOver(7.0),
+    ] {
+        let (logits, labels) = problem.batch(0, ROWS);
+        let whole = loss.forward(&logits, &labels, reduction).unwrap();
+        whole.backward();
+        let (whole, expected) = (whole.double_value(&[]), problem.gradients());
+        let mut window = Accumulator::new(reduction).unwrap();
+        // Twice: a window that is finished leaves nothing behind.
+        for _ in 0..2 {
+            for (from, to) in [(0, 1), (1, 40), (40, 40), (40, 43), (43, ROWS)] {
+                let (logits, labels) = problem.batch(from, to);
+                window.backward(&loss, &logits, &labels).unwrap();
+            }
+            let found = window.finish(&problem.variables.trainable_variables()).unwrap();
+            approx::assert_relative_eq!(found.double_value(&[]), whole, max_relative = 1e-13);
+            for (found, expected) in problem.gradients().into_iter().zip(&expected) {
+                approx::assert_relative_eq!(found, *expected, max_relative = 1e-12, epsilon = 1e-16);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_mean_of_means_is_another_number() {
+    // What the accumulator is there to avoid; if this held, the test above could not tell.
+    let problem = Problem::new();
+    let mean = |from, to| {
+        let (logits, labels) = problem.batch(from, to);
+        BceWithLogits::default().forward(&logits, &labels, Reduction::Mean).unwrap().double_value(&[])
+    };
+    assert!(((mean(0, 1) + mean(1, ROWS)) / 2.0 - mean(0, ROWS)).abs() > 1e-3);
+}
+
+#[test]
+fn a_window_without_labels_gives_zero_and_some_reductions_have_no_window() {
+    let mut window = Accumulator::new(Reduction::Mean).unwrap();
+    assert_eq!(window.finish(&[]).unwrap().double_value(&[]), 0.0);
+    let logits = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let labels = Labels::from_nan(&Tensor::from_slice(&[f32::NAN, f32::NAN])).unwrap();
+    window.backward(&BceWithLogits::default(), &logits, &labels).unwrap();
+    assert_eq!(window.finish(&[logits.shallow_clone()]).unwrap().double_value(&[]), 0.0);
+    assert_eq!(numbers(&logits.grad()), [0.0, 0.0]);
+    for reduction in [Reduction::None, Reduction::MeanPerLabel] {
+        let refused = Accumulator::new(reduction).unwrap_err();
+        assert!(matches!(refused, Error::Reduction { .. }), "{refused}");
+    }
+}
+
+/// Steps on labels of which one is never observed from the second step on; its weights after the first step, and at the end.
+fn train(optimizer: impl OptimizerConfig, guarded: bool) -> [Vec<f64>; 2] {
+    const UNOBSERVED: i64 = 2;
+    let problem = Problem::new();
+    let mut optimizer = optimizer.build(&problem.variables, 0.1).unwrap();
+    optimizer.set_weight_decay(0.01);
+    let bias = problem.layer.bs.as_ref().unwrap();
+    let row = || [numbers(&problem.layer.ws.get(UNOBSERVED)), numbers(&bias.get(UNOBSERVED))].concat();
+    let mut first = Vec::new();
+    for step in 0..4 {
+        let (logits, labels) = problem.batch(0, ROWS);
+        let mask = labels.observed().unwrap();
+        if step > 0 {
+            let _ = mask.select(1, UNOBSERVED).fill_(0);
+        }
+        let labels = Labels::from_mask(&labels.values().unwrap().nan_to_num(0.0, None, None), &mask).unwrap();
+        optimizer.zero_grad();
+        BceWithLogits::default().forward(&logits, &labels, Reduction::Mean).unwrap().backward();
+        let guard = RowGuard::new(&labels.observed_per_label().unwrap(), &[&problem.layer.ws, bias]).unwrap();
+        optimizer.step();
+        if guarded {
+            guard.restore().unwrap();
+        }
+        if step == 0 {
+            first = row();
+        }
+    }
+    [first, row()]
+}
+
+#[test]
+fn guarded_rows_stay_to_the_bit_where_the_optimizer_remembers() {
+    for guarded in [true, false] {
+        for [first, last] in [
+            train(nn::Adam::default(), guarded),
+            train(nn::AdamW::default(), guarded),
+            train(nn::Sgd { momentum: 0.9, ..Default::default() }, guarded),
+        ] {
+            // Without the guard every one of them moves: that is what it is for.
+            assert_eq!(first == last, guarded);
+        }
+    }
+}
+
+#[test]
+fn a_guard_goes_by_the_labels_not_by_the_gradient() {
+    // Observed, with a gradient of exactly zero: weight decay may have it.
+    let mut weight = Tensor::from_slice(&[1.0, 1.0, 1.0]);
+    let guard = RowGuard::new(&Tensor::from_slice(&[4i64, 0, 1]), &[&weight]).unwrap();
+    let _ = weight.fill_(0.5);
+    guard.restore().unwrap();
+    assert_eq!(numbers(&weight), [0.5, 1.0, 0.5]);
+}
+
+#[test]
+fn a_guard_needs_a_row_for_each_label() {
+    let counts = Tensor::from_slice(&[1i64, 0]);
+    let refused = RowGuard::new(&counts, &[&Tensor::zeros([3, 2], tch::kind::FLOAT_CPU)]).unwrap_err();
+    assert_eq!(refused.to_string(), "weights: expected shape [2, ..], a row for each label, found [3, 2]");
+    assert!(RowGuard::new(&counts.view([1, 2]), &[]).is_err());
+    assert!(RowGuard::new(&counts, &[&Tensor::new()]).is_err());
+}
