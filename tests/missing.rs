@@ -78,10 +78,12 @@ fn every_policy_goes_with_every_loss_on_both_paths() {
                 let [(composed, slopes), (fused, fused_slopes)] = results;
                 let limit = if kind == Kind::Double { 1e-13 } else { 1e-5 };
                 approx::assert_relative_eq!(composed, fused, max_relative = limit);
-                let largest = slopes.iter().fold(0.0, |largest: f64, slope| largest.max(slope.abs()));
+                // Of a probability of 1 and the label 0, f16 cannot hold the slope.
+                let largest = slopes.iter().filter(|slope| slope.is_finite()).fold(0.0, |a: f64, b| a.max(b.abs()));
                 let half = if matches!(kind, Kind::Half | Kind::BFloat16) { 1e-2 } else { limit };
                 for (composed, fused) in slopes.into_iter().zip(fused_slopes) {
-                    assert!((composed - fused).abs() <= half * largest, "{}, {name}: {composed} {fused}", named.name);
+                    let close = composed == fused || (composed - fused).abs() <= half * largest;
+                    assert!(close, "{}, {name}: {composed} {fused}", named.name);
                 }
             }
         }
