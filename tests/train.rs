@@ -104,7 +104,7 @@ fn weights_configuration_and_metrics_are_left() {
 fn missing_as_negative_changes_the_training_and_not_what_is_scored() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
-    let [mask, negative] = ["mask", "negative"].map(|missing| metrics(&data, &["--missing", missing]));
+    let [mask, negative] = ["ignore", "negative"].map(|missing| metrics(&data, &["--missing", missing]));
     assert_ne!(mask["history"][0]["train_loss"], negative["history"][0]["train_loss"]);
     for label in 0..2 {
         for count in ["observed", "positive"] {
@@ -240,6 +240,35 @@ fn the_demonstration_shows_what_the_mask_is_for() {
     };
     assert!(auroc("left out of the loss") > auroc("taken as negative") + 0.05, "{printed}");
     assert!(auroc("none, all are known") >= auroc("left out of the loss") - 0.02, "{printed}");
+}
+
+#[test]
+fn the_policies_for_missing_labels_come_out_as_published() {
+    // Cole et al. 2021: hidden at random, missing labels are best left out; with positives only, that teaches nothing.
+    let output = Command::new(program())
+        .args(["--policies", "--hidden", "100", "--epochs", "6", "--device", "cpu"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let settings: Vec<&str> = printed.split("Of the labels").skip(1).collect();
+    assert_eq!(settings.len(), 3, "{printed}");
+    let auroc = |setting: &str, policy: &str| -> f64 {
+        let line = setting.lines().find(|line| line.contains(&format!("│ {policy} "))).unwrap();
+        line.split('┆').nth(1).unwrap().trim().parse().unwrap()
+    };
+    assert!(auroc(settings[0], "ignore") > auroc(settings[0], "negative"), "{printed}");
+    assert!(auroc(settings[1], "ignore") > auroc(settings[1], "negative") + 0.02, "{printed}");
+    assert!(auroc(settings[2], "ignore") < auroc(settings[2], "negative") - 0.1, "{printed}");
+}
+
+#[test]
+fn every_loss_for_logits_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    for loss in ["bce", "focal", "asymmetric"] {
+        let metrics = metrics(&data, &["--loss", loss, "--missing", "self-paced"]);
+        assert!(metrics["history"][0]["train_loss"].as_f64().unwrap() > 0.0, "{loss}: {metrics}");
+    }
 }
 
 #[test]

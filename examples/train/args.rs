@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use clap::{Args, Parser, ValueEnum, value_parser};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, value_parser};
 use serde::{Serialize, Serializer};
 use tch::{Cuda, Device};
+
+use crate::objective;
 
 /// Trains a multilayer perceptron on a table in which many labels are missing.
 ///
@@ -17,6 +20,10 @@ pub struct Arguments {
     pub source: Option<Source>,
     #[command(flatten)]
     pub training: Training,
+    /// Instead of the demonstration, compares all that a missing label may count as on its synthetic problem: labels hidden
+    /// at random, and with positives only.
+    #[arg(long, conflicts_with = "data")]
+    pub policies: bool,
     /// auto takes a GPU where there is a usable one.
     #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
     pub device: DeviceChoice,
@@ -57,9 +64,14 @@ pub struct Source {
 /// The network and how it is trained.
 #[derive(Args, Clone, Serialize)]
 pub struct Training {
-    /// What a missing label is to the training set. Validation and test score observed labels only.
-    #[arg(long, value_enum, requires = "data", default_value_t)]
-    pub missing: Missing,
+    /// What the network is trained to make small.
+    #[arg(long, value_name = "NAME", default_value = "bce")]
+    #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
+    pub loss: String,
+    /// What a missing label counts as in training. Validation and test score observed labels only.
+    #[arg(long, value_name = "POLICY", requires = "data", default_value = "ignore")]
+    #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
+    pub missing: String,
     /// Widths of the hidden layers.
     #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
           value_parser = value_parser!(i64).range(1..=1_000_000))]
@@ -77,16 +89,6 @@ pub struct Training {
     /// Of the split, the shuffles, the initial weights and the dropout.
     #[arg(long, default_value_t = 0, value_parser = value_parser!(i64).range(0..))]
     pub seed: i64,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Missing {
-    /// It contributes nothing to the loss.
-    #[default]
-    Mask,
-    /// It is taken as 0.
-    Negative,
 }
 
 #[derive(Clone, Copy)]

@@ -4,10 +4,11 @@ use anyhow::Result;
 use masked_loss::Labels;
 use tch::{Device, Kind, Tensor};
 
-use crate::args::{Missing, Training};
+use crate::args::Training;
 use crate::data::Table;
-use crate::evaluate::evaluate;
+use crate::evaluate::{Evaluation, evaluate};
 use crate::fit::fit;
+use crate::objective;
 use crate::report;
 use crate::split::Split;
 
@@ -15,40 +16,88 @@ const ROWS: i64 = 6000;
 const FEATURES: i64 = 32;
 const LABELS: i64 = 12;
 
+/// What there is to learn from, and the truth.
+struct Problem {
+    features: Tensor,
+    truth: Tensor,
+    split: Split,
+    device: Device,
+}
+
+impl Problem {
+    fn new(config: &Training, device: Device) -> Result<Self> {
+        tch::manual_seed(config.seed);
+        let features = Tensor::randn([ROWS, FEATURES], (Kind::Float, Device::Cpu));
+        let truth = truth(&features);
+        Ok(Self { features, truth, split: Split::random(ROWS, config.seed)?, device })
+    }
+
+    /// The labels where `observed` is 1, and all of those rows in which all are to be known.
+    fn table(&self, observed: &Tensor, all_known: &[&[i64]]) -> Result<Table> {
+        let rows = Tensor::from_slice(&all_known.concat());
+        let observed = observed.to_kind(Kind::Bool).index_fill(0, &rows, 1);
+        let labels = Labels::from_mask(&self.truth, &observed)?;
+        let label_names = (1..=LABELS).map(|label| format!("label {label}")).collect();
+        Table { features: self.features.shallow_clone(), labels, label_names, split: None }.to_device(self.device)
+    }
+
+    fn share_observed(&self, table: &Table) -> Result<f64> {
+        let train = Tensor::from_slice(&self.split.train).to_device(self.device);
+        let train = table.labels.rows(&train)?;
+        Ok(train.observed_count()?.double_value(&[]) / train.size().iter().product::<i64>() as f64)
+    }
+
+    /// Trains, and scores on the test rows.
+    fn score(&self, table: &Table, missing: &str, config: &Training) -> Result<Evaluation> {
+        let fit = fit(table, &self.split, &Training { missing: missing.to_owned(), ..config.clone() })?;
+        evaluate(&fit.network, table, &self.split.test)
+    }
+}
+
 /// Trains on the same rows three times, and scores each on the full truth of the test rows.
 pub fn run(config: &Training, device: Device) -> Result<()> {
-    tch::manual_seed(config.seed);
-    let options = (Kind::Float, Device::Cpu);
-    let features = Tensor::randn([ROWS, FEATURES], options);
-    let truth = truth(&features);
-    let split = Split::random(ROWS, config.seed)?;
-    let partial = hide(&features, &truth, &split);
-    let observed = partial.index_select(0, &Tensor::from_slice(&split.train)).isfinite().to_kind(Kind::Double);
-    let observed = observed.mean(Kind::Double).double_value(&[]);
-
-    let table = |labels: &Tensor| -> Result<Table> {
-        let label_names = (1..=LABELS).map(|label| format!("label {label}")).collect();
-        let labels = Labels::from_nan(labels)?;
-        Table { features: features.shallow_clone(), labels, label_names, split: None }.to_device(device)
-    };
-    let (partial, complete) = (table(&partial)?, table(&truth)?);
+    let problem = Problem::new(config, device)?;
+    let partial = problem.table(&observed_by_choice(&problem.features), &[&problem.split.test])?;
+    let complete = problem.table(&problem.truth.ones_like(), &[])?;
     report::print(format_args!(
         "A synthetic problem: {ROWS} rows, {LABELS} labels, of which {:.0} % are observed in the rows to train on.\n\
          Three networks, scored on the full truth of {} test rows:",
-        100.0 * observed,
-        split.test.len(),
+        100.0 * problem.share_observed(&partial)?,
+        problem.split.test.len(),
     ))?;
-
     let mut runs = Vec::new();
     for (name, table, missing) in [
-        ("left out of the loss", &partial, Missing::Mask),
-        ("taken as negative", &partial, Missing::Negative),
-        ("none, all are known", &complete, Missing::Mask),
+        ("left out of the loss", &partial, "ignore"),
+        ("taken as negative", &partial, "negative"),
+        ("none, all are known", &complete, "ignore"),
     ] {
-        let fit = fit(table, &split, &Training { missing, ..config.clone() })?;
-        runs.push((name, evaluate(&fit.network, &complete, &split.test)?));
+        runs.push((name, problem.score(table, missing, config)?));
     }
     report::print(report::comparison(&runs))
+}
+
+/// Every policy, where labels are hidden at random and where only positives are left; validation and test rows are known.
+pub fn policies(config: &Training, device: Device) -> Result<()> {
+    let problem = Problem::new(config, device)?;
+    let random = Tensor::rand([ROWS, LABELS], (Kind::Float, Device::Cpu));
+    let settings = [
+        ("half are hidden at random", random.lt(0.5)),
+        ("80 % are hidden at random", random.lt(0.2)),
+        ("one positive of a row is left", one_positive(&problem.truth)),
+    ];
+    for (name, observed) in settings {
+        let table = problem.table(&observed, &[&problem.split.validation, &problem.split.test])?;
+        report::print(format_args!(
+            "Of the labels, {name}: {:.0} % are observed in the rows to train on.",
+            100.0 * problem.share_observed(&table)?
+        ))?;
+        let runs: Vec<_> = objective::policies()
+            .into_iter()
+            .map(|policy| Ok((policy, problem.score(&table, policy, config)?)))
+            .collect::<Result<_>>()?;
+        report::print(report::comparison(&runs))?;
+    }
+    Ok(())
 }
 
 /// Labels that a random network of one hidden layer draws.
@@ -58,11 +107,14 @@ fn truth(features: &Tensor) -> Tensor {
 }
 
 /// Which labels of a row are measured depends on the row, as in the laboratory: what is tested for what is a choice.
-fn hide(features: &Tensor, truth: &Tensor, split: &Split) -> Tensor {
-    let observed = (features.matmul(&projection(FEATURES, LABELS)) * 2.0 - 2.0).sigmoid().bernoulli();
-    let partial = truth.masked_fill(&observed.eq(0.0), f64::NAN);
-    let test = Tensor::from_slice(&split.test);
-    partial.index_copy(0, &test, &truth.index_select(0, &test))
+fn observed_by_choice(features: &Tensor) -> Tensor {
+    (features.matmul(&projection(FEATURES, LABELS)) * 2.0 - 2.0).sigmoid().bernoulli()
+}
+
+/// A random one of each row's positives; none of a row that has none.
+fn one_positive(truth: &Tensor) -> Tensor {
+    let drawn = truth.rand_like() * truth;
+    drawn.eq_tensor(&drawn.amax(1i64, true)).logical_and(&truth.gt(0.0))
 }
 
 fn projection(inputs: i64, outputs: i64) -> Tensor {

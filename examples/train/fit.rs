@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
+use masked_loss::Labels;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -10,10 +10,11 @@ use serde::Serialize;
 use tch::nn::{ModuleT, Optimizer, OptimizerConfig};
 use tch::{Kind, Tensor, nn};
 
-use crate::args::{Missing, Training};
+use crate::args::Training;
 use crate::data::Table;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::network::Network;
+use crate::objective::Objective;
 use crate::split::Split;
 
 /// A network with the weights of its best epoch.
@@ -35,8 +36,7 @@ pub struct Epoch {
 pub fn fit(table: &Table, split: &Split, config: &Training) -> Result<Fit> {
     tch::manual_seed(config.seed);
     let mut rng = StdRng::seed_from_u64(config.seed as u64);
-    let filled = (config.missing == Missing::Negative).then(|| taken_as_negative(&table.labels)).transpose()?;
-    let targets = filled.as_ref().unwrap_or(&table.labels);
+    let objective = Objective::new(&config.loss, &config.missing)?;
 
     let (inputs, labels) = (table.features.size()[1], table.label_names.len() as i64);
     let new = || Network::new(inputs, labels, config, table.features.device());
@@ -50,7 +50,9 @@ pub fn fit(table: &Table, split: &Split, config: &Training) -> Result<Fit> {
     for epoch in 1..=config.epochs {
         order.shuffle(&mut rng);
         let batches = order.chunks(config.batch_size as usize);
-        let train_loss = train(&network, &mut adam, table, targets, batches.inspect(|_| bar.inc(1)))?;
+        let batches = batches.inspect(|_| bar.inc(1));
+        let train_loss =
+            train(&network, &mut adam, table, |logits, labels| objective.forward(logits, labels, epoch), batches)?;
         let validation = evaluate(&network, table, &split.validation)?;
         for (rows, loss) in [("training", train_loss), ("validation", validation.loss)] {
             ensure!(loss.is_finite(), "the {rows} loss became {loss} in epoch {epoch}; a smaller --lr may help");
@@ -69,34 +71,26 @@ pub fn fit(table: &Table, split: &Split, config: &Training) -> Result<Fit> {
     Ok(Fit { network, best_epoch, history })
 }
 
-/// One epoch; returns the mean loss over its observed labels.
+/// One epoch; returns the mean loss over the labels that count.
 fn train<'a>(
     network: &Network,
     adam: &mut Optimizer,
     table: &Table,
-    targets: &Labels,
+    sum_and_weight: impl Fn(&Tensor, &Labels) -> Result<(Tensor, Tensor)>,
     batches: impl Iterator<Item = &'a [i64]>,
 ) -> Result<f64> {
     let device = table.features.device();
     // Both stay on the device: to read them batch by batch would make a GPU wait.
-    let mut sum = Tensor::zeros([], (Kind::Double, device));
-    let mut count = Tensor::zeros([], (Kind::Int64, device));
+    let [mut sums, mut weights] = [(); 2].map(|()| Tensor::zeros([], (Kind::Double, device)));
     for rows in batches {
         let index = Tensor::from_slice(rows).to_device(device);
-        let labels = targets.rows(&index)?;
         let logits = network.forward_t(&table.inputs(&index), true);
-        let loss = BceWithLogits::default().forward(&logits, &labels, Reduction::Mean)?;
-        adam.backward_step(&loss);
-        let observed = labels.observed_count()?;
-        sum += loss.detach() * &observed;
-        count += observed;
+        let (sum, weight) = sum_and_weight(&logits, &table.labels.rows(&index)?)?;
+        adam.backward_step(&(&sum / weight.clamp_min(1)));
+        sums += sum.detach();
+        weights += weight;
     }
-    Ok((sum / count).double_value(&[]))
-}
-
-/// The usual shortcut, to compare with.
-fn taken_as_negative(labels: &Labels) -> Result<Labels> {
-    Ok(Labels::complete(&labels.values()?.nan_to_num(0.0, None, None))?)
+    Ok((sums / weights).double_value(&[]))
 }
 
 fn score(validation: &Evaluation) -> f64 {

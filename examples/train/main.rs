@@ -6,6 +6,7 @@ mod demo;
 mod evaluate;
 mod fit;
 mod network;
+mod objective;
 mod output;
 mod report;
 mod split;
@@ -25,9 +26,10 @@ use output::Folder;
 use split::Split;
 
 fn main() -> ExitCode {
-    let Arguments { source, training, device } = Arguments::parse();
+    let Arguments { source, training, policies, device } = Arguments::parse();
     let run = device.device().and_then(|device| match &source {
         Some(source) => train(source, &training, device),
+        None if policies => demo::policies(&training, device),
         None => demo::run(&training, device),
     });
     match run {
