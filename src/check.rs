@@ -75,7 +75,7 @@ pub(crate) fn inputs<E: Elementwise + ?Sized>(loss: &E, input: &Tensor, labels: 
 
 pub(crate) const REAL: RangeInclusive<f64> = f64::NEG_INFINITY..=f64::INFINITY;
 
-fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
+pub(crate) fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
     dense(name, tensor)?;
     match tensor.f_kind()? {
         Kind::Double | Kind::Float | Kind::Half | Kind::BFloat16 => Ok(()),
@@ -88,7 +88,7 @@ pub(crate) fn setting(name: &'static str, found: f64, accepted: RangeInclusive<f
     if accepted.contains(&found) {
         return Ok(());
     }
-    let expected = format!("a number within [{}, {}]", accepted.start(), accepted.end());
+    let expected = format!("a number within [{:?}, {:?}]", accepted.start(), accepted.end());
     Err(Error::Range { tensor: name, expected, found })
 }
 

@@ -23,7 +23,8 @@ pub use gradcheck::{GradReport, gradcheck};
 pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};
 pub use losses::{
-    Asymmetric, BceProbabilities, BceWithLogits, Named, SigmoidFocal, catalogue, masked_bce, masked_bce_with_logits,
+    AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Censored, Hill, Huber, Named, SigmoidFocal,
+    SquaredError, UnbiasedBce, catalogue, masked_bce, masked_bce_with_logits,
 };
 pub use real::Real;
 pub use reduction::Reduction;

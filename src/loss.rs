@@ -126,3 +126,13 @@ impl<E: Elementwise> Loss for E {
         }
     }
 }
+
+impl Loss for Box<dyn Loss> {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        (**self).forward_on(path, logits, labels, reduction)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels) -> Result<(Tensor, Tensor)> {
+        (**self).sum_and_weight(logits, labels)
+    }
+}

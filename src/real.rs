@@ -73,6 +73,14 @@ pub trait Real:
     fn at_least(&self, floor: f64) -> Self {
         self.select_lt(floor, &self.constant(floor), self)
     }
+
+    /// `|self|`, with NaN kept; at 0 the derivative is 0.
+    #[inline(always)]
+    fn abs(&self) -> Self {
+        // Neither above 0 nor below it are 0 and NaN: they are their own sign.
+        let not_below = (-self.clone()).select_lt(0.0, &self.constant(1.0), &self.detach());
+        self.weighted(&self.select_lt(0.0, &self.constant(-1.0), &not_below))
+    }
 }
 
 /// The reference reading: the standard library's functions, one entry at a time.

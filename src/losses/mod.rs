@@ -1,18 +1,30 @@
 //! The losses, one file each, and the catalogue of them.
 
+mod absolute;
 mod asymmetric;
 mod bce;
 mod bce_probabilities;
+mod censored;
 mod focal;
+mod hill;
+mod huber;
+mod squared;
+mod unbiased_bce;
 
 use std::ops::RangeInclusive;
 
 use crate::{Elementwise, Loss};
 
+pub use absolute::AbsoluteError;
 pub use asymmetric::Asymmetric;
 pub use bce::{BceWithLogits, masked_bce_with_logits};
 pub use bce_probabilities::{BceProbabilities, masked_bce};
+pub use censored::Censored;
 pub use focal::SigmoidFocal;
+pub use hill::Hill;
+pub use huber::Huber;
+pub use squared::SquaredError;
+pub use unbiased_bce::UnbiasedBce;
 
 /// A loss of the [`catalogue`], with what it accepts.
 pub struct Named {
@@ -40,6 +52,10 @@ pub fn catalogue() -> Vec<Named> {
         Named::new("bce-probabilities", BceProbabilities),
         Named::new("focal", SigmoidFocal::default()),
         Named::new("asymmetric", Asymmetric::default()),
+        Named::new("hill", Hill::default()),
+        Named::new("huber", Huber::default()),
+        Named::new("squared", SquaredError),
+        Named::new("absolute", AbsoluteError),
     ]
 }
 
