@@ -23,6 +23,8 @@ import environment
 
 torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
+# The version that goes with this PyTorch.
+torchvision = environment.require("torchvision.ops", "torchvision", f"torch=={torch.__version__.partition('+')[0]}")
 F = torch.nn.functional
 
 # Errors are counted in ULP of the terms that a number is made of. A handful of operations and a sum of some hundred
@@ -42,8 +44,11 @@ class Loss:
 
     entry: Callable  # (input, label, **extras) -> the loss of each entry
     draw: Callable  # (shape) -> inputs, with all that is special among them
-    extras: dict = dataclasses.field(default_factory=dict)  # name -> (columns) -> an optional tensor, one for each label
+    extras: dict = dataclasses.field(default_factory=dict)  # name -> (shape) -> a tensor, of it or one for each label
+    needs_extras: bool = False  # whether they must be there
     cancels: bool = False  # whether `entry` also takes `nudge`, the relative error of a term that it subtracts from
+    regression: bool = False  # whether labels are any numbers, not a mixture of two classes
+    published: Callable = None  # (input, label) -> the same as others wrote it, with less care for the far tails
 
 
 def logits(shape, far=100.0):
@@ -55,6 +60,11 @@ def probabilities(shape):
     return sprinkle(logits(shape).sigmoid(), torch.tensor([0.0, 1.0], dtype=torch.float64))
 
 
+def predictions(shape):
+    special = torch.tensor([0.0, -0.0, 1.0, -1.0, 30.0, -30.0, 1e3, -1e3], dtype=torch.float64)
+    return sprinkle(torch.randn(shape, dtype=torch.float64) * 4, special)
+
+
 def bce(x, y, pos_weight=None):
     return F.binary_cross_entropy_with_logits(x, y, pos_weight=pos_weight, reduction="none")
 
@@ -63,8 +73,18 @@ def bce_probabilities(p, y):
     return F.binary_cross_entropy(p, y, reduction="none")
 
 
-def pos_weight(columns):
-    return 0.5 + 4 * torch.rand(columns)  # towards 0, PyTorch's own 1 + (w - 1)y cancels
+def pos_weight(shape):
+    return 0.5 + 4 * torch.rand(shape[1])  # towards 0, PyTorch's own 1 + (w - 1)y cancels
+
+
+def unbiased_bce(x, y, inverse_propensity, nudge):
+    # A difference of two losses: `nudge` counts the first of them among the terms.
+    seen = y * inverse_propensity
+    return -seen * F.logsigmoid(x) * (1 + nudge) - (1 - seen) * F.logsigmoid(-x)
+
+
+def inverse_propensity(shape):
+    return 1 + 9 * torch.rand(shape[1])
 
 
 def sigmoid(x):
@@ -87,11 +107,41 @@ def asymmetric(x, y, nudge):
     return -y * positive - (1 - y) * above**4 * (1 - above).log()
 
 
+def hill(x, y):
+    positive = -(sigmoid(1 - x) ** 2) * F.logsigmoid(x - 1)
+    # (1.5 - p)p^2 from both ends of the hill: from the far one, its slope would have no digits left.
+    p, rest = sigmoid(x), sigmoid(-x)
+    return y * positive + (1 - y) * torch.where(x < 0, (1.5 - p) * p**2, 0.5 - (1.5 - rest) * rest**2)
+
+
+def hill_published(x, y):
+    p, moved = x.sigmoid(), (x - 1).sigmoid()
+    return -y * (1 - moved) ** 2 * moved.log() + (1 - y) * (1.5 - p) * p**2
+
+
+def regression(entry):
+    """Labels may be bounds: a prediction that keeps to its own is set to it, as chemprop does."""
+
+    def bounded(x, y, bound=None):
+        if bound is not None:
+            x = torch.where(((bound < 0) & (x < y)) | ((bound > 0) & (x > y)), y, x)
+        return entry(x, y, reduction="none")
+
+    return Loss(bounded, predictions, {"bound": lambda shape: torch.randint(-1, 2, shape)}, regression=True)
+
+
 LOSSES = {
     "bce": Loss(bce, logits, {"pos_weight": pos_weight}),
     "bce-probabilities": Loss(bce_probabilities, probabilities),
-    "focal": Loss(focal, logits),
+    "focal": Loss(focal, logits, published=functools.partial(torchvision.sigmoid_focal_loss, reduction="none")),
     "asymmetric": Loss(asymmetric, functools.partial(logits, far=80.0), cancels=True),
+    "hill": Loss(hill, logits, published=hill_published),
+    "huber": regression(F.huber_loss),
+    "squared": regression(F.mse_loss),
+    "absolute": regression(F.l1_loss),
+    "unbiased-bce": Loss(
+        unbiased_bce, logits, {"inverse_propensity": inverse_propensity}, needs_extras=True, cancels=True
+    ),
 }
 
 
@@ -150,7 +200,11 @@ def draw(batch, missing):
         return tensor.masked_fill(~observed, filler)
 
     inputs = filled(loss.draw(shape), random.choice(FILLERS)).to(DTYPES[batch.dtype])
-    labels = (torch.rand(shape) if maybe() else torch.randint(2, shape)).to(other)
+    if loss.regression:
+        # Ties are where the slope jumps.
+        labels = torch.where(torch.rand(shape) < 0.2, inputs, torch.randn(shape) * 4).to(other)
+    else:
+        labels = (torch.rand(shape) if maybe() else torch.randint(2, shape)).to(other)
     tensors = {"logits": inputs}
     if maybe():
         tensors["labels"] = filled(labels, torch.nan)
@@ -163,8 +217,8 @@ def draw(batch, missing):
     if maybe():
         tensors["upstream"] = torch.randn(shape if batch.reduction == "none" else (), dtype=other)
     for name, extra in loss.extras.items():
-        if maybe():
-            tensors[name] = extra(columns).to(other)
+        if loss.needs_extras or maybe():
+            tensors[name] = extra(shape).to(other)
     return tensors, observed
 
 
@@ -193,11 +247,10 @@ def oracle(batch, tensors, observed):
         (moved,) = torch.autograd.grad(result.sum(), nudge, retain_graph=True)
         return result.detach().abs() + moved.abs()
 
-    def unit(kind, label, positive, negative):
-        """Of the two classes' terms as the label weighs them; and of both in full, which PyTorch itself rounds."""
+    def unit(kind, weighed, full):
+        """Of the terms as the label weighs them; and of all in full, which PyTorch itself rounds."""
         info, reference = torch.finfo(kind), torch.finfo(torch.float64)
-        weighed = label * positive + (1 - label) * negative
-        return info.eps * weighed.clamp_min(info.tiny) + reference.eps * (positive + negative)
+        return info.eps * weighed.clamp_min(info.tiny) + reference.eps * full
 
     def spread(picked):
         return torch.zeros(observed.shape, dtype=torch.float64).masked_scatter(observed, picked)
@@ -208,13 +261,17 @@ def oracle(batch, tensors, observed):
         return entries.sum() / (max(len(entries), 1) if batch.reduction == "mean" else 1)
 
     y = picked("labels")
-    (value, gradient), _ = at(y)
-    _, (positive, rise) = at(torch.ones_like(y))
-    _, (negative, fall) = at(torch.zeros_like(y))
+    (value, gradient), weighed = at(y)
+    full = weighed
+    if not loss.regression:
+        _, positive = at(torch.ones_like(y))
+        _, negative = at(torch.zeros_like(y))
+        weighed = [y * p + (1 - y) * n for p, n in zip(positive, negative)]
+        full = [p + n for p, n in zip(positive, negative)]
     computed = torch.float64 if dtype == torch.float64 else torch.float32  # sums are never taken in half precision
     return {
-        "loss": (reduced(value).to(computed), reduced(unit(computed, y, positive, negative))),
-        "grad": (spread(gradient).to(dtype), spread(unit(dtype, y, rise, fall))),
+        "loss": (reduced(value).to(computed), reduced(unit(computed, weighed[0], full[0]))),
+        "grad": (spread(gradient).to(dtype), spread(unit(dtype, weighed[1], full[1]))),
     }
 
 
@@ -258,6 +315,16 @@ def run(program, batch, cases):
         return outcomes
 
 
+def check_oracles():
+    """Those of this script against the published ones, where these have their digits."""
+    x = torch.linspace(-4, 4, 401, dtype=torch.float64, requires_grad=True)
+    for name, loss in LOSSES.items():
+        for label in [0.0, 0.3, 1.0] if loss.published else []:
+            here, there = (entry(x, torch.full_like(x, label)) for entry in [loss.entry, loss.published])
+            for pair in [(here, there), [torch.autograd.grad(entries.sum(), x)[0] for entries in [here, there]]]:
+                torch.testing.assert_close(*pair, rtol=1e-12, atol=0, msg=f"{name}: this script's formula is another")
+
+
 def catalogue(program):
     """The losses that the crate has, as the program's help lists them."""
     text = subprocess.run([program, "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -273,6 +340,7 @@ def main():
     program = cargo.build("loss")
     if unknown := [name for name in catalogue(program) if name not in LOSSES]:
         sys.exit(f"nothing to hold {', '.join(unknown)} against: LOSSES has no formula")
+    check_oracles()
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)
     batches = [Batch(*names) for names in itertools.product(arguments.loss or LOSSES, PATHS, REDUCTIONS, DTYPES)]
