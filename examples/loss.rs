@@ -17,8 +17,8 @@ use tch::{Kind, TchError, Tensor};
 ///
 /// IN holds `logits` [N, C] (probabilities or predictions where the loss takes those) and `labels` [N, C], NaN where
 /// missing; for unbiased-bce `inverse_propensity` [C]. Optional: `mask` [N, C], 1 where the label is known, instead of
-/// NaN; `weights` per entry [N, C], row [N, 1] or label [1, C]; `pos_weight` [C] for bce; `bound` [N, C] where labels are
-/// censored; `upstream`, the gradient that comes from above, in the loss's shape, else 1.
+/// NaN; `weights` per entry [N, C], row [N, 1] or label [1, C]; `pos_weight` [C] for bce; `bound` [N, C] for regression;
+/// `upstream`, the gradient that comes from above, in the loss's shape, else 1.
 ///
 /// OUT gets `loss`, `grad` with respect to the logits, and `observed`, the number of known labels.
 ///
@@ -59,11 +59,12 @@ fn loss(name: &str, file: &mut Tensors) -> Result<Box<dyn Loss>> {
     {
         return Ok(Box::new(BceWithLogits { pos_weight: Some(pos_weight), ..Default::default() }));
     }
-    let named = catalogue().into_iter().find(|named| named.name == name);
-    let loss = named.context("there is no loss of that name")?.loss;
-    Ok(match file.take("bound") {
-        Some(bound) => Box::new(Censored { loss, bound }),
-        None => loss,
+    let named = catalogue().into_iter().find(|named| named.name == name).context("there is no loss of that name")?;
+    // Only numbers are bounds, not classes.
+    let bound = if named.labels.end().is_infinite() { file.take("bound") } else { None };
+    Ok(match bound {
+        Some(bound) => Box::new(Censored { loss: named.loss, bound }),
+        None => named.loss,
     })
 }
 
