@@ -9,16 +9,17 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use masked_loss::{
-    BceWithLogits, Elementwise, Error, Labels, Loss, Missing, Path as LossPath, Reduction, Weights, WithMissing,
-    catalogue,
+    BceWithLogits, Censored, Elementwise, Error, Labels, Loss, Missing, Path as LossPath, Reduction, UnbiasedBce,
+    Weights, catalogue,
 };
 use tch::{Kind, TchError, Tensor};
 
 /// Computes a loss and its gradient.
 ///
-/// IN holds `logits` [N, C] (probabilities where the loss takes those) and `labels` [N, C], NaN where missing.
-/// Optional: `mask` [N, C], 1 where the label is known, instead of NaN; `weights` per entry [N, C], row [N, 1] or
-/// label [1, C]; `pos_weight` [C]; `upstream`, the gradient that comes from above, in the loss's shape, else 1.
+/// IN holds `logits` [N, C] (probabilities or predictions where the loss takes those) and `labels` [N, C], NaN where
+/// missing; for unbiased-bce `inverse_propensity` [C]. Optional: `mask` [N, C], 1 where the label is known, instead of
+/// NaN; `weights` per entry [N, C], row [N, 1] or label [1, C]; `pos_weight` [C] for bce; `bound` [N, C] for regression;
+/// `upstream`, the gradient that comes from above, in the loss's shape, else 1.
 ///
 /// OUT gets `loss`, `grad` with respect to the logits, and `observed`, the number of known labels.
 ///
@@ -54,20 +55,33 @@ const REDUCTIONS: [(&str, Reduction); 7] = [
     ("weighted-mean", Reduction::WeightedMean),
 ];
 
+/// Not in the catalogue, as it has no default.
+const UNBIASED_BCE: &str = "unbiased-bce";
+
 fn names() -> impl Iterator<Item = &'static str> {
-    catalogue().into_iter().map(|named| named.name)
+    catalogue().into_iter().map(|named| named.name).chain([UNBIASED_BCE])
 }
 
 /// The loss of that name, with the parameters that the file has for it.
-fn loss(name: &str, missing: Missing, file: &mut Tensors) -> Result<WithMissing> {
-    if name == "bce"
-        && let Some(weights) = file.take("pos_weight")
-    {
-        let numbers = Vec::try_from(weights.f_to_kind(Kind::Double)?).context("pos_weight: expected a vector")?;
-        return Ok(BceWithLogits { pos_weight: Some(numbers), ..Default::default() }.with_missing(missing));
+fn loss(name: &str, missing: Missing, file: &mut Tensors) -> Result<Box<dyn Loss>> {
+    if name == UNBIASED_BCE {
+        let numbers = file.numbers("inverse_propensity")?;
+        let inverse_propensity = numbers.context("there is no tensor `inverse_propensity`")?;
+        return Ok(Box::new(UnbiasedBce { inverse_propensity }.with_missing(missing)));
     }
-    let named = catalogue().into_iter().find(|named| named.name == name);
-    Ok(named.context("there is no loss of that name")?.with_missing(missing))
+    if name == "bce"
+        && let Some(pos_weight) = file.numbers("pos_weight")?
+    {
+        let bce = BceWithLogits { pos_weight: Some(pos_weight), ..Default::default() };
+        return Ok(Box::new(bce.with_missing(missing)));
+    }
+    let named = catalogue().into_iter().find(|named| named.name == name).context("there is no loss of that name")?;
+    // Only numbers are bounds, not classes.
+    let bound = if named.labels.end().is_infinite() { file.take("bound") } else { None };
+    Ok(match bound {
+        Some(bound) => Box::new(Censored { loss: named.loss, bound }),
+        None => Box::new(named.with_missing(missing)),
+    })
 }
 
 fn main() -> ExitCode {
@@ -176,6 +190,12 @@ impl Tensors {
 
     fn expect(&mut self, name: &str) -> Result<Tensor> {
         self.take(name).ok_or_else(|| anyhow!("there is no tensor `{name}`"))
+    }
+
+    /// One for each label.
+    fn numbers(&mut self, name: &str) -> Result<Option<Vec<f64>>> {
+        let numbers = |tensor: Tensor| Vec::try_from(tensor.f_to_kind(Kind::Double)?);
+        self.take(name).map(numbers).transpose().with_context(|| format!("{name}: expected a vector"))
     }
 
     /// A misspelt `pos_weight` must not pass for none.

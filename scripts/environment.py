@@ -73,16 +73,16 @@ def make(folder, requirements):
         stamp.write_text(wanted)
 
 
-def require(module, requirement):
-    """Imports `module`, after installing `requirement` into the running environment if it is not there."""
+def require(module, *requirements):
+    """Imports `module`, after installing `requirements` into the running environment if it is not there."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError:
         pass
     if sys.prefix == sys.base_prefix:
-        fail(f"{module} is missing: run this through scripts/with-libtorch, or `pip install {requirement}`")
+        fail(f"{module} is missing: run this through scripts/with-libtorch, or `pip install {' '.join(requirements)}`")
     with lock(pathlib.Path(sys.prefix)):
-        pip_install(sys.executable, [requirement])
+        pip_install(sys.executable, requirements)
     importlib.invalidate_caches()
     return importlib.import_module(module)
 

@@ -1,29 +1,27 @@
 """Holds the losses and gradients of this crate against PyTorch's, on random cases with missing labels.
 
 PyTorch computes each case in float64, from the observed entries alone: nothing of it can know what stands at a missing
-one. The Rust side is `examples/loss.rs`, which cargo builds first. The exit status is 1 if anything is out of bounds.
+one, except where it is to count as something. The Rust side is `examples/loss.rs`, which cargo builds first. The exit status is 1 if anything is out of bounds.
 """
 
 import argparse
 import concurrent.futures
 import dataclasses
-import functools
 import itertools
-import math
 import os
 import random
 import re
 import subprocess
 import sys
 import tempfile
-from typing import Callable
 
 import cargo
 import environment
+import formulas
+from formulas import LOSSES, POLICIES
 
 torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
-F = torch.nn.functional
 
 # Errors are counted in ULP of the terms that a number is made of. A handful of operations and a sum of some hundred
 # entries round to a few; a formula that is wrong or that cancels is off by thousands.
@@ -32,67 +30,9 @@ LIMIT = 8.0
 DTYPES = {"f64": torch.float64, "f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 PATHS = ["composed", "fused"]
 REDUCTIONS = ["mean", "sum", "none"]
+OTHER_REDUCTIONS = ["mean-all", "mean-per-row", "mean-per-label", "weighted-mean"]
 MISSING = [0.0, 0.3, 0.95, 1.0]
 FILLERS = [torch.nan, torch.inf, -torch.inf, 1e30]
-
-
-@dataclasses.dataclass(frozen=True)
-class Loss:
-    """A loss as PyTorch computes it, and what it may be asked."""
-
-    entry: Callable  # (input, label, **extras) -> the loss of each entry
-    draw: Callable  # (shape) -> inputs, with all that is special among them
-    extras: dict = dataclasses.field(default_factory=dict)  # name -> (columns) -> an optional tensor, one for each label
-    cancels: bool = False  # whether `entry` also takes `nudge`, the relative error of a term that it subtracts from
-
-
-def logits(shape, far=100.0):
-    special = torch.tensor([0.0, -0.0, 1.0, -1.0, 30.0, -30.0, far, -far, 1e4, -1e4], dtype=torch.float64)
-    return sprinkle(torch.randn(shape, dtype=torch.float64) * 4, special)
-
-
-def probabilities(shape):
-    return sprinkle(logits(shape).sigmoid(), torch.tensor([0.0, 1.0], dtype=torch.float64))
-
-
-def bce(x, y, pos_weight=None):
-    return F.binary_cross_entropy_with_logits(x, y, pos_weight=pos_weight, reduction="none")
-
-
-def bce_probabilities(p, y):
-    return F.binary_cross_entropy(p, y, reduction="none")
-
-
-def pos_weight(columns):
-    return 0.5 + 4 * torch.rand(columns)  # towards 0, PyTorch's own 1 + (w - 1)y cancels
-
-
-def sigmoid(x):
-    # The derivative of PyTorch's own is s(1 - s): no digits of it are left where s is close to 1.
-    return 1 / (1 + (-x).clamp_max(700).exp())
-
-
-def focal(x, y):
-    # 1 - p_t, from both sigmoids: as a difference it would have no digits left where the model is right.
-    wrong = y * sigmoid(-x) + (1 - y) * sigmoid(x)
-    return (0.25 * y + 0.75 * (1 - y)) * wrong**2 * bce(x, y)
-
-
-def asymmetric(x, y, nudge):
-    # Just above the margin p - c has few digits, in any arithmetic: `nudge` counts p itself among the terms. The gradient
-    # jumps at the floor, where x = -18.42068; no draw comes as close as an ULP. Of a positive it goes with p(1 - p), which
-    # in f32 has no digits where p or 1 - p is subnormal, |x| from 87 to 104: drawn at 80 instead of 100.
-    above = (sigmoid(x) * (1 + nudge) - 0.05).clamp_min(0)
-    positive = sigmoid(-x) * F.logsigmoid(x).clamp_min(math.log(1e-8))
-    return -y * positive - (1 - y) * above**4 * (1 - above).log()
-
-
-LOSSES = {
-    "bce": Loss(bce, logits, {"pos_weight": pos_weight}),
-    "bce-probabilities": Loss(bce_probabilities, probabilities),
-    "focal": Loss(focal, logits),
-    "asymmetric": Loss(asymmetric, functools.partial(logits, far=80.0), cancels=True),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +43,40 @@ class Batch:
     path: str
     reduction: str
     dtype: str
+    policy: str = "ignore"
 
     def __str__(self):
-        return f"{self.loss:<18} {self.path:<9} {self.reduction:<9} {self.dtype:<5}"
+        loss = self.loss if self.policy == "ignore" else f"{self.loss}, {self.policy}"
+        return f"{loss:<19} {self.path:<9} {self.reduction:<14} {self.dtype:<5}"
+
+
+def batches(losses):
+    """Every loss; and of cross entropy the other reductions, and the policies for missing entries."""
+    yield from itertools.starmap(Batch, itertools.product(losses, PATHS, REDUCTIONS, DTYPES))
+    if "bce" in losses:
+        yield from itertools.starmap(Batch, itertools.product(["bce"], PATHS, OTHER_REDUCTIONS, ["f64", "f32"]))
+        policies = itertools.product(["bce"], PATHS, ["mean", "none"], ["f64", "f32"], POLICIES)
+        yield from itertools.starmap(Batch, policies)
+
+
+def shares(reduction, counted, weights):
+    """What part of each entry's loss is in the reduced one."""
+    counts = counted.double()
+
+    def one_over(number):
+        return torch.where(number == 0, 0.0, 1 / number)
+
+    def along(dimension):
+        each = counts.sum(dimension, keepdim=True)
+        return (one_over(each) * one_over((each > 0).double().sum())).expand(counts.shape)
+
+    return {
+        "mean": lambda: one_over(counts.sum()),
+        "mean-all": lambda: torch.tensor(1 / counts.numel(), dtype=torch.float64),
+        "mean-per-row": lambda: along(1),
+        "mean-per-label": lambda: along(0),
+        "weighted-mean": lambda: one_over(weights[counted].sum()),
+    }.get(reduction, lambda: torch.ones((), dtype=torch.float64))().expand(counts.shape)
 
 
 @dataclasses.dataclass
@@ -124,14 +95,8 @@ class Outcome:
         return self.value > LIMIT or self.gradient > LIMIT or self.leaks > 0
 
 
-HEAD = f"{'loss':<18} {'path':<9} {'reduction':<9} {'dtype':<5} {'missing':>7} {'value':>9} {'gradient':>9} {'leaks':>6}"
+HEAD = f"{'loss':<19} {'path':<9} {'reduction':<14} {'dtype':<5} {'missing':>7} {'value':>9} {'gradient':>9} {'leaks':>6}"
 NOT_SERVED = f"{'-':>9} {'-':>9} {'-':>6}"
-
-
-def sprinkle(tensor, special):
-    """Puts a special value into every fifth place or so."""
-    chosen = special[torch.randint(len(special), tensor.shape)]
-    return torch.where(torch.rand(tensor.shape) < 0.2, chosen, tensor)
 
 
 def maybe():
@@ -149,8 +114,16 @@ def draw(batch, missing):
     def filled(tensor, filler):
         return tensor.masked_fill(~observed, filler)
 
-    inputs = filled(loss.draw(shape), random.choice(FILLERS)).to(DTYPES[batch.dtype])
-    labels = (torch.rand(shape) if maybe() else torch.randint(2, shape)).to(other)
+    if batch.policy == "ignore":
+        inputs = filled(loss.draw(shape), random.choice(FILLERS))
+    else:
+        inputs = formulas.far_from_subnormal(shape)
+    inputs = inputs.to(DTYPES[batch.dtype])
+    if loss.regression:
+        # Ties are where the slope jumps.
+        labels = torch.where(torch.rand(shape) < 0.2, inputs, torch.randn(shape) * 4).to(other)
+    else:
+        labels = (torch.rand(shape) if maybe() else torch.randint(2, shape)).to(other)
     tensors = {"logits": inputs}
     if maybe():
         tensors["labels"] = filled(labels, torch.nan)
@@ -163,58 +136,72 @@ def draw(batch, missing):
     if maybe():
         tensors["upstream"] = torch.randn(shape if batch.reduction == "none" else (), dtype=other)
     for name, extra in loss.extras.items():
-        if maybe():
-            tensors[name] = extra(columns).to(other)
+        if loss.needs_extras or maybe():
+            tensors[name] = extra(shape).to(other)
     return tensors, observed
 
 
 def oracle(batch, tensors, observed):
     """Value and gradient, and the unit in which the error of each is counted: one ULP of its terms."""
     loss, dtype = LOSSES[batch.loss], DTYPES[batch.dtype]
+    counted = observed if batch.policy == "ignore" else torch.ones_like(observed)
+
+    def full_size(name):
+        return tensors.get(name, torch.tensor(1.0)).double().expand(observed.shape)
 
     def picked(name):
-        return tensors.get(name, torch.tensor(1.0)).double().expand(observed.shape)[observed]
+        return full_size(name)[counted]
+
+    weights = full_size("weights")
+    if weights.shape == tensors.get("weights", torch.tensor(1.0)).shape:
+        weights = weights.masked_fill(~observed, 1.0)  # a weight per entry is of observed ones
+
+    def entries_of(x, label, nudge):
+        known = loss.entry(x, label, **extras, **({"nudge": nudge} if loss.cancels else {}))
+        if batch.policy == "ignore":
+            return known
+        return torch.where(observed[counted], known, POLICIES[batch.policy](x, observed.shape[1], nudge, **extras))
 
     extras = {name: picked(name) for name in loss.extras if name in tensors}
-    upstream = picked("upstream") / (max(int(observed.sum()), 1) if batch.reduction == "mean" else 1)
+    share = shares(batch.reduction, counted, weights)[counted]
+    upstream = picked("upstream") * share
 
     def at(label):
         """Each entry's loss and gradient, and what these are made of."""
         x, nudge = picked("logits").requires_grad_(), torch.zeros(len(label), dtype=torch.float64, requires_grad=True)
-        entries = loss.entry(x, label, **extras, **({"nudge": nudge} if loss.cancels else {})) * picked("weights")
+        entries = entries_of(x, label, nudge) * weights[counted]
         (gradient,) = torch.autograd.grad(entries.sum(), x, create_graph=True)
         results = entries, gradient * upstream
         return [result.detach() for result in results], [terms(result, nudge) for result in results]
 
     def terms(result, nudge):
         """Its size, and how far the relative error of a term that cancels moves it."""
-        if not loss.cancels:
-            return result.detach().abs()
-        (moved,) = torch.autograd.grad(result.sum(), nudge, retain_graph=True)
-        return result.detach().abs() + moved.abs()
+        (moved,) = torch.autograd.grad(result.sum(), nudge, retain_graph=True, allow_unused=True)
+        return result.detach().abs() + (0.0 if moved is None else moved.abs())
 
-    def unit(kind, label, positive, negative):
-        """Of the two classes' terms as the label weighs them; and of both in full, which PyTorch itself rounds."""
+    def unit(kind, weighed, full):
+        """Of the terms as the label weighs them; and of all in full, which PyTorch itself rounds."""
         info, reference = torch.finfo(kind), torch.finfo(torch.float64)
-        weighed = label * positive + (1 - label) * negative
-        return info.eps * weighed.clamp_min(info.tiny) + reference.eps * (positive + negative)
+        return info.eps * weighed.clamp_min(info.tiny) + reference.eps * full
 
     def spread(picked):
-        return torch.zeros(observed.shape, dtype=torch.float64).masked_scatter(observed, picked)
+        return torch.zeros(observed.shape, dtype=torch.float64).masked_scatter(counted, picked)
 
     def reduced(entries):
-        if batch.reduction == "none":
-            return spread(entries)
-        return entries.sum() / (max(len(entries), 1) if batch.reduction == "mean" else 1)
+        return spread(entries) if batch.reduction == "none" else (entries * share).sum()
 
-    y = picked("labels")
-    (value, gradient), _ = at(y)
-    _, (positive, rise) = at(torch.ones_like(y))
-    _, (negative, fall) = at(torch.zeros_like(y))
+    y = full_size("labels").masked_fill(~observed, 0.0)[counted]
+    (value, gradient), weighed = at(y)
+    full = weighed
+    if not loss.regression:
+        _, positive = at(torch.ones_like(y))
+        _, negative = at(torch.zeros_like(y))
+        weighed = [y * p + (1 - y) * n for p, n in zip(positive, negative)]
+        full = [p + n for p, n in zip(positive, negative)]
     computed = torch.float64 if dtype == torch.float64 else torch.float32  # sums are never taken in half precision
     return {
-        "loss": (reduced(value).to(computed), reduced(unit(computed, y, positive, negative))),
-        "grad": (spread(gradient).to(dtype), spread(unit(dtype, y, rise, fall))),
+        "loss": (reduced(value).to(computed), reduced(unit(computed, weighed[0], full[0]))),
+        "grad": (spread(gradient).to(dtype), spread(unit(dtype, weighed[1], full[1]))),
     }
 
 
@@ -231,9 +218,10 @@ def judge(batch, tensors, observed, answer, outcome):
     expected = oracle(batch, tensors, observed)
     outcome.value = max(outcome.value, error(answer["loss"], *expected["loss"]))
     outcome.gradient = max(outcome.gradient, error(answer["grad"], *expected["grad"]))
-    outcome.leaks += int((answer["grad"][~observed] != 0).sum())
-    if batch.reduction == "none":
-        outcome.leaks += int((answer["loss"][~observed] != 0).sum())
+    if batch.policy == "ignore":
+        outcome.leaks += int((answer["grad"][~observed] != 0).sum())
+        if batch.reduction == "none":
+            outcome.leaks += int((answer["loss"][~observed] != 0).sum())
     if answer["observed"].item() != observed.sum():
         outcome.value = float("inf")
 
@@ -243,6 +231,7 @@ def run(program, batch, cases):
     with tempfile.TemporaryDirectory() as folder:
         files = [(f"{folder}/in{i}", f"{folder}/out{i}") for i in range(len(cases))]
         command = [program, "--loss", batch.loss, "--reduction", batch.reduction, "--path", batch.path]
+        command += ["--missing", batch.policy]
         for (_, tensors, _), (source, target) in zip(cases, files):
             safetensors.save_file(tensors, source)
             command += ["--input", source, "--output", target]
@@ -258,10 +247,11 @@ def run(program, batch, cases):
         return outcomes
 
 
-def catalogue(program):
-    """The losses that the crate has, as the program's help lists them."""
+def catalogue(program, option):
+    """What the program takes for an option, as its help lists it."""
     text = subprocess.run([program, "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return re.split(r",\s+", re.search(r"--loss\b.*?\[possible\s+values:\s+(.*?)\]", text, re.DOTALL)[1])
+    _, options = text.split("Options:")
+    return re.split(r",\s+", re.search(rf"--{option}\b.*?\[possible\s+values:\s+(.*?)\]", options, re.DOTALL)[1])
 
 
 def main():
@@ -271,17 +261,20 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
     arguments = parser.parse_args()
     program = cargo.build("loss")
-    if unknown := [name for name in catalogue(program) if name not in LOSSES]:
-        sys.exit(f"nothing to hold {', '.join(unknown)} against: LOSSES has no formula")
+    known = {"loss": LOSSES, "missing": {"ignore", *POLICIES}, "reduction": {*REDUCTIONS, *OTHER_REDUCTIONS}}
+    for option, names in known.items():
+        if unknown := [name for name in catalogue(program, option) if name not in names]:
+            sys.exit(f"--{option}: nothing to hold {', '.join(unknown)} against: this script has no formula")
+    formulas.check()
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)
-    batches = [Batch(*names) for names in itertools.product(arguments.loss or LOSSES, PATHS, REDUCTIONS, DTYPES)]
-    work = [[(m, *draw(b, m)) for m in MISSING for _ in range(arguments.cases)] for b in batches]
+    plan = list(batches(arguments.loss or LOSSES))
+    work = [[(m, *draw(b, m)) for m in MISSING for _ in range(arguments.cases)] for b in plan]
 
     print(f"errors in ULP, at most {LIMIT:g}; leaks: missing entries with a loss or a gradient\n\n{HEAD}")
     shown, faults, refused = 0, 0, 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for batch, outcomes in zip(batches, pool.map(run, itertools.repeat(program), batches, work)):
+        for batch, outcomes in zip(plan, pool.map(run, itertools.repeat(program), plan, work)):
             for missing, outcome in outcomes.items():
                 print(f"{batch} {missing:>7.0%} {outcome or NOT_SERVED}", flush=True)
                 shown += 1

@@ -94,7 +94,7 @@ fn parameter(numbers: &[f64], labels: &Labels) -> Result<()> {
 
 pub(crate) const REAL: RangeInclusive<f64> = f64::NEG_INFINITY..=f64::INFINITY;
 
-fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
+pub(crate) fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
     dense(name, tensor)?;
     match tensor.f_kind()? {
         Kind::Double | Kind::Float | Kind::Half | Kind::BFloat16 => Ok(()),
@@ -107,7 +107,7 @@ pub(crate) fn setting(name: &'static str, found: f64, accepted: RangeInclusive<f
     if accepted.contains(&found) {
         return Ok(());
     }
-    let expected = format!("a number within [{}, {}]", accepted.start(), accepted.end());
+    let expected = format!("a number within [{:?}, {:?}]", accepted.start(), accepted.end());
     Err(Error::Range { tensor: name, expected, found })
 }
 

@@ -106,11 +106,6 @@ impl<T: Real> Real for Dual<T> {
         Self { value: self.value.shift(offset), derivative: self.derivative.clone() }
     }
     #[inline(always)]
-    fn abs(&self) -> Self {
-        let derivative = self.value.select_lt(0.0, &-self.derivative.clone(), &self.derivative);
-        Self { value: self.value.abs(), derivative }
-    }
-    #[inline(always)]
     fn exp(&self) -> Self {
         let value = self.value.exp();
         self.chain(value.clone(), value)

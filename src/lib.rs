@@ -30,8 +30,8 @@ pub use guard::RowGuard;
 pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};
 pub use losses::{
-    Asymmetric, BceProbabilities, BceWithLogits, Named, NegativeEntropy, SigmoidFocal, catalogue, masked_bce,
-    masked_bce_with_logits,
+    AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Censored, Hill, Huber, Named, NegativeEntropy,
+    SigmoidFocal, SquaredError, UnbiasedBce, catalogue, masked_bce, masked_bce_with_logits,
 };
 pub use missing::{Missing, WithMissing};
 pub use real::Real;

@@ -168,3 +168,13 @@ fn on(path: Path, entries: Entries<'_>, logits: &Tensor, labels: &Labels, diviso
         Path::Auto => masked::forward(entries, logits, labels, divisor),
     }
 }
+
+impl Loss for Arc<dyn Loss> {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        (**self).forward_on(path, logits, labels, reduction)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        (**self).sum_and_weight(logits, labels, reduction)
+    }
+}

@@ -34,12 +34,6 @@ pub trait Real:
     /// `self + offset`.
     fn shift(&self, offset: f64) -> Self;
 
-    /// `|self|`; the derivative at 0 is that from above.
-    #[inline(always)]
-    fn abs(&self) -> Self {
-        self.select_lt(0.0, &-self.clone(), self)
-    }
-
     /// `e^self`.
     fn exp(&self) -> Self;
 
@@ -78,6 +72,14 @@ pub trait Real:
     #[inline(always)]
     fn at_least(&self, floor: f64) -> Self {
         self.select_lt(floor, &self.constant(floor), self)
+    }
+
+    /// `|self|`, with NaN kept; at 0 the derivative is 0.
+    #[inline(always)]
+    fn abs(&self) -> Self {
+        // Neither above 0 nor below it are 0 and NaN: they are their own sign.
+        let not_below = (-self.clone()).select_lt(0.0, &self.constant(1.0), &self.detach());
+        self.weighted(&self.select_lt(0.0, &self.constant(-1.0), &not_below))
     }
 }
 

@@ -5,7 +5,10 @@ mod common;
 use std::sync::Barrier;
 
 use common::{PATHS, numbers, value_and_gradient};
-use masked_loss::{Asymmetric, BceWithLogits, Error, Labels, Loss, Named, Path, Reduction, SigmoidFocal, Weights};
+use masked_loss::{
+    Asymmetric, BceWithLogits, Error, Hill, Huber, Labels, Loss, Named, Path, Reduction, SigmoidFocal, UnbiasedBce,
+    Weights,
+};
 use tch::{Device, Kind, Tensor};
 
 fn bce() -> Named {
@@ -155,6 +158,11 @@ fn settings_are_checked() {
     refused(&SigmoidFocal { alpha: Some(2.0), ..Default::default() }, "alpha");
     refused(&Asymmetric { clip: 2.0, ..Default::default() }, "clip");
     refused(&Asymmetric { gamma_negative: f64::INFINITY, ..Default::default() }, "gamma_negative");
+    refused(&Hill { lambda: -1.0, ..Default::default() }, "lambda");
+    refused(&Hill { margin: f64::NEG_INFINITY, ..Default::default() }, "margin");
+    refused(&Hill { gamma: f64::NAN, ..Default::default() }, "gamma");
+    refused(&Huber { delta: 0.0 }, "delta");
+    refused(&UnbiasedBce { inverse_propensity: vec![2.0, 0.5] }, "inverse_propensity");
 }
 
 #[test]

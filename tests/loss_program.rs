@@ -83,6 +83,27 @@ fn value_gradient_and_count() {
     assert_eq!(get("grad"), &expected);
 }
 
+/// The gradient that a loss has on the good tensors and one more.
+fn gradient(loss: &str, name: &'static str, tensor: Tensor) -> Tensor {
+    let folder = folder(loss);
+    fs::write(folder.join("in"), file(loss, &[(name, Some(tensor))])).unwrap();
+    let done = run(&folder, loss);
+    assert!(done.status.success(), "{loss}: {}", String::from_utf8_lossy(&done.stderr));
+    let answer = Tensor::read_safetensors(folder.join("out")).unwrap();
+    answer.into_iter().find(|(name, _)| name == "grad").unwrap().1
+}
+
+#[test]
+fn parameters_of_losses() {
+    let inverse_propensity = Tensor::from_slice(&[2.0f32, 5.0]);
+    let expected = Tensor::from_slice(&[-0.375f32, 0.0, 0.125, -1.125, 0.0, 0.125]).view([3, 2]);
+    assert_eq!(gradient("unbiased-bce", "inverse_propensity", inverse_propensity), expected);
+    // All predictions are 0. Of the two labels 1, the second is a bound that 0 keeps to.
+    let bound = Tensor::from_slice(&[0i64, 0, 0, -1, 0, 0]).view([3, 2]);
+    let expected = Tensor::from_slice(&[-0.5f32, 0.0, 0.0, 0.0, 0.0, 0.0]).view([3, 2]);
+    assert_eq!(gradient("squared", "bound", bound), expected);
+}
+
 #[test]
 fn bad_files() {
     complains("missing", None, "No such file");
@@ -111,6 +132,7 @@ fn bad_tensors() {
     complain("pos-weight", &[("pos_weight", zeros(&[1, 2], Kind::Float))], "pos_weight: expected a vector");
     complain("pos-weights", &[("pos_weight", zeros(&[3], Kind::Float))], "expected shape [2], found [3]");
     complain("misspelt", &[("poz_weight", zeros(&[2], Kind::Float))], "no use for the tensor `poz_weight`");
+    complain("bound", &[("bound", zeros(&[3, 2], Kind::Float))], "no use for the tensor `bound`");
     complain("range", &[("labels", Some(Tensor::full([3, 2], 2.0, (Kind::Float, tch::Device::Cpu))))], "within [0, 1]");
 }
 

@@ -1,3 +1,4 @@
+use super::size;
 use crate::{Elementwise, Real, Result, check};
 
 /// Negative entropy of a prediction, whatever the label: what entropy maximisation gives to missing entries.
@@ -25,7 +26,7 @@ impl Elementwise for NegativeEntropy {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, _: &R) -> R {
         // H is even, and H(p) = |x|·σ(−|x|) − ln σ(|x|): two terms of one sign.
-        let size = x.abs();
+        let size = size(x);
         let (positive, negative) = (size.log_sigmoid(), (-size.clone()).sigmoid());
         (positive - size * negative).scale(self.alpha)
     }

@@ -1,10 +1,16 @@
 //! The losses, one file each, and the catalogue of them.
 
+mod absolute;
 mod asymmetric;
 mod bce;
 mod bce_probabilities;
+mod censored;
 mod entropy;
 mod focal;
+mod hill;
+mod huber;
+mod squared;
+mod unbiased_bce;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -12,11 +18,17 @@ use std::sync::Arc;
 use crate::formula::Formula;
 use crate::{Elementwise, Loss, Missing, Real, WithMissing};
 
+pub use absolute::AbsoluteError;
 pub use asymmetric::Asymmetric;
 pub use bce::{BceWithLogits, masked_bce_with_logits};
 pub use bce_probabilities::{BceProbabilities, masked_bce};
+pub use censored::Censored;
 pub use entropy::NegativeEntropy;
 pub use focal::SigmoidFocal;
+pub use hill::Hill;
+pub use huber::Huber;
+pub use squared::SquaredError;
+pub use unbiased_bce::UnbiasedBce;
 
 /// A loss of the [`catalogue`], with what it accepts.
 pub struct Named {
@@ -51,6 +63,10 @@ pub fn catalogue() -> Vec<Named> {
         Named::new("bce-probabilities", BceProbabilities),
         Named::new("focal", SigmoidFocal::default()),
         Named::new("asymmetric", Asymmetric::default()),
+        Named::new("hill", Hill::default()),
+        Named::new("huber", Huber::default()),
+        Named::new("squared", SquaredError),
+        Named::new("absolute", AbsoluteError),
     ]
 }
 
@@ -63,13 +79,19 @@ fn small_integer(exponent: f64) -> bool {
 /// against: two terms of one sign, and one exponential for both classes.
 #[inline(always)]
 fn cross_entropy<R: Real>(x: &R, y: &R) -> R {
-    let (size, against) = (x.abs(), x.select_lt(0.0, y, &y.one_minus()));
+    let (size, against) = (size(x), x.select_lt(0.0, y, &y.one_minus()));
     size.weighted(&against) - size.log_sigmoid()
 }
 
 /// The same with a weight for each class: `−positive·ln σ(x) − negative·ln σ(−x)`.
 #[inline(always)]
 fn weighted_cross_entropy<R: Real>(x: &R, positive: &R, negative: &R) -> R {
-    let (size, against) = (x.abs(), x.select_lt(0.0, positive, negative));
+    let (size, against) = (size(x), x.select_lt(0.0, positive, negative));
     size.weighted(&against) - size.log_sigmoid().weighted(&(positive.clone() + negative))
+}
+
+/// `|x|`; its derivative at 0 is 1, where that of [`Real::abs`] is 0: what is smooth in x stays so when it is written in |x|.
+#[inline(always)]
+fn size<R: Real>(x: &R) -> R {
+    x.select_lt(0.0, &-x.clone(), x)
 }

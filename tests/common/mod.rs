@@ -1,7 +1,7 @@
 //! What the tests share: every loss, and random cases for it.
 #![allow(dead_code)] // each test program uses a part
 
-use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, catalogue};
+use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, UnbiasedBce, catalogue};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tch::{Kind, Tensor};
@@ -22,11 +22,19 @@ pub const KINDS: [Kind; 4] = [Kind::Double, Kind::Float, Kind::Half, Kind::BFloa
 /// What must not show through a missing entry.
 pub const GARBAGE: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30];
 
-/// The catalogue, and its losses with parameters that need the number of labels or are off by default.
+/// Every loss, also with what needs the number of labels.
 pub fn losses(columns: usize) -> Vec<Named> {
-    let pos_weight = Some((0..columns).map(|column| 0.25 + column as f64).collect());
+    let each_from = |first: f64| (0..columns).map(|column| first + column as f64).collect();
+    let mut losses = losses_alike_for_all_labels();
+    losses
+        .push(Named::new("bce, pos_weight", BceWithLogits { pos_weight: Some(each_from(0.25)), ..Default::default() }));
+    losses.push(Named::new("unbiased-bce", UnbiasedBce { inverse_propensity: each_from(1.5) }));
+    losses
+}
+
+/// The catalogue, also with what is off by default, but no number of a label's own.
+pub fn losses_alike_for_all_labels() -> Vec<Named> {
     let mut losses = catalogue();
-    losses.push(Named::new("bce, pos_weight", BceWithLogits { pos_weight, ..Default::default() }));
     losses.push(Named::new("bce, smoothed", BceWithLogits { label_smoothing: 0.1, ..Default::default() }));
     losses
 }

@@ -1,0 +1,160 @@
+//! Identity: losses that are one another for some setting, closed forms of gradients, and PyTorch's own regression losses.
+
+mod common;
+
+use common::{PATHS, numbers, value_and_gradient};
+use masked_loss::{
+    AbsoluteError, Asymmetric, BceWithLogits, Elementwise, Hill, Huber, Labels, Loss, Named, Path, Reduction,
+    SigmoidFocal, SquaredError, UnbiasedBce,
+};
+use tch::{Kind, Tensor};
+
+/// Logits from -`end` to `end`, 0 among them.
+fn logits(end: f64) -> Tensor {
+    Tensor::linspace(-end, end, 2001, tch::kind::DOUBLE_CPU)
+}
+
+/// Value and gradient of each entry against one label.
+fn entries(loss: impl Elementwise + 'static, path: Path, x: &Tensor, y: f64) -> [Vec<f64>; 2] {
+    let labels = Labels::complete(&x.full_like(y)).unwrap();
+    value_and_gradient(&Named::new("", loss), path, x, &labels, Reduction::None, 1.0).into()
+}
+
+/// To a relative error, or to an absolute one.
+fn close(found: &[Vec<f64>], expected: &[Vec<f64>], relative: f64, absolute: f64) {
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.len(), expected.len());
+        for (&found, &expected) in found.iter().zip(expected) {
+            approx::assert_relative_eq!(found, expected, max_relative = relative, epsilon = absolute);
+        }
+    }
+}
+
+#[test]
+fn focal_loss_without_focus_is_binary_cross_entropy() {
+    let focal = SigmoidFocal { alpha: None, gamma: 0.0 };
+    for path in PATHS {
+        for y in [0.0, 0.3, 1.0] {
+            let bce = entries(BceWithLogits::default(), path, &logits(100.0), y);
+            close(&entries(focal, path, &logits(100.0), y), &bce, 1e-15, 0.0);
+        }
+    }
+}
+
+#[test]
+fn asymmetric_loss_without_asymmetry_is_binary_cross_entropy() {
+    let symmetric = Asymmetric { gamma_positive: 0.0, gamma_negative: 0.0, clip: 0.0, detach_weights: false };
+    for path in PATHS {
+        for y in [0.0, 0.3, 1.0] {
+            // From 18.4 on its logarithms are floored. It takes that of 1 − p, which near p = 1 has few digits.
+            let bce = entries(BceWithLogits::default(), path, &logits(18.0), y);
+            close(&entries(symmetric, path, &logits(18.0), y), &bce, 1e-8, 0.0);
+            let bce = entries(BceWithLogits::default(), path, &logits(2.0), y);
+            close(&entries(symmetric, path, &logits(2.0), y), &bce, 1e-14, 1e-15);
+        }
+    }
+}
+
+#[test]
+fn hill_loss_has_the_gradient_of_its_closed_form() {
+    let x = logits(100.0);
+    let (p, rest) = (numbers(&x.sigmoid()), numbers(&(-&x).sigmoid()));
+    for path in PATHS {
+        for lambda in [1.0, 1.5, 2.0] {
+            let [_, gradient] = entries(Hill { lambda, ..Default::default() }, path, &x, 0.0);
+            for ((&p, &rest), gradient) in p.iter().zip(&rest).zip(gradient) {
+                let exact = p * p * rest * ((2.0 * lambda - 3.0) + 3.0 * rest);
+                // Where it crosses 0, by the size of its terms.
+                let epsilon = if lambda == 1.5 { f64::MIN_POSITIVE } else { 1e-15 * p * p * rest };
+                approx::assert_relative_eq!(gradient, exact, max_relative = 1e-14, epsilon = epsilon);
+            }
+        }
+        // Of a positive: at the margin both sigmoids are ½.
+        let [value, gradient] = entries(Hill::default(), path, &Tensor::from_slice(&[1.0]), 1.0);
+        let ln_half = 0.5f64.ln();
+        close(&[value, gradient], &[vec![-0.25 * ln_half], vec![0.25 * (ln_half - 0.5)]], 1e-15, 0.0);
+    }
+}
+
+#[test]
+fn unbiased_loss_with_nothing_missed_is_binary_cross_entropy() {
+    let unbiased = |number| UnbiasedBce { inverse_propensity: vec![number; 2001] };
+    for path in PATHS {
+        for y in [0.0, 0.3, 1.0] {
+            let bce = entries(BceWithLogits::default(), path, &logits(100.0), y);
+            close(&entries(unbiased(1.0), path, &logits(100.0), y), &bce, 1e-15, 0.0);
+        }
+    }
+}
+
+#[test]
+fn unbiased_loss_is_on_average_that_of_a_positive() {
+    // Seen as a positive with probability π, else as a negative.
+    let (propensity, x) = (0.25, logits(20.0));
+    let unbiased = |y| entries(UnbiasedBce { inverse_propensity: vec![1.0 / propensity; 2001] }, Path::Fused, &x, y);
+    let positive = entries(BceWithLogits::default(), Path::Fused, &x, 1.0);
+    for (part, positive) in positive.into_iter().enumerate() {
+        let (seen, missed) = (&unbiased(1.0)[part], &unbiased(0.0)[part]);
+        for i in 0..positive.len() {
+            let average = propensity * seen[i] + (1.0 - propensity) * missed[i];
+            approx::assert_abs_diff_eq!(average, positive[i], epsilon = 1e-14);
+        }
+    }
+}
+
+#[test]
+fn the_convex_bound_of_the_unbiased_loss_is_bce_with_a_weight() {
+    let (propensity, x) = (0.25, logits(20.0));
+    let unbiased = UnbiasedBce { inverse_propensity: vec![1.0 / propensity; 2001] };
+    let bound = BceWithLogits { pos_weight: Some(vec![2.0 / propensity - 1.0; 2001]), ..Default::default() };
+    let value = |loss: &dyn Loss, y: f64| {
+        numbers(&loss.forward(&x, &Labels::complete(&x.full_like(y)).unwrap(), Reduction::None).unwrap())
+    };
+    assert_eq!(value(&bound, 0.0), value(&unbiased, 0.0));
+    let (bound, unbiased) = (value(&bound, 1.0), value(&unbiased, 1.0));
+    assert!(unbiased.iter().any(|&loss| loss < 0.0) && bound.iter().all(|&loss| loss > 0.0));
+    let [positive, negative] = [1.0, 0.0].map(|y| value(&BceWithLogits::default(), y));
+    for i in 0..bound.len() {
+        let above = (1.0 / propensity - 1.0) * (positive[i] + negative[i]);
+        approx::assert_relative_eq!(bound[i] - unbiased[i], above, max_relative = 1e-13);
+    }
+}
+
+#[test]
+fn huber_loss_that_is_never_far_is_half_the_squared_error() {
+    for path in PATHS {
+        for kind in [Kind::Double, Kind::Float] {
+            let x = logits(1e4).to_kind(kind);
+            let squared = entries(SquaredError, path, &x, 0.5);
+            let twice = entries(Huber { delta: 1e30 }, path, &x, 0.5)
+                .map(|numbers| numbers.into_iter().map(|number| 2.0 * number).collect());
+            close(&twice, &squared, 0.0, 0.0);
+        }
+    }
+}
+
+#[test]
+fn regression_losses_are_pytorchs() {
+    // Ties, both sides of Huber's bend and on it, far out, and infinite.
+    let x = [0.0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e-30, 1e3, -1e3, 1e15, f64::INFINITY, f64::NEG_INFINITY];
+    let none = tch::Reduction::None;
+    type Theirs = Box<dyn Fn(&Tensor, &Tensor) -> Tensor>;
+    let pairs: [(Named, Theirs); 4] = [
+        (Named::new("huber", Huber::default()), Box::new(move |x, y| x.huber_loss(y, none, 1.0))),
+        (Named::new("huber, 2.5", Huber { delta: 2.5 }), Box::new(move |x, y| x.huber_loss(y, none, 2.5))),
+        (Named::new("squared", SquaredError), Box::new(move |x, y| x.mse_loss(y, none))),
+        (Named::new("absolute", AbsoluteError), Box::new(move |x, y| x.l1_loss(y, none))),
+    ];
+    for (named, theirs) in &pairs {
+        for (path, kind) in PATHS.into_iter().flat_map(|path| [(path, Kind::Double), (path, Kind::Float)]) {
+            for y in [0.0, 0.5, -7.25] {
+                let x = Tensor::from_slice(&x).to_kind(kind).set_requires_grad(true);
+                let y = x.detach().full_like(y);
+                let found = value_and_gradient(named, path, &x, &Labels::complete(&y).unwrap(), Reduction::None, 1.0);
+                let theirs = theirs(&x, &y);
+                theirs.sum(kind).backward();
+                close(&<[_; 2]>::from(found), &[numbers(&theirs), numbers(&x.grad())], 0.0, 0.0);
+            }
+        }
+    }
+}
