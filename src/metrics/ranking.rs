@@ -1,7 +1,4 @@
-//! What a model's scores are worth, over the observed entries of one label.
-//!
-//! Pass the scores and the labels of the observed entries only. A metric that the data does not define is `None`, never
-//! 0: leave it out of a mean, and say how many were left.
+//! How well scores put positives above negatives.
 
 /// The scores of one label, sorted from high to low and cut into groups of equal score: `(positives, entries)` each.
 fn groups(scores: &[f64], positive: &[bool]) -> Vec<(f64, f64)> {

@@ -1,0 +1,69 @@
+//! Metrics of tables: only observed entries count, and what is undefined is no number.
+
+mod common;
+
+use common::{GARBAGE, tensor};
+use masked_loss::metrics::{Metric, Summary, summarize};
+use masked_loss::{Error, Labels};
+use tch::{Kind, Tensor};
+
+const NAN: f64 = f64::NAN;
+
+#[test]
+fn missing_entries_count_nowhere_whatever_stands_there() {
+    // Label 0: 0.9+, 0.2-; label 1: one class only; label 2: nobody observed.
+    let scores = |missing: f64| tensor(&[0.9, 0.7, missing, 0.2, missing, missing, missing, 0.6, missing], &[3, 3]);
+    let labels = Labels::from_nan(&tensor(&[1.0, 1.0, NAN, 0.0, NAN, NAN, NAN, 1.0, NAN], &[3, 3])).unwrap();
+    for metric in Metric::all() {
+        let clean = summarize(metric, &scores(0.5), &labels).unwrap();
+        for garbage in GARBAGE {
+            assert_eq!(summarize(metric, &scores(garbage), &labels).unwrap(), clean, "{metric:?}, {garbage}");
+        }
+        assert_eq!(clean.per_label[2], None, "{metric:?}");
+    }
+    let auroc = summarize(Metric::Auroc, &scores(0.0), &labels).unwrap();
+    // Pooled: 0.9, 0.7 and 0.6 are all above 0.2.
+    let expected = Summary { per_label: vec![Some(1.0), None, None], undefined: 2, macro_mean: Some(1.0), micro: Some(1.0) };
+    assert_eq!(auroc, expected);
+    let accuracy = summarize(Metric::Accuracy { threshold: 0.65 }, &scores(0.0), &labels).unwrap();
+    assert_eq!(accuracy.per_label, [Some(1.0), Some(0.5), None]);
+    assert_eq!((accuracy.macro_mean, accuracy.micro, accuracy.undefined), (Some(0.75), Some(0.75), 1));
+}
+
+#[test]
+fn labels_are_the_last_dimension_of_any_rank() {
+    let (scores, labels) = ([0.9, 0.1, 0.2, 0.8, 0.7, 0.3, 0.6, 0.4], [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+    let of = |size: &[i64]| {
+        let labels = Labels::complete(&tensor(&labels, size)).unwrap();
+        summarize(Metric::Auroc, &tensor(&scores, size).to_kind(Kind::Float), &labels).unwrap()
+    };
+    assert_eq!(of(&[4, 2]).per_label, [Some(1.0), Some(0.0)]);
+    assert_eq!(of(&[2, 2, 2]), of(&[4, 2]));
+    // Each entry a label of its own: nothing to compare.
+    assert_eq!(of(&[8]).undefined, 8);
+    for size in [[0, 3], [3, 0]] {
+        let labels = Labels::complete(&Tensor::zeros(size, tch::kind::FLOAT_CPU)).unwrap();
+        for metric in Metric::all() {
+            let summary = summarize(metric, &Tensor::zeros(size, tch::kind::FLOAT_CPU), &labels).unwrap();
+            assert_eq!((summary.per_label.len(), summary.micro), (size[1] as usize, None));
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let labels = Labels::complete(&Tensor::from_slice(&[1.0, 0.0])).unwrap();
+    let of = |metric, scores: &Tensor| summarize(metric, scores, &labels);
+    let wrong = of(Metric::Auroc, &Tensor::zeros([3], tch::kind::FLOAT_CPU));
+    assert!(matches!(wrong, Err(Error::Shape { tensor: "scores", .. })), "{wrong:?}");
+    let wrong = of(Metric::Auroc, &Tensor::from_slice(&[1i64, 0]));
+    assert!(matches!(wrong, Err(Error::Kind { tensor: "scores", .. })), "{wrong:?}");
+    let logits = Tensor::from_slice(&[3.0, -1.0]);
+    let wrong = of(Metric::LogLoss, &logits).unwrap_err().to_string();
+    assert_eq!(wrong, "scores: expected probabilities where observed, found 3");
+    assert_eq!(of(Metric::Auroc, &logits).unwrap().micro, Some(1.0));
+    // NaN where observed is not hidden: nothing is defined.
+    for metric in Metric::all() {
+        assert_eq!(of(metric, &Tensor::from_slice(&[NAN, 0.5])).unwrap().micro, None, "{metric:?}");
+    }
+}
