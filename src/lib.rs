@@ -19,6 +19,7 @@ mod missing;
 mod real;
 mod reduction;
 mod relabel;
+mod weighting;
 
 pub use accumulator::Accumulator;
 pub use composed::Composed;
