@@ -40,15 +40,15 @@ impl NonNegativePu {
     /// their `Mean` over the C labels (`MeanPerLabel` is the same). In `f32` where the logits are `f16` or `bf16`.
     ///
     /// # Errors
-    /// As [`Loss::forward`](crate::Loss::forward); [`Error::Kind`] for another reduction.
+    /// As [`Loss::forward`](crate::Loss::forward); [`Error::Reduction`] for another.
     pub fn forward(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
         self.check(logits, labels)?;
         let divisor = match reduction {
             Reduction::Mean | Reduction::MeanPerLabel => Divisor::Number(self.prior.len() as f64),
             Reduction::None | Reduction::Sum | Reduction::MeanOver(_) => reduction.plan(labels, true)?.divisor,
             other => {
-                let expected = "None, Sum, Mean, MeanPerLabel or MeanOver, since the risk is one number for each label";
-                return Err(Error::Kind { tensor: "reduction", expected, found: format!("{other:?}") });
+                let reason = "does not go with a risk that is one number for each label";
+                return Err(Error::Reduction { reduction: other, reason });
             }
         };
 
