@@ -57,7 +57,9 @@ pub(crate) fn inputs(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> R
         setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
         bounded(name, formula, input, &labels.missing()?)?;
     }
-    entries.formulas().filter_map(Formula::parameter).try_for_each(|numbers| parameter(numbers, labels))
+    let columns = *labels.size().last().unwrap_or(&0);
+    let mut parameters = entries.formulas().filter_map(Formula::parameter);
+    parameters.try_for_each(|parameter| numbers("the loss's per-label parameter", parameter, columns))
 }
 
 fn within(name: &'static str, formula: &dyn Formula, labels: &[f64]) -> Result<()> {
@@ -80,11 +82,10 @@ fn bounded(name: &'static str, formula: &dyn Formula, input: &Tensor, counted: &
     }
 }
 
-fn parameter(numbers: &[f64], labels: &Labels) -> Result<()> {
-    let name = "the loss's per-label parameter";
-    let columns = *labels.size().last().unwrap_or(&0);
-    if numbers.len() as i64 != columns {
-        return Err(Error::shape(name, [columns], vec![numbers.len() as i64]));
+/// A setting that has one finite number for each label or class.
+pub(crate) fn numbers(name: &'static str, numbers: &[f64], count: i64) -> Result<()> {
+    if numbers.len() as i64 != count {
+        return Err(Error::shape(name, [count], vec![numbers.len() as i64]));
     }
     match numbers.iter().find(|number| !number.is_finite()) {
         Some(&found) => Err(Error::Range { tensor: name, expected: "finite numbers".into(), found }),

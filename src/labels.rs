@@ -261,9 +261,7 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn observed_per_label(&self) -> Result<Tensor> {
-        let labels = *self.size().last().unwrap_or(&0);
-        let rows = if labels == 0 { 0 } else { self.cells.numel() as i64 / labels };
-        Ok(self.observed()?.f_reshape([rows, labels])?.f_sum_dim_intlist(0i64, false, Kind::Int64)?)
+        sum_per_label(&self.observed()?, Kind::Int64)
     }
 
     /// How many entries count in each place of one dimension: `f64`, a vector.
@@ -323,6 +321,13 @@ impl Clone for Labels {
             count: self.count.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default(),
         }
     }
+}
+
+/// The sum over every dimension but the last: `[C]`.
+pub(crate) fn sum_per_label(entries: &Tensor, kind: Kind) -> Result<Tensor> {
+    let labels = *entries.size().last().unwrap_or(&0);
+    let rows = if labels == 0 { 0 } else { entries.numel() as i64 / labels };
+    Ok(entries.f_reshape([rows, labels])?.f_sum_dim_intlist(0i64, false, kind)?)
 }
 
 /// 1 in every dimension but `kept`.

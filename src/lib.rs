@@ -19,6 +19,7 @@ mod missing;
 mod real;
 mod reduction;
 mod relabel;
+mod weighting;
 
 pub use accumulator::Accumulator;
 pub use composed::Composed;
@@ -31,7 +32,8 @@ pub use labels::{Labels, Weights};
 pub use loss::{Elementwise, Loss, Path};
 pub use losses::{
     AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Censored, Hill, Huber, Named, NegativeEntropy,
-    SigmoidFocal, SquaredError, UnbiasedBce, catalogue, masked_bce, masked_bce_with_logits,
+    NonNegativePu, SigmoidFocal, SoftmaxCrossEntropy, SquaredError, UnbiasedBce, catalogue, expected_positives,
+    masked_bce, masked_bce_with_logits,
 };
 pub use missing::{Missing, WithMissing};
 pub use real::Real;

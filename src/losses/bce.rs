@@ -21,6 +21,17 @@ pub struct BceWithLogits {
 }
 
 impl BceWithLogits {
+    /// The loss of positives of which some go unrecorded: `(2/π − 1)` is what a positive weighs, from the inverse
+    /// propensities `1/π` that [`Labels::inverse_propensity`] estimates. Convex, and above
+    /// [`UnbiasedBce`](crate::UnbiasedBce).
+    ///
+    /// Source: Qaraei et al. 2021, *Convex Surrogates for Unbiased Loss Functions in Extreme Classification With Missing
+    /// Labels*.
+    pub fn convex_propensity(inverse_propensity: &[f64]) -> Self {
+        let pos_weight = inverse_propensity.iter().map(|inverse| 2.0 * inverse - 1.0).collect();
+        Self { pos_weight: Some(pos_weight), ..Default::default() }
+    }
+
     #[inline(always)]
     fn smoothed<R: Real>(&self, y: &R) -> R {
         y.scale(1.0 - 2.0 * self.label_smoothing).shift(self.label_smoothing)

@@ -6,9 +6,12 @@ mod bce;
 mod bce_probabilities;
 mod censored;
 mod entropy;
+mod expected_positives;
 mod focal;
 mod hill;
 mod huber;
+mod nnpu;
+mod softmax;
 mod squared;
 mod unbiased_bce;
 
@@ -24,9 +27,12 @@ pub use bce::{BceWithLogits, masked_bce_with_logits};
 pub use bce_probabilities::{BceProbabilities, masked_bce};
 pub use censored::Censored;
 pub use entropy::NegativeEntropy;
+pub use expected_positives::expected_positives;
 pub use focal::SigmoidFocal;
 pub use hill::Hill;
 pub use huber::Huber;
+pub use nnpu::NonNegativePu;
+pub use softmax::SoftmaxCrossEntropy;
 pub use squared::SquaredError;
 pub use unbiased_bce::UnbiasedBce;
 

@@ -13,8 +13,8 @@ use crate::{Elementwise, Real, Result, check};
 /// * Errors: see [`Loss::forward`](crate::Loss::forward).
 /// * Source: Schultheis et al. 2022, *On Missing Labels, Long-tails and Propensities in Extreme Multi-label
 ///   Classification*. Its convex upper bound, which stays above 0 (Qaraei et al. 2021, *Convex Surrogates for Unbiased
-///   Loss Functions in Extreme Classification With Missing Labels*), is [`BceWithLogits`](crate::BceWithLogits) with a
-///   `pos_weight` of `2/π − 1`.
+///   Loss Functions in Extreme Classification With Missing Labels*), is
+///   [`BceWithLogits::convex_propensity`](crate::BceWithLogits::convex_propensity).
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnbiasedBce {
     /// `1/π ≥ 1` of each of the C labels.

@@ -114,10 +114,15 @@ pub fn value_and_gradient(
     reduction: Reduction,
     upstream: f64,
 ) -> (Vec<f64>, Vec<f64>) {
+    backward(input, upstream, |leaf| named.loss.forward_on(path, leaf, labels, reduction).unwrap())
+}
+
+/// A function's value and gradient, the upstream gradient being `upstream` at every element of the value.
+pub fn backward(input: &Tensor, upstream: f64, function: impl Fn(&Tensor) -> Tensor) -> (Vec<f64>, Vec<f64>) {
     let leaf = input.detach().copy().set_requires_grad(true);
-    let loss = named.loss.forward_on(path, &leaf, labels, reduction).unwrap();
-    (&loss * upstream).sum(loss.kind()).backward();
-    (numbers(&loss), numbers(&leaf.grad()))
+    let value = function(&leaf);
+    (&value * upstream).sum(value.kind()).backward();
+    (numbers(&value), numbers(&leaf.grad()))
 }
 
 /// For loops: `(path, reduction, kind)` in all combinations.

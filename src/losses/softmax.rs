@@ -1,0 +1,124 @@
+use tch::{Kind, Tensor};
+
+use crate::masked::compute_kind;
+use crate::reduction::Divisor;
+use crate::{Error, Labels, Loss, Path, Reduction, Result, check};
+
+/// Softmax cross entropy: one class of K is right in each row, and a row whose class is missing contributes nothing.
+///
+/// `ℓ(x, y) = −(1 − ε)·w_y·ln p_y − (ε/K)·Σ_c w_c·ln p_c` with `p = softmax(x)`. Its gradient is
+/// `(1 − ε)·w_y·(p_c − [c = y]) + (ε/K)·(p_c·Σ_j w_j − w_c)`.
+///
+/// [`Reduction::Mean`] is `Σ ℓ / Σ w_y` over the rows that are not missing; [`Reduction::WeightedMean`] has the weight of
+/// the row from [`Labels`] in both sums. Where `Σ w_y` is 0 the sum is not divided. The composed path serves it.
+///
+/// * Shapes: logits `[N, K]` and labels `[N]`; or labels of any rank from 1 and logits with one dimension more.
+/// * Labels: the index of the class, from 0 to K − 1. They are looked at for fractions, which waits for a GPU, if any
+///   index of their table is above 1.
+/// * Errors: see [`Loss::forward`]; [`Error::Fused`] where that path is asked for by name.
+/// * Source: PyTorch's `cross_entropy`, which this agrees with, `ignore_index` being
+///   [`Labels::from_sentinel`]`(&classes, -100.0)`; only where every row is missing PyTorch has NaN, and this 0.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SoftmaxCrossEntropy {
+    /// `w`: what each of the K classes weighs; all 1 if `None`.
+    pub weight: Option<Vec<f64>>,
+    /// `ε`, in [0, 1]: the share of a label that is spread over all K classes. 0 is off.
+    pub label_smoothing: f64,
+}
+
+impl SoftmaxCrossEntropy {
+    fn check(&self, logits: &Tensor, labels: &Labels) -> Result<()> {
+        check::setting("label_smoothing", self.label_smoothing, 0.0..=1.0)?;
+        check::floating("logits", logits)?;
+        let (size, rows) = (logits.size(), labels.size());
+        let classes = match &size[..] {
+            [given @ .., classes] if *given == rows && *classes > 0 => *classes,
+            _ => {
+                let expected = format!("{rows:?} and a last dimension of one class or more");
+                return Err(Error::Shape { tensor: "logits", expected, found: size });
+            }
+        };
+        check::like("logits", logits, &size, labels.device())?;
+        if let Some(weight) = &self.weight {
+            check::numbers("weight", weight, classes)?;
+        }
+        let last = (classes - 1) as f64;
+        let fault = |found| {
+            let expected = format!("a class where observed, an integer from 0 to {last}");
+            Err(Error::Range { tensor: "labels", expected, found })
+        };
+        let Some((least, largest)) = labels.range() else {
+            return Ok(());
+        };
+        if let Some(found) = [least, largest].into_iter().find(|class| !(0.0..=last).contains(class)) {
+            return fault(found);
+        }
+        let cells = labels.cells();
+        if cells.f_kind()? != Kind::Int8 {
+            let fractions = cells.f_ne_tensor(&cells.f_floor()?)?.f_logical_and(&labels.observed()?)?;
+            if let Some(found) = check::first(cells, &fractions)? {
+                return fault(found);
+            }
+        }
+        Ok(())
+    }
+
+    /// The loss of each row, 0 where it is missing, and what divides their sum.
+    fn rows(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Divisor)> {
+        self.check(logits, labels)?;
+        let kind = compute_kind(logits)?;
+        let missing = labels.missing()?;
+        // Filled before and after, as in every loss.
+        let ln_p = logits.f_to_kind(kind)?.f_masked_fill(&missing.f_unsqueeze(-1)?, 0.0)?.f_log_softmax(-1, kind)?;
+        let class = labels.cells().f_masked_fill(&missing, 0)?.f_to_kind(Kind::Int64)?;
+        let weight = match &self.weight {
+            Some(weight) => Some(Tensor::f_from_slice(weight)?.f_to_kind(kind)?.f_to_device(logits.device())?),
+            None => None,
+        };
+        let class_weight = weight.as_ref().map(|weight| weight.f_take(&class)).transpose()?;
+
+        let mut rows = ln_p.f_gather(-1, &class.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)?.f_neg()?;
+        if let Some(class_weight) = &class_weight {
+            rows = rows.f_mul(class_weight)?;
+        }
+        // Not with a factor of 0: a class that is ruled out has a logarithm of −∞.
+        if self.label_smoothing != 0.0 {
+            let all = weight.map_or(Ok(ln_p.shallow_clone()), |weight| ln_p.f_mul(&weight))?;
+            let share = self.label_smoothing / *logits.size().last().unwrap_or(&1) as f64;
+            let spread = all.f_sum_dim_intlist(-1i64, false, kind)?.f_mul_scalar(share)?;
+            rows = rows.f_mul_scalar(1.0 - self.label_smoothing)?.f_sub(&spread)?;
+        }
+        let rows = rows.f_masked_fill(&missing, 0.0)?;
+
+        let plan = reduction.plan(labels, false)?;
+        let rows = match plan.labels(labels).weights() {
+            Some(weights) => rows.f_mul(&weights.f_to_kind(kind)?)?,
+            None => rows,
+        };
+        let divisor = match (class_weight, reduction) {
+            (Some(weight), Reduction::Mean) => {
+                Divisor::Counted(weight.f_masked_fill(&missing, 0.0)?.f_sum(Kind::Double)?)
+            }
+            (Some(weight), Reduction::WeightedMean) => {
+                Divisor::Counted(labels.reweighted(&weight)?.total_weight(false)?)
+            }
+            _ => plan.divisor,
+        };
+        Ok((rows, divisor))
+    }
+}
+
+impl Loss for SoftmaxCrossEntropy {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        if path == Path::Fused {
+            return Err(Error::Fused("takes single entries, and a softmax is of whole rows".into()));
+        }
+        let (rows, divisor) = self.rows(logits, labels, reduction)?;
+        divisor.apply(rows, compute_kind(logits)?)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        let (rows, divisor) = self.rows(logits, labels, reduction)?;
+        Ok((rows.f_sum(compute_kind(logits)?)?, divisor.weight(logits.device())?))
+    }
+}

@@ -1,0 +1,104 @@
+//! Weights that follow from the labels themselves. All are meant for the whole training table, which `rows` cuts
+//! afterwards: a batch has other counts.
+
+use tch::{Kind, Tensor};
+
+use crate::labels::sum_per_label;
+use crate::{Error, Labels, Result, Weights, check};
+
+impl Labels {
+    /// `a` of [`inverse_propensity`](Self::inverse_propensity), as published.
+    pub const PROPENSITY_A: f64 = 0.55;
+    /// `b` of [`inverse_propensity`](Self::inverse_propensity), as published.
+    pub const PROPENSITY_B: f64 = 1.5;
+    /// `α` of [`with_partial_bce_weights`](Self::with_partial_bce_weights), as published for `γ` 1.
+    pub const PARTIAL_BCE_ALPHA: f64 = -4.45;
+    /// `β` of [`with_partial_bce_weights`](Self::with_partial_bce_weights), as published for `γ` 1.
+    pub const PARTIAL_BCE_BETA: f64 = 5.45;
+    /// `γ` of [`with_partial_bce_weights`](Self::with_partial_bce_weights): a straight line.
+    pub const PARTIAL_BCE_GAMMA: f64 = 1.0;
+
+    /// Gives the two classes of each label the same weight in all: an observed entry weighs `n / n_class`, `n` being the
+    /// label's observed entries and `n_class` those of the entry's class. Where a label has one class only, that is 1.
+    ///
+    /// Multiplies the weights already set. To be called on the whole training table, before [`rows`](Self::rows) cuts it;
+    /// the weights are held as `f32`.
+    ///
+    /// * Labels: 0 or 1.
+    /// * Source: DeepChem's `BalancingTransformer`.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for an observed label that is neither 0 nor 1; as [`with_weights`](Self::with_weights).
+    pub fn with_balanced_weights(self) -> Result<Self> {
+        let positive = self.positive()?;
+        let observed = self.observed_per_label()?.f_to_kind(Kind::Double)?;
+        let positives = sum_per_label(&positive, Kind::Double)?;
+        let negatives = observed.f_sub(&positives)?;
+        let weights = observed.f_div(&positives)?.f_where_self(&positive, &observed.f_div(&negatives)?)?;
+        self.with_weights(Weights::PerEntry(&weights.f_to_kind(Kind::Float)?))
+    }
+
+    /// Weighs each row by `g(r) = α·r^γ + β`, `r` being the share of its entries that are observed: with the published
+    /// numbers 1 where all are and about 5 where a tenth are.
+    ///
+    /// The published loss has the denominator C in each row, that of [`Reduction::MeanAll`](crate::Reduction::MeanAll).
+    /// Multiplies the weights already set. With a negative `γ`, a row without an observed entry weighs 0.
+    ///
+    /// * Numbers: [`PARTIAL_BCE_ALPHA`](Self::PARTIAL_BCE_ALPHA), [`PARTIAL_BCE_BETA`](Self::PARTIAL_BCE_BETA) and
+    ///   [`PARTIAL_BCE_GAMMA`](Self::PARTIAL_BCE_GAMMA).
+    /// * Source: Durand et al. 2019, *Learning a Deep ConvNet for Multi-label Classification with Partial Labels*.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a number that is not finite; as [`with_weights`](Self::with_weights).
+    pub fn with_partial_bce_weights(self, alpha: f64, beta: f64, gamma: f64) -> Result<Self> {
+        for (name, number) in [("alpha", alpha), ("beta", beta), ("gamma", gamma)] {
+            check::setting(name, number, f64::MIN..=f64::MAX)?;
+        }
+        let entries: i64 = self.size()[1..].iter().product();
+        let share = self.counted_along(0, false)?.f_div_scalar(entries.max(1) as f64)?;
+        let mut weights = share.f_pow_tensor_scalar(gamma)?.f_mul_scalar(alpha)?.f_add_scalar(beta)?;
+        if gamma < 0.0 {
+            weights = weights.f_masked_fill(&share.f_eq(0)?, 0.0)?;
+        }
+        self.with_weights(Weights::PerRow(&weights.f_to_kind(Kind::Float)?))
+    }
+
+    /// `1/π_l` of each of the C labels, `π_l` being the probability that a positive is recorded as one: the fewer a label
+    /// has, the more of them go unseen.
+    ///
+    /// `1/π_l = 1 + K·(N_l + b)^−a` with `K = (ln N − 1)(b + 1)^a`, N rows, and `N_l` the label's observed positives. For
+    /// [`UnbiasedBce`](crate::UnbiasedBce) and
+    /// [`BceWithLogits::convex_propensity`](crate::BceWithLogits::convex_propensity). To be called on the whole training
+    /// table.
+    ///
+    /// * Labels: 0 or 1.
+    /// * Numbers: [`PROPENSITY_A`](Self::PROPENSITY_A) and [`PROPENSITY_B`](Self::PROPENSITY_B) are those published.
+    /// * Source: Jain et al. 2016, *Extreme Multi-label Loss Functions for Recommendation, Tagging, Ranking & Other
+    ///   Missing Label Applications*.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for fewer than 3 rows, with which K is negative; [`Error::Range`] for an observed label that is
+    /// neither 0 nor 1, a negative `a`, or a `b` that is not above 0.
+    pub fn inverse_propensity(&self, a: f64, b: f64) -> Result<Vec<f64>> {
+        check::setting("a", a, 0.0..=f64::MAX)?;
+        check::setting("b", b, f64::MIN_POSITIVE..=f64::MAX)?;
+        let size = self.size();
+        let rows: i64 = size[..size.len() - 1].iter().product();
+        if rows < 3 {
+            return Err(Error::Shape { tensor: "labels", expected: "of 3 rows or more".into(), found: size });
+        }
+        let k = ((rows as f64).ln() - 1.0) * (b + 1.0).powf(a);
+        let positives: Vec<f64> = Vec::try_from(&sum_per_label(&self.positive()?, Kind::Double)?)?;
+        Ok(positives.into_iter().map(|positives| 1.0 + k * (positives + b).powf(-a)).collect())
+    }
+
+    /// Where a label is observed and 1; an error where one is neither 0 nor 1.
+    fn positive(&self) -> Result<Tensor> {
+        let cells = self.cells();
+        let soft = cells.f_ne(0)?.f_logical_and(&cells.f_ne(1)?)?.f_logical_and(&self.observed()?)?;
+        match check::first(cells, &soft)? {
+            Some(found) => Err(Error::Range { tensor: "labels", expected: "0 or 1 where observed".into(), found }),
+            None => Ok(cells.f_eq(1)?),
+        }
+    }
+}

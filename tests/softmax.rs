@@ -1,0 +1,291 @@
+//! Softmax cross entropy over rows of which some are missing: the promises of `contract.rs`, and PyTorch's own function.
+
+mod common;
+
+use common::{GARBAGE, KINDS, REDUCTIONS, backward, numbers, rng, tensor};
+use masked_loss::{Error, Labels, Loss, Path, Reduction, SoftmaxCrossEntropy, Weights, gradcheck};
+use rand::Rng;
+use rand::rngs::SmallRng;
+use tch::{Kind, Tensor};
+
+const ROWS: usize = 7;
+const CLASSES: usize = 4;
+const IGNORED: i64 = -100;
+
+/// Plain, weighted, smoothed, and both.
+fn losses() -> Vec<SoftmaxCrossEntropy> {
+    let weight = || Some(vec![0.5, 2.0, 0.0, 1.25]);
+    [(None, 0.0), (weight(), 0.0), (None, 0.1), (weight(), 0.3)]
+        .map(|(weight, label_smoothing)| SoftmaxCrossEntropy { weight, label_smoothing })
+        .into()
+}
+
+/// Logits, and classes of which some are ignored: the third row always, the first never.
+fn case(rng: &mut SmallRng) -> (Tensor, Vec<i64>) {
+    let logits: Vec<f64> = (0..ROWS * CLASSES).map(|_| rng.random_range(-6.0..6.0)).collect();
+    let class = |row, rng: &mut SmallRng| match row {
+        0 => 1,
+        2 => IGNORED,
+        _ => [IGNORED, rng.random_range(0..CLASSES as i64)][usize::from(rng.random_bool(0.7))],
+    };
+    let classes = (0..ROWS).map(|row| class(row, rng)).collect();
+    (tensor(&logits, &[ROWS as i64, CLASSES as i64]), classes)
+}
+
+fn labels(classes: &[i64]) -> Labels {
+    Labels::from_sentinel(&Tensor::from_slice(classes), IGNORED as f64).unwrap()
+}
+
+/// The logits with `garbage` in every row that is ignored.
+fn spoilt(logits: &Tensor, classes: &[i64], garbage: f64) -> Tensor {
+    let ignored = Tensor::from_slice(classes).eq(IGNORED).unsqueeze(-1);
+    logits.masked_fill(&ignored, garbage)
+}
+
+fn close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        approx::assert_relative_eq!(found, expected, max_relative = tolerance, epsilon = tolerance);
+    }
+}
+
+#[test]
+fn agrees_with_cross_entropy_of_pytorch() {
+    let mut rng = rng(41);
+    for loss in losses() {
+        for (reduction, name) in [
+            (Reduction::None, tch::Reduction::None),
+            (Reduction::Sum, tch::Reduction::Sum),
+            (Reduction::Mean, tch::Reduction::Mean),
+        ] {
+            for kind in KINDS {
+                let (logits, classes) = case(&mut rng);
+                let logits = logits.to_kind(kind);
+                // PyTorch has the logits' own digits, and these have as many more as f32 does.
+                let (computed, tolerance) =
+                    if kind == Kind::Double { (Kind::Double, 1e-14) } else { (Kind::Float, 2e-6) };
+                let weight = loss.weight.as_deref().map(|weight| Tensor::from_slice(weight).to_kind(computed));
+                let found = backward(&logits, 0.5, |x| loss.forward(x, &labels(&classes), reduction).unwrap());
+                let expected = backward(&logits, 0.5, |x| {
+                    let target = Tensor::from_slice(&classes);
+                    x.to_kind(computed).cross_entropy_loss(
+                        &target,
+                        weight.as_ref(),
+                        name,
+                        IGNORED,
+                        loss.label_smoothing,
+                    )
+                });
+                close(&found.0, &expected.0, tolerance);
+                close(&found.1, &expected.1, if computed == kind { tolerance } else { 1e-2 });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_row_has_no_loss_and_no_gradient_whatever_stands_there() {
+    let mut rng = rng(42);
+    for loss in losses() {
+        let (logits, classes) = case(&mut rng);
+        for reduction in REDUCTIONS {
+            for kind in KINDS {
+                let labels = labels(&classes);
+                let of = |logits: &Tensor| {
+                    backward(&logits.to_kind(kind), 2.0, |x| loss.forward(x, &labels, reduction).unwrap())
+                };
+                let (value, gradient) = of(&logits);
+                for garbage in GARBAGE {
+                    assert_eq!(of(&spoilt(&logits, &classes, garbage)), (value.clone(), gradient.clone()));
+                }
+                for row in (0..ROWS).filter(|&row| classes[row] == IGNORED) {
+                    assert!(gradient[row * CLASSES..][..CLASSES].iter().all(|&slope| slope == 0.0));
+                    assert!(reduction != Reduction::None || value[row] == 0.0);
+                }
+                assert!(gradient[..CLASSES].iter().any(|&slope| slope != 0.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_upstream_gradient_wakes_a_missing_row() {
+    let labels = labels(&[1, IGNORED]);
+    for loss in losses() {
+        for reduction in REDUCTIONS {
+            for upstream in [f64::NAN, f64::INFINITY] {
+                let logits = Tensor::ones([2, 4], tch::kind::FLOAT_CPU);
+                let (_, gradient) = backward(&logits, upstream, |x| loss.forward(x, &labels, reduction).unwrap());
+                assert!(!gradient[0].is_finite());
+                assert_eq!(gradient[4..], [0.0; 4]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_row_missing_gives_zero_with_the_graph_attached() {
+    for size in [[3i64, 4], [0, 4]] {
+        for loss in losses() {
+            for reduction in REDUCTIONS {
+                for kind in KINDS {
+                    let logits = Tensor::full(size, f64::NAN, (kind, tch::Device::Cpu));
+                    let labels = labels(&vec![IGNORED; size[0] as usize]);
+                    let (value, gradient) = backward(&logits, 1.0, |x| loss.forward(x, &labels, reduction).unwrap());
+                    assert!(value.iter().all(|&loss| loss == 0.0), "{loss:?}, {reduction:?}: {value:?}");
+                    assert!(gradient.iter().all(|&slope| slope == 0.0));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_observed_nan_shows() {
+    for loss in losses() {
+        let logits = tensor(&[0.0, f64::NAN, 1.0, 2.0, 0.5, 0.5, 0.5, 0.5], &[2, 4]);
+        let labels = labels(&[1, 0]);
+        let (value, gradient) = backward(&logits, 1.0, |x| loss.forward(x, &labels, Reduction::None).unwrap());
+        assert!(value[0].is_nan() && gradient[..4].iter().all(|slope| slope.is_nan()));
+        assert!(value[1].is_finite() && gradient[4..].iter().all(|slope| slope.is_finite()));
+    }
+}
+
+#[test]
+fn a_class_that_is_ruled_out_costs_nothing() {
+    let logits = tensor(&[f64::NEG_INFINITY, 0.0, 0.0, 0.0], &[1, 4]);
+    let loss = SoftmaxCrossEntropy::default().forward(&logits, &labels(&[1]), Reduction::Mean).unwrap();
+    approx::assert_relative_eq!(loss.double_value(&[]), 3f64.ln(), max_relative = 1e-15);
+}
+
+#[test]
+fn gradient_is_that_of_central_differences() {
+    let mut rng = rng(43);
+    for loss in losses() {
+        let (logits, classes) = case(&mut rng);
+        let report = gradcheck(&loss, &spoilt(&logits, &classes, f64::NAN), &labels(&classes)).unwrap();
+        assert!(report.passes(1e-8), "{loss:?}: {report}");
+        assert_eq!(report.entries, ROWS * CLASSES);
+    }
+}
+
+/// A loss that forgets that rows are missing.
+struct Leaky;
+
+impl Loss for Leaky {
+    fn forward_on(&self, path: Path, logits: &Tensor, _: &Labels, reduction: Reduction) -> masked_loss::Result<Tensor> {
+        SoftmaxCrossEntropy::default().forward_on(path, logits, &labels(&[0; ROWS]), reduction)
+    }
+    fn sum_and_weight(&self, _: &Tensor, _: &Labels, _: Reduction) -> masked_loss::Result<(Tensor, Tensor)> {
+        unreachable!("gradcheck asks for the loss alone")
+    }
+}
+
+#[test]
+fn gradcheck_lists_the_logits_of_a_missing_row() {
+    let (logits, classes) = case(&mut rng(44));
+    let found: Vec<_> = gradcheck(&Leaky, &logits, &labels(&classes)).unwrap().leaks;
+    let entries: Vec<_> = found.into_iter().map(|(_, entry, _)| entry).collect();
+    let expected: Vec<_> = (0..ROWS * CLASSES).filter(|entry| classes[entry / CLASSES] == IGNORED).collect();
+    assert_eq!(entries, expected);
+}
+
+#[test]
+fn micro_batches_add_up_to_the_batch() {
+    let mut rng = rng(45);
+    for loss in losses() {
+        let (logits, classes) = case(&mut rng);
+        let rows: Vec<f64> = (0..ROWS).map(|_| rng.random_range(0.5..2.0)).collect();
+        let labels = labels(&classes).with_weights(Weights::PerRow(&Tensor::from_slice(&rows))).unwrap();
+        for reduction in [Reduction::Mean, Reduction::WeightedMean, Reduction::MeanAll] {
+            let whole = loss.forward(&logits, &labels, reduction).unwrap().double_value(&[]);
+            let pairs = [0..1, 1..1, 1..3, 3..7].map(|cut| {
+                let index = Tensor::arange_start(cut.start, cut.end, tch::kind::INT64_CPU);
+                let (part, labels) = (logits.index_select(0, &index), labels.rows(&index).unwrap());
+                let (sum, weight) = loss.sum_and_weight(&part, &labels, reduction).unwrap();
+                (sum.double_value(&[]), weight.double_value(&[]))
+            });
+            let (sum, weight) = pairs.into_iter().fold((0.0, 0.0), |(s, w), (sum, weight)| (s + sum, w + weight));
+            approx::assert_relative_eq!(sum / weight, whole, max_relative = 1e-14);
+        }
+    }
+}
+
+#[test]
+fn denominators_are_what_they_say() {
+    // Three equal logits: every class has −ln p = ln 3.
+    let logits = Tensor::zeros([4, 3], tch::kind::DOUBLE_CPU);
+    let rows = Tensor::from_slice(&[2.0, 3.0, 5.0, 7.0]);
+    let labels = labels(&[0, IGNORED, 2, 2]).with_weights(Weights::PerRow(&rows)).unwrap();
+    let of = |weight: Option<Vec<f64>>, reduction| {
+        let loss = SoftmaxCrossEntropy { weight, ..Default::default() };
+        loss.forward(&logits, &labels, reduction).unwrap().double_value(&[]) / 3f64.ln()
+    };
+    let weight = || Some(vec![1.0, 10.0, 0.5]);
+    for (reduction, plain, weighted) in [
+        (Reduction::Sum, 14.0, 8.0), // 2 + 5 + 7; 2 + 2.5 + 3.5
+        (Reduction::Mean, 14.0 / 3.0, 8.0 / 2.0),
+        (Reduction::WeightedMean, 1.0, 1.0),
+        (Reduction::MeanAll, 14.0 / 4.0, 8.0 / 4.0),
+        (Reduction::MeanOver(5.0), 14.0 / 5.0, 8.0 / 5.0),
+    ] {
+        approx::assert_relative_eq!(of(None, reduction), plain, max_relative = 1e-14);
+        approx::assert_relative_eq!(of(weight(), reduction), weighted, max_relative = 1e-14);
+    }
+}
+
+#[test]
+fn labels_of_a_higher_rank_are_rows_in_a_block() {
+    let mut rng = rng(46);
+    let (logits, mut classes) = case(&mut rng);
+    classes[6] = IGNORED;
+    let block = Tensor::from_slice(&classes[..6]).view([2, 3]);
+    let block = Labels::from_sentinel(&block, IGNORED as f64).unwrap();
+    let first = logits.narrow(0, 0, 6).view([2, 3, 4]);
+    for loss in losses() {
+        let blocked = loss.forward(&first, &block, Reduction::Mean).unwrap();
+        let flat = loss.forward(&logits, &labels(&classes), Reduction::Mean).unwrap();
+        close(&numbers(&blocked), &numbers(&flat), 1e-15);
+    }
+}
+
+#[test]
+fn classes_come_from_nan_too_and_reach_the_last() {
+    let raw = Tensor::from_slice(&[3.0, f64::NAN, 0.0]);
+    let (logits, _) = case(&mut rng(47));
+    let logits = logits.narrow(0, 0, 3);
+    let of =
+        |labels: Labels| numbers(&SoftmaxCrossEntropy::default().forward(&logits, &labels, Reduction::None).unwrap());
+    assert_eq!(of(Labels::from_nan(&raw).unwrap()), of(labels(&[3, IGNORED, 0])));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_says_so() {
+    let logits = Tensor::zeros([2, 3], tch::kind::FLOAT_CPU);
+    let message = |loss: &SoftmaxCrossEntropy, logits: &Tensor, classes: &[f64]| {
+        let labels = Labels::complete(&Tensor::from_slice(classes)).unwrap();
+        loss.forward(logits, &labels, Reduction::Mean).unwrap_err().to_string()
+    };
+    let plain = SoftmaxCrossEntropy::default();
+    let class = "labels: expected a class where observed, an integer from 0 to 2, found ";
+    assert_eq!(message(&plain, &logits, &[0.0, 3.0]), format!("{class}3"));
+    assert_eq!(message(&plain, &logits, &[0.0, -1.0]), format!("{class}-1"));
+    assert_eq!(message(&plain, &logits, &[0.5, 2.0]), format!("{class}0.5"));
+    // Hard labels, which are held in another way.
+    let class = "labels: expected a class where observed, an integer from 0 to 0, found 1";
+    assert_eq!(message(&plain, &Tensor::zeros([2, 1], tch::kind::FLOAT_CPU), &[0.0, 1.0]), class);
+    for size in [&[2i64][..], &[3, 3], &[2, 0], &[2, 3, 1], &[]] {
+        assert_eq!(
+            message(&plain, &Tensor::zeros(size, tch::kind::FLOAT_CPU), &[0.0, 1.0]),
+            format!("logits: expected shape [2] and a last dimension of one class or more, found {size:?}")
+        );
+    }
+    let weighted = |weight: Vec<f64>| SoftmaxCrossEntropy { weight: Some(weight), ..Default::default() };
+    assert_eq!(message(&weighted(vec![1.0]), &logits, &[0.0, 1.0]), "weight: expected shape [3], found [1]");
+    assert!(message(&weighted(vec![1.0, f64::NAN, 1.0]), &logits, &[0.0, 1.0]).contains("finite numbers, found NaN"));
+    let smoothed = SoftmaxCrossEntropy { label_smoothing: 1.5, ..Default::default() };
+    assert!(message(&smoothed, &logits, &[0.0, 1.0]).starts_with("label_smoothing: expected a number within [0"));
+    let fused = plain.forward_on(Path::Fused, &logits, &labels(&[0, 1]), Reduction::Mean);
+    assert!(matches!(fused, Err(Error::Fused(_))), "{fused:?}");
+    assert!(plain.forward_on(Path::Composed, &logits, &labels(&[0, 1]), Reduction::Mean).is_ok());
+}
