@@ -68,15 +68,28 @@ impl Accumulator {
         Ok(())
     }
 
+    /// The pair behind the window's reduction so far, as [`Loss::sum_and_weight`] has it (`f64`).
+    ///
+    /// # Errors
+    /// [`Error::Torch`] only.
+    pub fn totals(&self) -> Result<(Tensor, Tensor)> {
+        Ok(match &self.sum_and_weight {
+            Some((sum, weight)) => (sum.shallow_clone(), weight.shallow_clone()),
+            None => {
+                let zero = || Tensor::f_zeros([0i64; 0], (Kind::Double, tch::Device::Cpu));
+                (zero()?, zero()?)
+            }
+        })
+    }
+
     /// Ends the window: divides the parameters' gradients by the weight of all micro-batches, returns the reduced loss
     /// (`f64`; 0 for a window without any), and begins a new window. On a GPU nothing is waited for.
     ///
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn finish(&mut self, parameters: &[Tensor]) -> Result<Tensor> {
-        let Some((sum, weight)) = self.sum_and_weight.take() else {
-            return Ok(Tensor::f_zeros([0i64; 0], (Kind::Double, tch::Device::Cpu))?);
-        };
+        let (sum, weight) = self.totals()?;
+        self.sum_and_weight = None;
         // What does not depend on the micro-batches does not add up.
         let weight = match self.reduction {
             Reduction::Sum => Tensor::f_ones_like(&weight)?,

@@ -51,11 +51,11 @@ pub(crate) fn inputs(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> R
     like(name, input, &labels.size(), labels.device())?;
     let known = labels.range().map_or(vec![], |(least, largest)| vec![least, largest]);
     within("labels", entries.observed, &known)?;
-    bounded(name, entries.observed, input, &labels.observed()?)?;
+    bounded(name, entries.observed, input, || labels.observed())?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
         within("the label assumed where one is missing", formula, &[label])?;
         setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
-        bounded(name, formula, input, &labels.missing()?)?;
+        bounded(name, formula, input, || labels.missing())?;
     }
     let columns = *labels.size().last().unwrap_or(&0);
     let mut parameters = entries.formulas().filter_map(Formula::parameter);
@@ -70,13 +70,19 @@ fn within(name: &'static str, formula: &dyn Formula, labels: &[f64]) -> Result<(
     }
 }
 
-fn bounded(name: &'static str, formula: &dyn Formula, input: &Tensor, counted: &Tensor) -> Result<()> {
+/// `counted` is a pass over all entries: not where any input will do.
+fn bounded(
+    name: &'static str,
+    formula: &dyn Formula,
+    input: &Tensor,
+    counted: impl Fn() -> Result<Tensor>,
+) -> Result<()> {
     let accepted = formula.inputs();
     if accepted == REAL {
         return Ok(());
     }
     let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
-    match first(input, &outside.f_logical_and(counted)?)? {
+    match first(input, &outside.f_logical_and(&counted()?)?)? {
         Some(found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
         None => Ok(()),
     }

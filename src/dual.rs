@@ -106,6 +106,11 @@ impl<T: Real> Real for Dual<T> {
         Self { value: self.value.shift(offset), derivative: self.derivative.clone() }
     }
     #[inline(always)]
+    fn size(&self) -> Self {
+        let derivative = self.value.select_lt(0.0, &-self.derivative.clone(), &self.derivative);
+        Self { value: self.value.size(), derivative }
+    }
+    #[inline(always)]
     fn exp(&self) -> Self {
         let value = self.value.exp();
         self.chain(value.clone(), value)

@@ -4,7 +4,8 @@ use tch::Tensor;
 
 use crate::formula::{Assumed, Entries, Formula};
 use crate::loss::{forward, sum_and_weight};
-use crate::{Asymmetric, Elementwise, Labels, Loss, NegativeEntropy, Path, Reduction, Result};
+use crate::losses::FocalNegative;
+use crate::{Elementwise, Labels, Loss, NegativeEntropy, Path, Reduction, Result};
 
 /// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
 /// alternatives, to compare with, or for data in which only positives were ever recorded.
@@ -29,7 +30,7 @@ pub enum Missing {
         alpha: f64,
     },
     /// As a negative with a focal weight of its own that is constant to the gradient: `−σ(x)^γ·ln σ(−x)`, γ 2.
-    /// Ben-Baruch et al. 2022 (partial ASL), with [`Asymmetric::partial`] for the observed entries. For logits.
+    /// Ben-Baruch et al. 2022 (partial ASL), with [`Asymmetric::partial`](crate::Asymmetric::partial) for the observed entries. For logits.
     FocalNegative {
         /// `γ`
         gamma: f64,
@@ -72,10 +73,7 @@ impl WithMissing {
             Missing::WeakNegative => Some((same(), 0.0, Weight::OneInOthers)),
             Missing::Label(label) => Some((same(), label, Weight::One)),
             Missing::UnknownEntropy { alpha } => Some((formula(NegativeEntropy { alpha }), 0.0, Weight::One)),
-            Missing::FocalNegative { gamma } => {
-                let negative = Asymmetric { gamma_negative: gamma, ..Asymmetric::partial() };
-                Some((formula(negative), 0.0, Weight::One))
-            }
+            Missing::FocalNegative { gamma } => Some((formula(FocalNegative { gamma }), 0.0, Weight::One)),
         };
         Self { observed, missing }
     }

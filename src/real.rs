@@ -74,6 +74,12 @@ pub trait Real:
         self.select_lt(floor, &self.constant(floor), self)
     }
 
+    /// `|self|`, with derivative 1 at 0, where [`abs`](Self::abs) has 0: what is smooth in x and written in `|x|` stays so.
+    #[inline(always)]
+    fn size(&self) -> Self {
+        self.select_lt(0.0, &-self.clone(), self)
+    }
+
     /// `|self|`, with NaN kept; at 0 the derivative is 0.
     #[inline(always)]
     fn abs(&self) -> Self {

@@ -30,8 +30,8 @@ impl SelfPaced {
     /// The labels of a batch with what the model is sure of added, in an epoch counted from 1.
     ///
     /// # Errors
-    /// [`Error::Shape`] and [`Error::Device`] where logits and labels do not fit; [`Error::Range`] for a threshold outside
-    /// [0, 1].
+    /// [`Error::Shape`](crate::Error::Shape) and [`Error::Device`](crate::Error::Device) where logits and labels do not fit;
+    /// [`Error::Range`](crate::Error::Range) for a threshold outside [0, 1].
     pub fn relabel(&self, logits: &Tensor, labels: &Labels, epoch: usize) -> Result<Labels> {
         check::setting("threshold", self.threshold, 0.0..=1.0)?;
         fit(logits, labels)?;
@@ -69,7 +69,7 @@ impl ClassSelective {
     /// positives.
     ///
     /// # Errors
-    /// As [`SelfPaced::relabel`]; [`Error::Shape`] for priors that are not one for each label.
+    /// As [`SelfPaced::relabel`]; [`Error::Shape`](crate::Error::Shape) for priors that are not one for each label.
     pub fn relabel(&self, logits: &Tensor, labels: &Labels, priors: &Tensor) -> Result<Labels> {
         fit(logits, labels)?;
         let (rows, columns) = (labels.size()[0], *labels.size().last().unwrap_or(&1));
@@ -107,7 +107,7 @@ impl LargeLoss {
     /// The labels of a batch in an epoch counted from 1; for [`Missing::Negative`].
     ///
     /// # Errors
-    /// As [`SelfPaced::relabel`]; [`Error::Range`] for a negative step.
+    /// As [`SelfPaced::relabel`]; [`Error::Range`](crate::Error::Range) for a negative step.
     pub fn relabel(&self, logits: &Tensor, labels: &Labels, epoch: usize) -> Result<Labels> {
         check::setting("step", self.step, 0.0..=f64::MAX)?;
         fit(logits, labels)?;

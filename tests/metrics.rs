@@ -23,7 +23,8 @@ fn missing_entries_count_nowhere_whatever_stands_there() {
     }
     let auroc = summarize(Metric::Auroc, &scores(0.0), &labels).unwrap();
     // Pooled: 0.9, 0.7 and 0.6 are all above 0.2.
-    let expected = Summary { per_label: vec![Some(1.0), None, None], undefined: 2, macro_mean: Some(1.0), micro: Some(1.0) };
+    let expected =
+        Summary { per_label: vec![Some(1.0), None, None], undefined: 2, macro_mean: Some(1.0), micro: Some(1.0) };
     assert_eq!(auroc, expected);
     let accuracy = summarize(Metric::Accuracy { threshold: 0.65 }, &scores(0.0), &labels).unwrap();
     assert_eq!(accuracy.per_label, [Some(1.0), Some(0.5), None]);

@@ -167,7 +167,7 @@ fn what_cannot_be_assumed_is_an_error() {
     );
     assert!(refused(Missing::Label(NAN)).contains("found NaN"));
     assert!(refused(Missing::UnknownEntropy { alpha: -1.0 }).starts_with("alpha"));
-    assert!(refused(Missing::FocalNegative { gamma: NAN }).starts_with("gamma_negative"));
+    assert!(refused(Missing::FocalNegative { gamma: NAN }).starts_with("gamma"));
 }
 
 /// 2 rows, 3 labels; observed: one positive a row.

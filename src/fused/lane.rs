@@ -54,6 +54,11 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEG
     fn shift(&self, offset: f64) -> Self {
         Self(self.0 + F::from_f64(offset))
     }
+    // What the compiler knows not to be negative lets it drop the other side of a later selection.
+    #[inline(always)]
+    fn size(&self) -> Self {
+        Self(self.0.abs())
+    }
     #[inline(always)]
     fn exp(&self) -> Self {
         Self(exp::<F, FMA>(self.0))

@@ -232,7 +232,8 @@ fn add_scaled<F: Float>(sum: &mut [F], terms: &[F], weight: F) {
     }
 }
 
-/// A thread's own room for one block.
+/// A thread's own room for one block, in whole cache lines: a vector that lies across two takes longer to store.
+#[repr(align(64))]
 struct Buffers<F> {
     input: [F; BLOCK],
     value: [F; BLOCK],
@@ -242,6 +243,7 @@ struct Buffers<F> {
 }
 
 /// Room for what is assumed of the missing entries.
+#[repr(align(64))]
 struct Assumed<F> {
     labels: [F; BLOCK],
     value: [F; BLOCK],

@@ -1,4 +1,3 @@
-use super::size;
 use crate::{Elementwise, Real, Result, check};
 
 /// Negative entropy of a prediction, whatever the label: what entropy maximisation gives to missing entries.
@@ -26,7 +25,7 @@ impl Elementwise for NegativeEntropy {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, _: &R) -> R {
         // H is even, and H(p) = |x|·σ(−|x|) − ln σ(|x|): two terms of one sign.
-        let size = size(x);
+        let size = x.size();
         let (positive, negative) = (size.log_sigmoid(), (-size.clone()).sigmoid());
         (positive - size * negative).scale(self.alpha)
     }

@@ -8,6 +8,7 @@ mod censored;
 mod entropy;
 mod expected_positives;
 mod focal;
+mod focal_negative;
 mod hill;
 mod huber;
 mod nnpu;
@@ -29,6 +30,7 @@ pub use censored::Censored;
 pub use entropy::NegativeEntropy;
 pub use expected_positives::expected_positives;
 pub use focal::SigmoidFocal;
+pub(crate) use focal_negative::FocalNegative;
 pub use hill::Hill;
 pub use huber::Huber;
 pub use nnpu::NonNegativePu;
@@ -85,19 +87,13 @@ fn small_integer(exponent: f64) -> bool {
 /// against: two terms of one sign, and one exponential for both classes.
 #[inline(always)]
 fn cross_entropy<R: Real>(x: &R, y: &R) -> R {
-    let (size, against) = (size(x), x.select_lt(0.0, y, &y.one_minus()));
+    let (size, against) = (x.size(), x.select_lt(0.0, y, &y.one_minus()));
     size.weighted(&against) - size.log_sigmoid()
 }
 
 /// The same with a weight for each class: `−positive·ln σ(x) − negative·ln σ(−x)`.
 #[inline(always)]
 fn weighted_cross_entropy<R: Real>(x: &R, positive: &R, negative: &R) -> R {
-    let (size, against) = (size(x), x.select_lt(0.0, positive, negative));
+    let (size, against) = (x.size(), x.select_lt(0.0, positive, negative));
     size.weighted(&against) - size.log_sigmoid().weighted(&(positive.clone() + negative))
-}
-
-/// `|x|`; its derivative at 0 is 1, where that of [`Real::abs`] is 0: what is smooth in x stays so when it is written in |x|.
-#[inline(always)]
-fn size<R: Real>(x: &R) -> R {
-    x.select_lt(0.0, &-x.clone(), x)
 }

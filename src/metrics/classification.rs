@@ -68,10 +68,7 @@ mod tests {
     #[test]
     fn the_threshold_is_a_predicted_positive() {
         let counts = confusion(&[0.5, 0.4, 0.6, 0.5], &[true, true, false, false], 0.5).unwrap();
-        assert_eq!(
-            counts,
-            Confusion { true_positives: 1, false_positives: 2, false_negatives: 1, true_negatives: 0 }
-        );
+        assert_eq!(counts, Confusion { true_positives: 1, false_positives: 2, false_negatives: 1, true_negatives: 0 });
         assert_eq!(
             [counts.precision(), counts.recall(), counts.f1(), counts.accuracy()],
             [Some(1.0 / 3.0), Some(0.5), Some(0.4), Some(0.25)]

@@ -162,7 +162,7 @@ pub fn summarize(metric: Metric, scores: &Tensor, labels: &Labels) -> Result<Sum
 /// A tensor label by label.
 fn by_label(tensor: &Tensor, columns: usize) -> Result<Vec<Vec<f64>>> {
     let matrix = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
-    let rows = if columns == 0 { 0 } else { matrix.numel() / columns };
+    let rows = matrix.numel().checked_div(columns).unwrap_or(0);
     let columns_first = matrix.f_reshape([rows as i64, columns as i64])?.f_tr()?.f_contiguous()?;
     let flat: Vec<f64> = Vec::try_from(&columns_first.f_reshape([-1])?)?;
     Ok((0..columns).map(|column| flat[column * rows..][..rows].to_vec()).collect())
