@@ -1,29 +1,19 @@
 //! Runs the built training program on small tables.
 
+use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::{env, fs};
 
 use npyz::zip::ZipWriter;
 use npyz::zip::write::FileOptions;
 use serde_json::Value;
 
 mod tables;
-use tables::Example;
-
-const SMALL: &[&str] = &["--hidden", "16", "--epochs", "3", "--batch-size", "32", "--device", "cpu"];
-
-/// Cargo puts a test into `deps` and the examples beside it; `cargo test` builds both.
-fn program() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("examples/train").with_extension(env::consts::EXE_EXTENSION);
-    assert!(program.exists(), "{} is missing: cargo build --example train makes it", program.display());
-    program
-}
+use tables::{Example, SMALL, program, read_json};
 
 fn run(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(program()).arg("--data").arg(data).args(SMALL).args(arguments).output().unwrap()
+    Command::new(program()).args(["train", "--data"]).arg(data).args(SMALL).args(arguments).output().unwrap()
 }
 
 /// What a successful run writes to `metrics.json`.
@@ -32,10 +22,6 @@ fn metrics(data: &Path, arguments: &[&str]) -> Value {
     let output = run(data, &[arguments, &["--out", out.path().to_str().unwrap()]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     read_json(&out.path().join("metrics.json"))
-}
-
-fn read_json(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// The one sentence of a run that must fail.
@@ -86,7 +72,7 @@ fn weights_configuration_and_metrics_are_left() {
     assert!(output.status.success());
     let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["config.json", "metrics.json", "weights.safetensors"]);
+    assert_eq!(left, ["checkpoint.safetensors", "config.json", "metrics.json", "weights.safetensors"]);
 
     let config = read_json(&out.join("config.json"));
     assert_eq!(config["outputs"], serde_json::json!(["y1", "y2"]));
@@ -218,7 +204,8 @@ fn a_loss_that_is_no_number_stops_the_run() {
     let data = Example::new(80).npz(folder.path());
     let complaint = complaint(&data, &["--lr", "1e30", "--out", out.to_str().unwrap()]);
     assert!(complaint.contains("loss became NaN in epoch 1; a smaller --lr may help"), "{complaint}");
-    assert_eq!(fs::read_dir(out).unwrap().count(), 0);
+    let left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["config.json"]);
 }
 
 #[test]
@@ -319,14 +306,14 @@ fn a_reader_that_leaves_costs_nothing() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(program());
-    command.arg("--data").arg(data).args(SMALL).arg("--out").arg(&out).stdout(writer);
+    command.args(["train", "--data"]).arg(data).args(SMALL).arg("--out").arg(&out).stdout(writer);
     assert!(command.status().unwrap().success());
     assert!(out.join("metrics.json").exists());
 }
 
 #[test]
 fn a_flag_that_needs_a_table_asks_for_it() {
-    let output = Command::new(program()).args(["--threshold", "0.5"]).output().unwrap();
+    let output = Command::new(program()).args(["train", "--threshold", "0.5"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("--data <FILE>"));
 }

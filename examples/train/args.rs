@@ -4,74 +4,142 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, value_parser};
-use serde::{Serialize, Serializer};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use serde::{Deserialize, Serialize, Serializer};
 use tch::{Cuda, Device};
 
-use crate::objective;
+use crate::{objective, optimizer};
 
 /// Trains a multilayer perceptron on a table in which many labels are missing.
 ///
-/// Without --data it runs a demonstration: a synthetic problem whose every label is known, of which part is hidden.
+/// Without a command it runs a demonstration: a synthetic problem whose every label is known, of which part is hidden.
 #[derive(Parser)]
-#[command(args_override_self = true)]
+#[command(version, args_override_self = true, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
-    #[command(flatten)]
-    pub source: Option<Source>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
     #[command(flatten)]
     pub training: Training,
     /// Instead of the demonstration, compares all that a missing label may count as on its synthetic problem: labels hidden
     /// at random, and with positives only.
-    #[arg(long, conflicts_with = "data")]
+    #[arg(long)]
     pub policies: bool,
-    /// auto takes a GPU where there is a usable one.
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Trains on a table, and scores the test rows.
+    Train(Train),
+    /// Scores a trained network on a table.
+    Evaluate(Evaluate),
+    /// Writes a trained network's probabilities for a table.
+    Predict(Predict),
+    /// Trains on the same rows with several losses and policies for missing labels, over several seeds.
+    Compare(Compare),
+}
+
+#[derive(Args)]
+#[command(args_override_self = true)]
+pub struct Train {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub training: Training,
+    /// Folder for the weights, the configuration and the metrics; replaces those of an earlier run. metrics.json is
+    /// written last: where it is present, all is complete. A checkpoint is kept there after every epoch.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Goes on from the checkpoint in --out, to the same bits as a run that was never stopped.
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// A TOML file of options, `lr = 1e-3` for --lr 1e-3; those of the command line come before it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Evaluate {
+    /// The --out folder of a training run.
+    #[arg(value_name = "DIR")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub source: Source,
     #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
     pub device: DeviceChoice,
+}
+
+#[derive(Args)]
+pub struct Predict {
+    #[command(flatten)]
+    pub what: Evaluate,
+    /// Where the probabilities go: .csv, or .npz with the arrays P and labels.
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+}
+
+#[derive(Args)]
+#[command(args_override_self = true)]
+pub struct Compare {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub training: Training,
+    /// How many seeds, from --seed on.
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
+    pub seeds: u16,
+    /// Losses to compare, besides --loss.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
+    pub losses: Vec<String>,
+    /// Policies for missing labels to compare.
+    #[arg(long, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative")]
+    #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
+    pub policies: Vec<String>,
 }
 
 /// Which table, and what in it means what.
 #[derive(Args, Serialize)]
 pub struct Source {
     /// The table: .csv or .csv.gz with a header, or .npz or .safetensors with the arrays X and Y.
-    // Every other one of these requires it; without any there is no source.
-    #[arg(long, value_name = "FILE", required = false)]
+    #[arg(long, value_name = "FILE")]
     #[serde(serialize_with = "lossy")]
     pub data: PathBuf,
     /// Label columns, names or globs; in arrays all of Y, unless told. Y's columns are named by the array `labels` of
     /// an .npz, by a JSON list under `labels` in the metadata of a .safetensors, else by their positions from 0.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "data")]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub labels: Vec<String>,
     /// Columns to leave out, names or globs; in a CSV, all that is neither label nor left out is a feature.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "data")]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub ignore: Vec<String>,
     /// A label of this value is missing, besides empty cells, ?, NA and NaN.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data", value_parser = parse_finite)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub missing_value: Option<f64>,
     /// Makes labels binary: 1 from this value on, else 0.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "data", value_parser = parse_finite)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub threshold: Option<f64>,
     /// The column (or array) that says train, validation or test (or 0, 1, 2) for each row; a random 80/10/10 split
     /// by seed, unless told.
-    #[arg(long, value_name = "NAME", requires = "data")]
+    #[arg(long, value_name = "NAME")]
     pub split: Option<String>,
-    /// Folder for the weights, the configuration and the metrics; replaces those of an earlier run. metrics.json is
-    /// written last: where it is present, all is complete.
-    #[arg(long, value_name = "DIR", requires = "data")]
-    #[serde(serialize_with = "lossy_option")]
-    pub out: Option<PathBuf>,
 }
 
 /// The network and how it is trained.
-#[derive(Args, Clone, Serialize)]
+#[derive(Args, Clone, Serialize, Deserialize, PartialEq)]
 pub struct Training {
     /// What the network is trained to make small.
     #[arg(long, value_name = "NAME", default_value = "bce")]
     #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
     pub loss: String,
     /// What a missing label counts as in training. Validation and test score observed labels only.
-    #[arg(long, value_name = "POLICY", requires = "data", default_value = "ignore")]
+    #[arg(long, value_name = "POLICY", default_value = "ignore")]
     #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
     pub missing: String,
+    /// Gives the positives and the negatives of each label the same weight in all.
+    #[arg(long)]
+    pub balanced: bool,
+    /// Leaves the output weights of labels that a step did not observe where they are, whatever the optimizer remembers.
+    #[arg(long)]
+    pub guard: bool,
     /// Widths of the hidden layers.
     #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
           value_parser = value_parser!(i64).range(1..=1_000_000))]
@@ -81,18 +149,73 @@ pub struct Training {
     pub dropout: f64,
     #[arg(long, default_value_t = 15, value_parser = value_parser!(u64).range(1..))]
     pub epochs: u64,
+    /// Stops after this many epochs without a better one.
+    #[arg(long, value_name = "EPOCHS", value_parser = value_parser!(u64).range(1..))]
+    pub patience: Option<u64>,
+    /// Rows of a step.
     #[arg(long, default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
     pub batch_size: u32,
-    /// Adam's learning rate.
+    /// Rows that go through the network at a time; the steps are those of --batch-size all the same.
+    #[arg(long, value_name = "ROWS", value_parser = value_parser!(u32).range(1..))]
+    pub micro_batch: Option<u32>,
+    #[arg(long, value_enum, default_value_t)]
+    pub optimizer: optimizer::Kind,
+    /// Learning rate.
     #[arg(long, default_value_t = 2e-3, value_parser = parse_rate)]
     pub lr: f64,
+    /// How the learning rate goes on after the warm-up.
+    #[arg(long, value_enum, default_value_t)]
+    pub schedule: Schedule,
+    /// Steps in which the learning rate rises from 0.
+    #[arg(long, default_value_t = 0, value_name = "STEPS")]
+    pub warmup: u64,
+    #[arg(long, default_value_t = 0.0, value_parser = parse_decay)]
+    pub weight_decay: f64,
+    /// The norm down to which larger gradients are scaled.
+    #[arg(long, value_name = "NORM", value_parser = parse_rate)]
+    pub clip: Option<f64>,
     /// Of the split, the shuffles, the initial weights and the dropout.
     #[arg(long, default_value_t = 0, value_parser = value_parser!(i64).range(0..))]
     pub seed: i64,
+    /// Threads of libtorch; its own choice, unless told.
+    #[arg(long, value_parser = value_parser!(i32).range(1..=4096))]
+    pub threads: Option<i32>,
+    /// auto takes a GPU where there is a usable one.
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
+    #[serde(skip, default)]
+    pub device: DeviceChoice,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    #[default]
+    Constant,
+    /// Down to 0 by half a cosine.
+    Cosine,
+    /// Down to 0 by a straight line.
+    Linear,
+}
+
+impl Training {
+    /// The learning rate of a step, counted from 0, of so many.
+    pub fn rate(&self, step: u64, steps: u64) -> f64 {
+        if step < self.warmup {
+            return self.lr * (step + 1) as f64 / self.warmup as f64;
+        }
+        let done = (step - self.warmup) as f64 / steps.saturating_sub(self.warmup).max(1) as f64;
+        self.lr
+            * match self.schedule {
+                Schedule::Constant => 1.0,
+                Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
+                Schedule::Linear => 1.0 - done,
+            }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum DeviceChoice {
+    #[default]
     Auto,
     Cpu,
     Cuda(usize),
@@ -131,16 +254,16 @@ fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     path.to_string_lossy().serialize(serializer)
 }
 
-fn lossy_option<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_deref().map(Path::to_string_lossy).serialize(serializer)
-}
-
 fn parse_finite(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("expected a finite number")
 }
 
 fn parse_dropout(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|share| (0.0..1.0).contains(share)).ok_or("expected a number from 0 to below 1")
+}
+
+fn parse_decay(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|decay: &f64| *decay >= 0.0 && decay.is_finite()).ok_or("expected a number from 0 on")
 }
 
 fn parse_rate(text: &str) -> Result<f64, &'static str> {

@@ -55,8 +55,8 @@ impl Problem {
 }
 
 /// Trains on the same rows three times, and scores each on the full truth of the test rows.
-pub fn run(config: &Training, device: Device) -> Result<()> {
-    let problem = Problem::new(config, device)?;
+pub fn run(config: &Training) -> Result<()> {
+    let problem = Problem::new(config, config.start()?)?;
     let partial = problem.table(&observed_by_choice(&problem.features), &[&problem.split.test])?;
     let complete = problem.table(&problem.truth.ones_like(), &[])?;
     report::print(format_args!(
@@ -77,8 +77,8 @@ pub fn run(config: &Training, device: Device) -> Result<()> {
 }
 
 /// Every policy, where labels are hidden at random and where only positives are left; validation and test rows are known.
-pub fn policies(config: &Training, device: Device) -> Result<()> {
-    let problem = Problem::new(config, device)?;
+pub fn policies(config: &Training) -> Result<()> {
+    let problem = Problem::new(config, config.start()?)?;
     let random = Tensor::rand([ROWS, LABELS], (Kind::Float, Device::Cpu));
     let settings = [
         ("half are hidden at random", random.lt(0.5)),

@@ -48,15 +48,20 @@ impl LabelScore {
     }
 }
 
-pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evaluation> {
+/// What the network says of some rows.
+pub fn logits(network: &Network, table: &Table, rows: &[i64]) -> Tensor {
     /// Bounds the memory that the hidden layers take.
     const CHUNK: i64 = 4096;
     let index = Tensor::from_slice(rows).to_device(table.features.device());
-    let logits = tch::no_grad(|| {
+    tch::no_grad(|| {
         let chunks = index.split(CHUNK, 0).into_iter().map(|chunk| network.forward_t(&table.inputs(&chunk), false));
         Tensor::cat(&chunks.collect::<Vec<_>>(), 0)
-    });
-    let labels = table.labels.rows(&index)?;
+    })
+}
+
+pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evaluation> {
+    let logits = logits(network, table, rows);
+    let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
     let loss = BceWithLogits::default().forward(&logits, &labels, Reduction::Mean)?.double_value(&[]);
 
     let (logits, values) = (by_label(&logits)?, by_label(&labels.values()?)?);

@@ -1,20 +1,25 @@
 //! Training.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use masked_loss::Labels;
+use masked_loss::{Accumulator, Labels, Reduction, RowGuard};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use serde::Serialize;
-use tch::nn::{ModuleT, Optimizer, OptimizerConfig};
-use tch::{Kind, Tensor, nn};
+use serde::{Deserialize, Serialize};
+use tch::nn::ModuleT;
+use tch::{Device, Kind, Tensor};
 
 use crate::args::Training;
+use crate::checkpoint::{self, Progress};
 use crate::data::Table;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::network::Network;
 use crate::objective::Objective;
+use crate::optimizer::Optimizer;
+use crate::output::Folder;
 use crate::split::Split;
 
 /// A network with the weights of its best epoch.
@@ -24,73 +29,205 @@ pub struct Fit {
     pub history: Vec<Epoch>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Epoch {
     pub train_loss: f64,
     pub validation_loss: f64,
     pub validation_macro_auroc: Option<f64>,
 }
 
-/// The best epoch is the one with the highest macro AUROC on the validation rows; where no label can be scored there,
-/// the one with the lowest loss.
+/// Set from outside, training ends after the step that runs.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Trains from the start, and leaves nothing behind.
 pub fn fit(table: &Table, split: &Split, config: &Training) -> Result<Fit> {
-    tch::manual_seed(config.seed);
-    let mut rng = StdRng::seed_from_u64(config.seed as u64);
-    let objective = Objective::new(&config.loss, &config.missing)?;
+    let fit = Run::new(table, split, config)?.train(None)?;
+    Ok(fit.expect("only a run with a folder is stopped"))
+}
 
-    let (inputs, labels) = (table.features.size()[1], table.label_names.len() as i64);
-    let new = || Network::new(inputs, labels, config, table.features.device());
-    let (mut network, mut best) = (new(), new());
-    let mut adam = nn::Adam::default().build(&network.weights, config.lr)?;
+/// A training that can be left and taken up again.
+pub struct Run<'a> {
+    table: &'a Table,
+    split: &'a Split,
+    /// The rows to train on, and their labels.
+    rows: Tensor,
+    labels: Labels,
+    objective: Objective,
+    network: Network,
+    best: Network,
+    optimizer: Optimizer,
+    progress: Progress,
+    /// The sum and the weight of the epoch's loss; on the device, so that a GPU need not wait for each step.
+    totals: [Tensor; 2],
+}
 
-    let mut order = split.train.clone();
-    let batches = order.len().div_ceil(config.batch_size as usize) as u64;
-    let bar = progress(batches.saturating_mul(config.epochs));
-    let (mut best_epoch, mut best_score, mut history) = (0, f64::NEG_INFINITY, Vec::new());
-    for epoch in 1..=config.epochs {
-        order.shuffle(&mut rng);
-        let batches = order.chunks(config.batch_size as usize);
-        let batches = batches.inspect(|_| bar.inc(1));
-        let train_loss =
-            train(&network, &mut adam, table, |logits, labels| objective.forward(logits, labels, epoch), batches)?;
-        let validation = evaluate(&network, table, &split.validation)?;
+impl<'a> Run<'a> {
+    pub fn new(table: &'a Table, split: &'a Split, config: &Training) -> Result<Self> {
+        tch::manual_seed(config.seed);
+        let (inputs, labels) = (table.features.size()[1], table.label_names.len() as i64);
+        let new = || Network::new(inputs, labels, config, table.features.device());
+        let (network, best) = (new(), new());
+        let device = table.features.device();
+        let rows = Tensor::from_slice(&split.train).to_device(device);
+        let labels = table.labels.rows(&rows)?;
+        Ok(Self {
+            labels: if config.balanced { labels.with_balanced_weights()? } else { labels },
+            rows,
+            totals: [0.0; 2].map(|zero| scalar(zero, device)),
+            table,
+            split,
+            objective: Objective::new(&config.loss, &config.missing)?,
+            optimizer: Optimizer::new(config.optimizer, config.weight_decay, &network.weights),
+            network,
+            best,
+            progress: Progress::new(config),
+        })
+    }
+
+    /// Takes up the run whose checkpoint is in the folder.
+    pub fn resume(&mut self, folder: &Folder) -> Result<()> {
+        let (progress, tensors) = checkpoint::read(folder.path())?;
+        // More epochs, more patience and other threads may be asked for.
+        let (epochs, patience, threads) =
+            (progress.training.epochs, progress.training.patience, progress.training.threads);
+        let device = self.progress.training.device;
+        let asked = Training { epochs, patience, threads, device, ..self.progress.training.clone() };
+        let began = Training { device, ..progress.training.clone() };
+        ensure!(asked == began, "the checkpoint is of a run with other options; see config.json beside it");
+        for (prefix, network) in [("network.", &self.network), ("best.", &self.best)] {
+            network.restore(|name| tensors.get(&format!("{prefix}{name}")).map(Tensor::shallow_clone))?;
+        }
+        self.optimizer.steps = progress.steps;
+        self.optimizer.restore(|name| tensors.get(name).map(Tensor::shallow_clone))?;
+        self.totals = [progress.sum, progress.weight].map(|total| scalar(total, self.rows.device()));
+        self.progress = Progress { training: self.progress.training.clone(), ..progress };
+        Ok(())
+    }
+
+    fn save(&mut self, folder: &Folder) -> Result<()> {
+        [self.progress.sum, self.progress.weight] = [0, 1].map(|i| self.totals[i].double_value(&[]));
+        let named = |prefix: &str, network: &Network| {
+            let variables = network.weights.variables();
+            variables.into_iter().map(|(name, weight)| (format!("{prefix}{name}"), weight)).collect::<Vec<_>>()
+        };
+        let mut tensors = self.optimizer.state();
+        tensors.extend(named("network.", &self.network));
+        tensors.extend(named("best.", &self.best));
+        folder.write(checkpoint::FILE, |path| checkpoint::write(path, &self.progress, &tensors))
+    }
+
+    /// Trains to the end, with a checkpoint in the folder after every epoch. `None` where [`STOP`] ended it before: the
+    /// folder then has a checkpoint of the step. The best epoch is the one with the highest macro AUROC on the validation
+    /// rows; where no label can be scored there, the one with the lowest loss.
+    pub fn train(mut self, folder: Option<&Folder>) -> Result<Option<Fit>> {
+        let config = self.progress.training.clone();
+        let steps = self.split.train.len().div_ceil(config.batch_size as usize) as u64;
+        let bar = progress_bar(steps.saturating_mul(config.epochs), self.progress.steps);
+        while !self.progress.is_done() {
+            let epoch = self.progress.epoch;
+            let order = order(self.split.train.len(), config.seed, epoch);
+            let batches = order.chunks(config.batch_size as usize).skip(self.progress.step as usize);
+            for batch in batches {
+                self.step(batch, config.rate(self.progress.steps, steps * config.epochs))?;
+                bar.inc(1);
+                if let (true, Some(folder)) = (STOP.load(Ordering::Relaxed), folder) {
+                    bar.finish_and_clear();
+                    self.save(folder)?;
+                    return Ok(None);
+                }
+            }
+            self.end_epoch()?;
+            let Epoch { train_loss, .. } = self.progress.history[epoch as usize - 1];
+            let best = self.progress.best_epoch;
+            bar.set_message(format!("epoch {epoch}, loss {train_loss:.4}, best on validation in epoch {best}"));
+            if let Some(folder) = folder {
+                self.save(folder)?;
+            }
+        }
+        bar.finish_and_clear();
+        let Progress { best_epoch, history, .. } = self.progress;
+        Ok(Some(Fit { network: self.best, best_epoch, history }))
+    }
+
+    /// `batch`: positions among the rows to train on.
+    fn step(&mut self, batch: &[i64], rate: f64) -> Result<()> {
+        let Progress { training: config, epoch, steps, .. } = &self.progress;
+        // Each step has its own random numbers, whichever run it is in.
+        tch::manual_seed(mixed(config.seed, *steps));
+        let mut window = Accumulator::new(Reduction::Mean)?;
+        let mut observed = Vec::new();
+        self.optimizer.zero_grad();
+        for part in batch.chunks(config.micro_batch.unwrap_or(u32::MAX) as usize) {
+            let index = Tensor::from_slice(part).to_device(self.rows.device());
+            let labels = self.labels.rows(&index)?;
+            let logits = self.network.forward_t(&self.table.inputs(&self.rows.index_select(0, &index)), true);
+            self.objective.backward(&mut window, &logits, &labels, *epoch)?;
+            if config.guard {
+                observed.push(labels.observed_per_label()?);
+            }
+        }
+        let (sum, weight) = window.totals()?;
+        let _ = window.finish(&self.optimizer.weights())?;
+        if let Some(norm) = config.clip {
+            self.optimizer.clip_gradients(norm);
+        }
+        let guard = if config.guard { Some(self.guard(&observed)?) } else { None };
+        self.optimizer.step(rate);
+        if let Some(guard) = guard {
+            guard.restore()?;
+        }
+        self.progress.step += 1;
+        self.progress.steps += 1;
+        for (total, term) in self.totals.iter_mut().zip([sum, weight]) {
+            *total += term;
+        }
+        Ok(())
+    }
+
+    fn guard(&self, observed: &[Tensor]) -> Result<RowGuard> {
+        let observed = Tensor::stack(observed, 0).sum_dim_intlist(0i64, false, Kind::Int64);
+        Ok(RowGuard::new(&observed, &self.network.output_rows().iter().collect::<Vec<_>>())?)
+    }
+
+    fn end_epoch(&mut self) -> Result<()> {
+        let [sum, weight] = &self.totals;
+        let train_loss = (sum / weight).double_value(&[]);
+        let validation = evaluate(&self.network, self.table, &self.split.validation)?;
+        let epoch = self.progress.epoch;
         for (rows, loss) in [("training", train_loss), ("validation", validation.loss)] {
             ensure!(loss.is_finite(), "the {rows} loss became {loss} in epoch {epoch}; a smaller --lr may help");
         }
         let score = score(&validation);
-        if score > best_score {
-            (best_epoch, best_score) = (epoch, score);
-            best.copy_from(&network)?;
+        if self.progress.best_score.is_none_or(|best| score > best) {
+            (self.progress.best_epoch, self.progress.best_score) = (epoch, Some(score));
+            self.best.copy_from(&self.network)?;
         }
-        let auroc = validation.macro_auroc;
-        bar.set_message(format!("epoch {epoch}, loss {train_loss:.4}, best on validation in epoch {best_epoch}"));
-        history.push(Epoch { train_loss, validation_loss: validation.loss, validation_macro_auroc: auroc });
+        self.progress.history.push(Epoch {
+            train_loss,
+            validation_loss: validation.loss,
+            validation_macro_auroc: validation.macro_auroc,
+        });
+        (self.progress.epoch, self.progress.step) = (epoch + 1, 0);
+        self.totals = [0.0; 2].map(|zero| scalar(zero, self.rows.device()));
+        Ok(())
     }
-    bar.finish_and_clear();
-    network.copy_from(&best)?;
-    Ok(Fit { network, best_epoch, history })
 }
 
-/// One epoch; returns the mean loss over the labels that count.
-fn train<'a>(
-    network: &Network,
-    adam: &mut Optimizer,
-    table: &Table,
-    sum_and_weight: impl Fn(&Tensor, &Labels) -> Result<(Tensor, Tensor)>,
-    batches: impl Iterator<Item = &'a [i64]>,
-) -> Result<f64> {
-    let device = table.features.device();
-    // Both stay on the device: to read them batch by batch would make a GPU wait.
-    let [mut sums, mut weights] = [(); 2].map(|()| Tensor::zeros([], (Kind::Double, device)));
-    for rows in batches {
-        let index = Tensor::from_slice(rows).to_device(device);
-        let logits = network.forward_t(&table.inputs(&index), true);
-        let (sum, weight) = sum_and_weight(&logits, &table.labels.rows(&index)?)?;
-        adam.backward_step(&(&sum / weight.clamp_min(1)));
-        sums += sum.detach();
-        weights += weight;
-    }
-    Ok((sums / weights).double_value(&[]))
+/// Positions in the order of an epoch.
+fn order(rows: usize, seed: i64, epoch: u64) -> Vec<i64> {
+    let mut order: Vec<_> = (0..rows as i64).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(mixed(seed, epoch) as u64));
+    order
+}
+
+/// A seed of its own for each number of a run.
+fn mixed(seed: i64, number: u64) -> i64 {
+    // Odd, so that no two numbers below 2^64 meet.
+    (seed as u64).wrapping_add((number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)) as i64
+}
+
+fn scalar(value: f64, device: Device) -> Tensor {
+    Tensor::full([0i64; 0], value, (Kind::Double, device))
 }
 
 fn score(validation: &Evaluation) -> f64 {
@@ -98,7 +235,7 @@ fn score(validation: &Evaluation) -> f64 {
 }
 
 /// Hidden where standard error is no terminal.
-fn progress(batches: u64) -> ProgressBar {
+fn progress_bar(steps: u64, done: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {elapsed} of {duration}  {msg}");
-    ProgressBar::new(batches).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(steps).with_position(done).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

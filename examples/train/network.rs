@@ -1,5 +1,6 @@
 //! The multilayer perceptron.
 
+use anyhow::{Context, Result, ensure};
 use tch::nn::{self, Init, LinearConfig, ModuleT};
 use tch::{Device, Tensor};
 
@@ -29,9 +30,25 @@ impl Network {
         Self { weights, layers }
     }
 
+    /// Takes weights by name.
+    pub fn restore(&self, find: impl Fn(&str) -> Option<Tensor>) -> Result<()> {
+        for (name, mut weight) in self.weights.variables() {
+            let saved = find(&name).with_context(|| format!("there is no weight {name}"))?;
+            ensure!(saved.size() == weight.size(), "{name} has shape {:?}, not {:?}", saved.size(), weight.size());
+            tch::no_grad(|| weight.f_copy_(&saved))?;
+        }
+        Ok(())
+    }
+
+    /// Those of its weights that have a row for each label.
+    pub fn output_rows(&self) -> Vec<Tensor> {
+        let output = |(name, weight): (String, Tensor)| name.starts_with("output.").then_some(weight);
+        self.weights.variables().into_iter().filter_map(output).collect()
+    }
+
     /// Takes the weights of a network of the same shape.
-    pub fn copy_from(&mut self, other: &Self) -> Result<(), tch::TchError> {
-        self.weights.copy(&other.weights)
+    pub fn copy_from(&mut self, other: &Self) -> Result<()> {
+        Ok(self.weights.copy(&other.weights)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use masked_loss::{
-    ClassSelective, Correction, Labels, LargeLoss, Loss, Missing, Named, Reduction, SelfPaced, WithMissing, catalogue,
+    Accumulator, ClassSelective, Correction, Labels, LargeLoss, Missing, Named, SelfPaced, WithMissing, catalogue,
 };
 use tch::{Kind, Tensor};
 
@@ -53,8 +53,8 @@ impl Objective {
         Ok(Self { loss: named.with_missing(policy), relabel: None })
     }
 
-    /// Of a batch, in an epoch counted from 1: the mean to go backward from, and the pair behind it.
-    pub fn forward(&self, logits: &Tensor, labels: &Labels, epoch: u64) -> Result<(Tensor, Tensor)> {
+    /// Of a batch, in an epoch counted from 1: its gradients, and what it adds to the window's loss.
+    pub fn backward(&self, window: &mut Accumulator, logits: &Tensor, labels: &Labels, epoch: u64) -> Result<()> {
         let epoch = epoch as usize;
         let relabelled = match &self.relabel {
             Some(Relabel::SelfPaced(policy)) => policy.relabel(logits, labels, epoch)?,
@@ -66,6 +66,6 @@ impl Objective {
             }
             None => labels.clone(),
         };
-        Ok(self.loss.sum_and_weight(logits, &relabelled, Reduction::Mean)?)
+        Ok(window.backward(&self.loss, logits, &relabelled)?)
     }
 }

@@ -15,6 +15,10 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Removes what an earlier run left.
     pub fn clear(&self, names: &[&str]) -> Result<()> {
         for path in names.iter().map(|name| self.0.join(name)) {

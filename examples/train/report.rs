@@ -1,6 +1,6 @@
 //! The tables that are printed.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
@@ -51,6 +51,41 @@ pub fn comparison(runs: &[(&str, Evaluation)]) -> Table {
     let mut table = table(&["missing labels are", "AUROC", "average precision"]);
     for (name, evaluation) in runs {
         table.add_row(row(name, [metric(evaluation.macro_auroc), metric(evaluation.macro_average_precision)]));
+    }
+    table
+}
+
+/// A mean and how far values lie from it.
+pub struct Spread {
+    mean: f64,
+    /// The sample's standard deviation; none of a single value.
+    deviation: Option<f64>,
+}
+
+impl Spread {
+    /// `None` of no values.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+        (!values.is_empty()).then_some(Self { mean, deviation })
+    }
+}
+
+impl Display for Spread {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.mean)?;
+        self.deviation.map_or(Ok(()), |deviation| write!(f, " ± {deviation:.3}"))
+    }
+}
+
+/// A row for each loss and policy.
+pub fn spreads(runs: &[(String, [Option<Spread>; 2])]) -> Table {
+    let mut table = table(&["loss", "AUROC", "average precision"]);
+    for (name, metrics) in runs {
+        let cells = metrics.each_ref().map(|spread| spread.as_ref().map_or_else(|| "–".to_owned(), Spread::to_string));
+        table.add_row(row(name, cells));
     }
     table
 }

@@ -1,5 +1,7 @@
 //! One small table in every format.
 
+#![allow(dead_code)] // each test program uses a part
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -104,4 +106,19 @@ fn add<T: Serialize>(
     let mut writer = archive.array::<T>(name, options).unwrap().dtype(dtype).shape(shape).begin_nd().unwrap();
     writer.extend(content).unwrap();
     writer.finish().unwrap();
+}
+
+pub const SMALL: &[&str] = &["--hidden", "16", "--epochs", "3", "--batch-size", "32", "--device", "cpu"];
+
+/// Cargo puts a test into `deps` and the examples beside it; `cargo test` builds both.
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program =
+        test.ancestors().nth(2).unwrap().join("examples/train").with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(program.exists(), "{} is missing: cargo build --example train makes it", program.display());
+    program
+}
+
+pub fn read_json(path: &Path) -> serde_json::Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }

@@ -1,0 +1,98 @@
+//! `evaluate` and `predict`: a network that was trained before.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::args::{Evaluate, Predict, Training};
+use crate::data::Table;
+use crate::evaluate::{evaluate as score, logits};
+use crate::network::Network;
+use crate::output::Folder;
+use crate::report;
+
+/// What a run's folder tells of its network.
+#[derive(Deserialize)]
+struct Config {
+    training: Training,
+    inputs: i64,
+    outputs: Vec<String>,
+}
+
+fn load(run: &Path, device: Device) -> Result<(Config, Network)> {
+    let read = || -> Result<_> {
+        let config: Config = serde_json::from_reader(File::open(run.join("config.json"))?).context("config.json")?;
+        let network = Network::new(config.inputs, config.outputs.len() as i64, &config.training, device);
+        let weights = Tensor::read_safetensors(run.join("weights.safetensors")).context("weights.safetensors")?;
+        network.restore(|name| {
+            weights.iter().find(|(known, _)| known == name).map(|(_, weight)| weight.shallow_clone())
+        })?;
+        Ok((config, network))
+    };
+    read().with_context(|| format!("cannot use the run in {}", run.display()))
+}
+
+/// The network and the table, whose features and labels are those of the network.
+fn both(Evaluate { run, source, device }: &Evaluate) -> Result<(Network, Table)> {
+    let device = device.device()?;
+    let (config, network) = load(run, device)?;
+    let table = Table::read(source)?;
+    let (expected, found) = (config.inputs, table.features.size()[1]);
+    ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
+    let (expected, found) = (&config.outputs, &table.label_names);
+    ensure!(expected == found, "the network was trained on the labels {expected:?}, and the table has {found:?}");
+    Ok((network, table.to_device(device)?))
+}
+
+pub fn evaluate(arguments: &Evaluate) -> Result<()> {
+    let (network, table) = both(arguments)?;
+    let rows: Vec<i64> = (0..table.rows()).collect();
+    report::print(report::labels(&score(&network, &table, &rows)?))
+}
+
+pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
+    let (network, table) = both(what)?;
+    let rows: Vec<i64> = (0..table.rows()).collect();
+    let probabilities = logits(&network, &table, &rows).sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
+    let name = to.file_name().context("--to is no file name")?.to_string_lossy().to_lowercase();
+    let folder = Folder::create(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+    let file = to.file_name().and_then(|name| name.to_str()).context("--to is no Unicode")?;
+    if name.ends_with(".csv") {
+        folder.write(file, |path| write_csv(path, &probabilities, &table.label_names))
+    } else if name.ends_with(".npz") {
+        folder.write(file, |path| write_npz(path, &probabilities, &table.label_names))
+    } else {
+        bail!("--to {}: its name must end in .csv or .npz", to.display())
+    }
+}
+
+fn write_csv(path: &Path, probabilities: &Tensor, labels: &[String]) -> Result<()> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(labels)?;
+    for row in probabilities.split(1, 0) {
+        writer.serialize(Vec::<f32>::try_from(row.reshape([-1]))?)?;
+    }
+    Ok(writer.flush()?)
+}
+
+fn write_npz(path: &Path, probabilities: &Tensor, labels: &[String]) -> Result<()> {
+    use npyz::WriterBuilder;
+    let mut archive = npyz::npz::NpzWriter::create(path)?;
+    let shape: Vec<u64> = probabilities.size().into_iter().map(|length| length as u64).collect();
+    let numbers = Vec::<f32>::try_from(probabilities.reshape([-1]))?;
+    let mut array = archive.array("P", Default::default())?.default_dtype().shape(&shape).begin_nd()?;
+    array.extend(numbers)?;
+    array.finish()?;
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(1);
+    let dtype = npyz::DType::Plain(format!("<U{width}").parse()?);
+    let mut array =
+        archive.array("labels", Default::default())?.dtype(dtype).shape(&[labels.len() as u64]).begin_nd()?;
+    for label in labels {
+        array.push(label.as_str())?;
+    }
+    array.finish()?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `compare`: the same rows under several losses and policies.
+
+use anyhow::Result;
+
+use crate::args::{Compare, Training};
+use crate::data::Table;
+use crate::evaluate::evaluate;
+use crate::fit::fit;
+use crate::report::{self, Spread};
+use crate::split::Split;
+
+pub fn run(Compare { source, training, seeds, losses, policies }: &Compare) -> Result<()> {
+    let device = training.start()?;
+    let table = Table::read(source)?.to_device(device)?;
+    let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
+    let mut runs = Vec::new();
+    for loss in losses {
+        for missing in policies {
+            let (mut auroc, mut precision) = (Vec::new(), Vec::new());
+            for seed in (training.seed..).take((*seeds).into()) {
+                let config = Training { loss: loss.clone(), missing: missing.clone(), seed, ..training.clone() };
+                let split = Split::of(&table, seed)?;
+                let test = evaluate(&fit(&table, &split, &config)?.network, &table, &split.test)?;
+                auroc.extend(test.macro_auroc);
+                precision.extend(test.macro_average_precision);
+            }
+            runs.push((format!("{loss}, missing: {missing}"), [auroc, precision].map(|values| Spread::of(&values))));
+        }
+    }
+    report::print(format_args!(
+        "Test rows, mean and standard deviation over {seeds} seeds:\n{}",
+        report::spreads(&runs)
+    ))
+}

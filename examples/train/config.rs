@@ -1,0 +1,59 @@
+//! Options from a file.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use toml::{Table, Value};
+
+/// The command line, with the options of `--config FILE` put before its own: of an option given twice the later one counts,
+/// and clap has one word for what is wrong, wherever it stands.
+pub fn arguments() -> Result<Vec<OsString>> {
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let Some(file) = config_file(&given) else { return Ok(given) };
+    let options = options(Path::new(&file)).with_context(|| format!("cannot use {}", file.to_string_lossy()))?;
+    // After the name of the program and that of the command.
+    let (head, tail) = given.split_at(2.min(given.len()));
+    Ok(head.iter().cloned().chain(options).chain(tail.iter().cloned()).collect())
+}
+
+fn config_file(arguments: &[OsString]) -> Option<OsString> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--config" {
+            return arguments.next().cloned();
+        }
+        if let Some(file) = argument.to_str().and_then(|argument| argument.strip_prefix("--config=")) {
+            return Some(file.into());
+        }
+    }
+    None
+}
+
+fn options(file: &Path) -> Result<Vec<OsString>> {
+    let table: Table = fs::read_to_string(file)?.parse()?;
+    let mut options = Vec::new();
+    for (name, value) in table {
+        let flag = format!("--{}", name.replace('_', "-"));
+        match value {
+            Value::Boolean(true) => options.push(flag.into()),
+            Value::Boolean(false) => {}
+            value => options.extend([flag.into(), text(&name, &value)?.into()]),
+        }
+    }
+    Ok(options)
+}
+
+fn text(name: &str, value: &Value) -> Result<String> {
+    Ok(match value {
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Array(values) => {
+            let values: Vec<_> = values.iter().map(|value| text(name, value)).collect::<Result<_>>()?;
+            values.join(",")
+        }
+        _ => bail!("{name} is a {}: expected a number, a string, true, false or a list", value.type_str()),
+    })
+}

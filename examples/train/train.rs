@@ -1,0 +1,100 @@
+//! `train`: one table, one network.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tch::Device;
+
+use crate::args::{Source, Train, Training};
+use crate::checkpoint;
+use crate::data::Table;
+use crate::evaluate::evaluate;
+use crate::fit::{Fit, Run, STOP};
+use crate::output::Folder;
+use crate::report;
+use crate::split::Split;
+
+pub fn run(Train { source, training, out, resume, .. }: &Train) -> Result<()> {
+    let device = training.start()?;
+    let folder = out.as_deref().map(Folder::create).transpose()?;
+    let table = Table::read(source)?;
+    let split = Split::of(&table, training.seed)?;
+    report::print(summary(&table, &split, device)?)?;
+    let table = table.to_device(device)?;
+
+    let mut run = Run::new(&table, &split, training)?;
+    if let Some(folder) = &folder {
+        // What an earlier run left is of another network.
+        let config = configuration(source, training, device, &table, &split)?;
+        if *resume {
+            run.resume(folder)?;
+        } else {
+            folder.clear(&["metrics.json", "weights.safetensors", checkpoint::FILE])?;
+        }
+        folder.write_json("config.json", &config)?;
+        // A second Ctrl-C ends at once.
+        ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        })?;
+    }
+    let Some(Fit { network, best_epoch, history }) = run.train(folder.as_ref())? else {
+        return report::print("Stopped, with a checkpoint of the last step; --resume goes on.");
+    };
+    let validation = evaluate(&network, &table, &split.validation)?;
+    let test = evaluate(&network, &table, &split.test)?;
+    // Files first: whoever reads the output may be gone.
+    if let Some(folder) = folder {
+        let metrics = json!({
+            "best_epoch": best_epoch,
+            "test": serde_json::to_value(&test)?,
+            "validation": serde_json::to_value(&validation)?,
+            "history": serde_json::to_value(&history)?,
+        });
+        folder.write("weights.safetensors", |path| Ok(network.weights.save(path)?))?;
+        folder.write_json("metrics.json", &metrics)?;
+    }
+    report::print(format_args!(
+        "Test rows, with the weights of epoch {best_epoch}, the best on the validation rows:\n{}",
+        report::labels(&test)
+    ))
+}
+
+impl Training {
+    /// Sets up libtorch as asked for.
+    pub fn start(&self) -> Result<Device> {
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads);
+        }
+        if let Some(rows) = self.micro_batch {
+            ensure!(rows <= self.batch_size, "--micro-batch {rows} is above --batch-size {}", self.batch_size);
+        }
+        self.device.device().context("--device")
+    }
+}
+
+/// What was asked for, and what it takes to use the weights.
+fn configuration(source: &Source, training: &Training, device: Device, table: &Table, split: &Split) -> Result<Value> {
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "source": serde_json::to_value(source)?,
+        "training": serde_json::to_value(training)?,
+        "device": format!("{device:?}"),
+        "inputs": table.features.size()[1],
+        "outputs": table.label_names,
+        "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
+    }))
+}
+
+fn summary(table: &Table, split: &Split, device: Device) -> Result<String> {
+    let (rows, features, labels) = (table.rows(), table.features.size()[1], table.label_names.len());
+    let observed = table.labels.observed_count()?.double_value(&[]) / (rows as f64 * labels as f64);
+    let [train, validation, test] = [&split.train, &split.validation, &split.test].map(Vec::len);
+    Ok(format!(
+        "{rows} rows ({train} train, {validation} validation, {test} test), {features} features, {labels} labels, \
+         {:.2} % observed; on {device:?}",
+        100.0 * observed
+    ))
+}

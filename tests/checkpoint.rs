@@ -1,0 +1,191 @@
+//! Training that is stopped, killed, gone on with, and used.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+mod tables;
+use tables::{Example, SMALL, program, read_json};
+
+const LONG: &[&str] = &["--epochs", "12", "--guard", "--schedule", "cosine", "--warmup", "5", "--clip", "1"];
+
+fn command(data: &Path, out: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(["train", "--data"]).arg(data).args(SMALL).args(arguments).arg("--out").arg(out);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn finish(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The bits of what a run leaves to be used.
+fn bits(out: &Path) -> [Vec<u8>; 2] {
+    ["weights.safetensors", "metrics.json"].map(|name| fs::read(out.join(name)).unwrap())
+}
+
+/// Waits until the run has left a first checkpoint.
+fn wait_for_checkpoint(child: &mut Child, out: &Path) {
+    while !out.join("checkpoint.safetensors").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before the first checkpoint");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_comes_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(200).npz(folder.path());
+    for optimizer in ["adam", "adamw", "sgd"] {
+        let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(format!("{name}-{optimizer}")));
+        let options = ["--optimizer", optimizer, "--weight-decay", "0.01", "--balanced", "--micro-batch", "10"];
+        finish(command(&data, &whole, &[&options[..], &["--epochs", "6"]].concat()));
+        finish(command(&data, &parts, &[&options[..], &["--epochs", "2"]].concat()));
+        assert_ne!(bits(&parts), bits(&whole));
+        finish(command(&data, &parts, &[&options[..], &["--epochs", "6", "--resume"]].concat()));
+        assert!(bits(&parts) == bits(&whole), "{optimizer}");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_after_the_step_and_can_be_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(2000).npz(folder.path());
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    finish(command(&data, &whole, LONG));
+    let mut child = command(&data, &parts, LONG).spawn().unwrap();
+    wait_for_checkpoint(&mut child, &parts);
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("--resume goes on"), "it was too fast for the interrupt: {printed}");
+    assert!(!parts.join("metrics.json").exists());
+    finish(command(&data, &parts, &[LONG, &["--resume"]].concat()));
+    assert!(bits(&parts) == bits(&whole));
+}
+
+#[test]
+fn killed_at_any_moment_it_can_be_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(2000).npz(folder.path());
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    finish(command(&data, &whole, LONG));
+    for kill in 0..12 {
+        let resume = parts.join("checkpoint.safetensors").exists();
+        let arguments = if resume { [LONG, &["--resume"]].concat() } else { LONG.to_vec() };
+        let mut child = command(&data, &parts, &arguments).spawn().unwrap();
+        if !resume {
+            wait_for_checkpoint(&mut child, &parts);
+        }
+        sleep(Duration::from_millis(150 + 17 * kill));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    finish(command(&data, &parts, &[LONG, &["--resume"]].concat()));
+    assert!(bits(&parts) == bits(&whole));
+}
+
+#[test]
+fn what_cannot_be_gone_on_with_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let out = folder.path().join("run");
+    let complaint = |arguments: &[&str]| {
+        let output = command(&data, &out, arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(complaint(&["--resume"]).contains("cannot go on from"));
+    finish(command(&data, &out, &[]));
+    assert!(complaint(&["--resume", "--lr", "0.5"]).contains("of a run with other options"));
+    let checkpoint = out.join("checkpoint.safetensors");
+    let whole = fs::read(&checkpoint).unwrap();
+    for damaged in [&whole[..whole.len() / 2], &whole[..20], b""] {
+        fs::write(&checkpoint, damaged).unwrap();
+        let found = complaint(&["--resume"]);
+        assert!(found.contains("cannot go on from") && found.lines().count() == 1, "{found}");
+    }
+}
+
+#[test]
+fn a_trained_network_scores_and_predicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(200).csv(folder.path());
+    let out = folder.path().join("run");
+    finish(command(&data, &out, &["--labels", "y*"]));
+    let apply = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new(program());
+        command.arg(name).arg(&out).arg("--data").arg(&data).args(["--device", "cpu"]).args(arguments);
+        command.output().unwrap()
+    };
+    let scored = apply("evaluate", &["--labels", "y*"]);
+    assert!(String::from_utf8(scored.stdout).unwrap().contains("macro, 2 of 2 labels"));
+
+    let [csv, npz] = ["to/p.csv", "to/p.npz"].map(|name| folder.path().join(name));
+    for to in [&csv, &npz] {
+        let done = apply("predict", &["--labels", "y*", "--to", to.to_str().unwrap()]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let mut reader = csv::Reader::from_path(&csv).unwrap();
+    assert_eq!(reader.headers().unwrap(), vec!["y1", "y2"]);
+    let rows: Vec<Vec<f32>> = reader.deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 200);
+    assert!(rows.iter().flatten().all(|p| (0.0..=1.0).contains(p)));
+    let mut archive = npyz::npz::NpzArchive::open(&npz).unwrap();
+    let array: Vec<f32> = archive.by_name("P").unwrap().unwrap().into_vec().unwrap();
+    assert_eq!(array, rows.concat());
+    let names: Vec<String> = archive.by_name("labels").unwrap().unwrap().into_vec().unwrap();
+    assert_eq!(names, ["y1", "y2"]);
+
+    let wrong = apply("evaluate", &["--labels", "y1", "--ignore", "y2"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let text = String::from_utf8(wrong.stderr).unwrap();
+    assert!(text.contains(r#"trained on the labels ["y1", "y2"], and the table has ["y1"]"#), "{text}");
+}
+
+#[test]
+fn losses_and_policies_are_compared_over_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let mut command = Command::new(program());
+    command.args(["compare", "--data"]).arg(&data).args(SMALL).args(["--seeds", "2", "--losses", "bce,focal"]);
+    let printed = String::from_utf8(finish(command).stdout).unwrap();
+    for row in ["bce, missing: ignore", "bce, missing: negative", "focal, missing: ignore", "focal, missing: negative"]
+    {
+        let line = printed.lines().find(|line| line.contains(row)).unwrap_or_else(|| panic!("{printed}"));
+        assert!(line.contains('±'), "{line}");
+    }
+}
+
+#[test]
+fn options_may_stand_in_a_file_and_the_command_line_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let [out, config] = ["run", "run.toml"].map(|name| folder.path().join(name));
+    fs::write(&config, "lr = 0.5\nhidden = [8, 4]\nbalanced = true\nguard = false\nbatch_size = 7\n").unwrap();
+    let mut command = Command::new(program());
+    command.args(["train", "--data"]).arg(&data).arg("--out").arg(&out).arg("--config").arg(&config);
+    finish({
+        command.args(["--lr", "0.25", "--epochs", "1"]);
+        command
+    });
+    let training = &read_json(&out.join("config.json"))["training"];
+    assert_eq!(training["lr"], 0.25);
+    assert_eq!(training["hidden"], serde_json::json!([8, 4]));
+    assert_eq!((&training["balanced"], &training["guard"]), (&true.into(), &false.into()));
+    assert_eq!(training["batch_size"], 7);
+
+    fs::write(&config, "lr = [").unwrap();
+    let mut command = Command::new(program());
+    let output = command.args(["train", "--config"]).arg(&config).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("run.toml"));
+}
