@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::fused::{Block, Simd};
+use crate::fused::{self, Block, Simd, Uses};
 use crate::{Composed, Elementwise, Result};
 
 /// What [`Elementwise`] offers, without its type. The kernels are called once for each block of entries.
@@ -12,10 +12,9 @@ pub(crate) trait Formula: Send + Sync {
     fn labels(&self) -> RangeInclusive<f64>;
     fn parameter(&self) -> Option<&[f64]>;
     fn compose(&self, x: &Composed, y: &Composed, parameter: Option<&Composed>) -> Composed;
-    fn f32_bytes(&self, simd: Simd, block: Block<'_, f32, i8>) -> f64;
-    fn f32_numbers(&self, simd: Simd, block: Block<'_, f32, f32>) -> f64;
-    fn f64_bytes(&self, simd: Simd, block: Block<'_, f64, i8>) -> f64;
-    fn f64_numbers(&self, simd: Simd, block: Block<'_, f64, f64>) -> f64;
+    fn uses(&self, derivative: bool) -> Uses;
+    fn run_f32(&self, simd: Simd, block: Block<'_, f32>);
+    fn run_f64(&self, simd: Simd, block: Block<'_, f64>);
 }
 
 impl<E: Elementwise> Formula for E {
@@ -37,17 +36,14 @@ impl<E: Elementwise> Formula for E {
             None => self.entry(x, y),
         }
     }
-    fn f32_bytes(&self, simd: Simd, block: Block<'_, f32, i8>) -> f64 {
-        simd.run(self, block)
+    fn uses(&self, derivative: bool) -> Uses {
+        fused::uses(self, derivative)
     }
-    fn f32_numbers(&self, simd: Simd, block: Block<'_, f32, f32>) -> f64 {
-        simd.run(self, block)
+    fn run_f32(&self, simd: Simd, block: Block<'_, f32>) {
+        fused::entries(self, simd, block);
     }
-    fn f64_bytes(&self, simd: Simd, block: Block<'_, f64, i8>) -> f64 {
-        simd.run(self, block)
-    }
-    fn f64_numbers(&self, simd: Simd, block: Block<'_, f64, f64>) -> f64 {
-        simd.run(self, block)
+    fn run_f64(&self, simd: Simd, block: Block<'_, f64>) {
+        fused::entries(self, simd, block);
     }
 }
 

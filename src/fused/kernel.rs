@@ -1,202 +1,249 @@
-//! Value and derivative of one block of entries, in loops that vectorise. Knows slices, no tensors.
+//! Value and derivative of the entries that count, in loops that vectorise. Knows slices, no tensors.
 
-use super::float::{Float, select};
+use std::cell;
+
+use super::float::Float;
 use super::lane::Lane;
+use super::pack::Pack;
+use super::simd::{Job, Simd};
+use super::tails::{Known, Recorder, Uses};
 use crate::formula::Formula;
 use crate::{Dual, Elementwise};
 
-/// One block's cells, as they lie in memory: what is missing and what the label is.
-pub(crate) trait Cell<F>: Copy + Send + Sync + Sized {
-    fn observed(self) -> bool;
+/// A number to compute with: its kernel for a formula whose type is not known.
+pub(crate) trait Number: Float {
+    fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, Self>);
+}
+
+impl Number for f32 {
+    fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, Self>) {
+        formula.run_f32(simd, block)
+    }
+}
+
+impl Number for f64 {
+    fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, Self>) {
+        formula.run_f64(simd, block)
+    }
+}
+
+/// How a label and its missingness lie in memory.
+pub(crate) trait Cell<F>: Pack + Send + Sync {
+    /// Numbers that are negative where the label is missing: the cells themselves, or put into `room`.
+    fn flags<'a>(simd: Simd, cells: &'a [Self], room: &'a mut [i8]) -> &'a [i8];
     fn label(self) -> F;
-    /// [`Simd::run`] for a formula whose type is not known.
-    fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, F, Self>) -> f64;
 }
 
 macro_rules! cells {
-    ($number:ident, $bytes:ident, $numbers:ident) => {
+    ($($number:ident)*) => {$(
         /// One byte: −1 is missing.
         impl Cell<$number> for i8 {
-            #[inline(always)]
-            fn observed(self) -> bool {
-                self >= 0
+            fn flags<'a>(_: Simd, cells: &'a [Self], _: &'a mut [i8]) -> &'a [i8] {
+                cells
             }
             #[inline(always)]
             fn label(self) -> $number {
                 $number::from(self)
             }
-            fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, $number, Self>) -> f64 {
-                formula.$bytes(simd, block)
-            }
         }
 
         /// Floating point: NaN is missing.
         impl Cell<$number> for $number {
-            #[inline(always)]
-            fn observed(self) -> bool {
-                !self.is_nan()
+            fn flags<'a>(simd: Simd, cells: &'a [Self], room: &'a mut [i8]) -> &'a [i8] {
+                let room = &mut room[..cells.len()];
+                simd.run(Each { from: cells, to: &mut *room, with: |cell: $number| -i8::from(cell.is_nan()) });
+                room
             }
             #[inline(always)]
             fn label(self) -> $number {
                 self
             }
-            fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, $number, Self>) -> f64 {
-                formula.$numbers(simd, block)
-            }
         }
-    };
+    )*};
 }
-cells!(f32, f32_bytes, f32_numbers);
-cells!(f64, f64_bytes, f64_numbers);
+cells!(f32 f64);
 
-/// What a block's kernel reads and writes; all slices have the same length, or none where they may be empty.
-pub(crate) struct Block<'a, F, Y> {
+/// `to[i] = with(from[i])`
+pub(super) struct Each<'a, A, B, G> {
+    pub(super) from: &'a [A],
+    pub(super) to: &'a mut [B],
+    pub(super) with: G,
+}
+
+impl<A: Copy, B, G: Fn(A) -> B> Job for Each<'_, A, B, G> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (to, &from) in self.to.iter_mut().zip(self.from) {
+            *to = (self.with)(from);
+        }
+    }
+}
+
+/// What a block's kernel reads and writes: entries side by side. All slices have the same length, or none where they may
+/// be empty.
+pub(crate) struct Block<'a, F> {
     pub(crate) input: &'a [F],
-    pub(crate) cells: &'a [Y],
+    pub(crate) label: &'a [F],
+    /// Of the input, as far as [`Formula::uses`] says that the formula takes them.
+    pub(crate) near: &'a [F],
+    pub(crate) far: &'a [F],
+    pub(crate) log: &'a [F],
     /// The per-label parameter, one for each entry; empty if the loss has none.
     pub(crate) parameter: &'a [F],
-    /// What each entry's loss and derivative are multiplied by; empty for 1.
-    pub(crate) weights: &'a [F],
     /// Each entry's loss.
     pub(crate) value: &'a mut [F],
     /// Each entry's derivative times `scale`; empty if none is wanted.
-    pub(crate) gradient: &'a mut [F],
+    pub(crate) slope: &'a mut [F],
     pub(crate) scale: F,
-    /// What a loss accepts; stands in for a missing input.
-    pub(crate) safe: F,
 }
 
-/// The instructions that the kernel may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Simd {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Simd {
-    /// The levels that this machine has, the best one last.
-    pub(crate) fn available() -> impl Iterator<Item = Self> {
-        #[cfg(target_arch = "x86_64")]
-        let vector = [
-            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self::Avx2),
-            (is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl"))
-            .then_some(Self::Avx512),
-        ];
-        #[cfg(not(target_arch = "x86_64"))]
-        let vector: [Option<Self>; 0] = [];
-        std::iter::once(Self::Portable).chain(vector.into_iter().flatten())
+/// What a formula takes of its input's tails, with its derivative or without: found out by one evaluation, since
+/// formulas do not branch.
+pub(crate) fn uses<E: Elementwise + ?Sized>(loss: &E, derivative: bool) -> Uses {
+    let uses = cell::Cell::default();
+    let lane = |value| Lane::<f32, Recorder, false, true>::new(value);
+    let (x, y) = (Lane::logit(0.0, Recorder(&uses)), lane(0.0));
+    let (dual_x, dual_y) = (Dual::variable(x), Dual::fixed(y));
+    match (loss.parameter().is_some(), derivative) {
+        (false, false) => drop(loss.entry(&x, &y)),
+        (false, true) => drop(loss.entry(&dual_x, &dual_y)),
+        (true, false) => drop(loss.entry_with(&x, &y, &lane(1.0))),
+        (true, true) => drop(loss.entry_with(&dual_x, &dual_y, &Dual::fixed(lane(1.0)))),
     }
-
-    pub(crate) fn best() -> Self {
-        Self::available().last().unwrap_or(Self::Portable)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            // Part of every 64-bit Arm processor.
-            Self::Portable if cfg!(target_arch = "aarch64") => "NEON",
-            Self::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => "AVX2 and FMA",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "AVX-512 (F, BW, DQ, VL)",
-        }
-    }
-
-    /// Runs a loss's formula over a block and adds up its values.
-    pub(crate) fn run<E: Elementwise + ?Sized, F: Float, Y: Cell<F>>(self, loss: &E, block: Block<'_, F, Y>) -> f64 {
-        match self {
-            // NEON, which every 64-bit ARM has, multiplies and adds in one; SSE2 does not.
-            Self::Portable => formula::<E, F, Y, { cfg!(target_arch = "aarch64") }>(loss, block),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `available` saw the features.
-            Self::Avx2 => unsafe { avx2(loss, block) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Self::Avx512 => unsafe { avx512(loss, block) },
-        }
-    }
+    uses.get()
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2<E: Elementwise + ?Sized, F: Float, Y: Cell<F>>(loss: &E, block: Block<'_, F, Y>) -> f64 {
-    formula::<E, F, Y, true>(loss, block)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
-fn avx512<E: Elementwise + ?Sized, F: Float, Y: Cell<F>>(loss: &E, block: Block<'_, F, Y>) -> f64 {
-    formula::<E, F, Y, true>(loss, block)
-}
-
-#[inline(always)]
-fn formula<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool>(
-    loss: &E,
-    mut block: Block<'_, F, Y>,
-) -> f64 {
+/// A loss's formula over a block.
+pub(crate) fn entries<E: Elementwise + ?Sized, F: Float>(loss: &E, simd: Simd, block: Block<'_, F>) {
     if loss.integer_powers() {
-        by_outputs::<E, F, Y, FMA, true>(loss, &mut block);
+        by_outputs::<E, F, true>(loss, simd, block);
     } else {
-        by_outputs::<E, F, Y, FMA, false>(loss, &mut block);
+        by_outputs::<E, F, false>(loss, simd, block);
     }
-    for numbers in [&mut *block.value, &mut *block.gradient] {
-        for (number, &weight) in numbers.iter_mut().zip(block.weights) {
-            *number = *number * weight;
-        }
-    }
-    sum(block.value)
 }
 
-#[inline(always)]
-fn by_outputs<E: Elementwise + ?Sized, F: Float, Y: Cell<F>, const FMA: bool, const INTEGER: bool>(
+fn by_outputs<E: Elementwise + ?Sized, F: Float, const INTEGER: bool>(loss: &E, simd: Simd, block: Block<'_, F>) {
+    match (block.parameter.is_empty(), block.slope.is_empty()) {
+        (true, true) => by_level::<E, F, INTEGER, false, false>(loss, simd, block),
+        (true, false) => by_level::<E, F, INTEGER, false, true>(loss, simd, block),
+        (false, true) => by_level::<E, F, INTEGER, true, false>(loss, simd, block),
+        (false, false) => by_level::<E, F, INTEGER, true, true>(loss, simd, block),
+    }
+}
+
+fn by_level<E: Elementwise + ?Sized, F: Float, const INTEGER: bool, const PARAMETER: bool, const DERIVATIVE: bool>(
     loss: &E,
-    block: &mut Block<'_, F, Y>,
+    simd: Simd,
+    Block { input, label, near, far, log, parameter, value, slope, scale }: Block<'_, F>,
 ) {
-    match (block.parameter.is_empty(), block.gradient.is_empty()) {
-        (true, true) => each::<E, F, Y, FMA, INTEGER, false, false>(loss, block),
-        (true, false) => each::<E, F, Y, FMA, INTEGER, false, true>(loss, block),
-        (false, true) => each::<E, F, Y, FMA, INTEGER, true, false>(loss, block),
-        (false, false) => each::<E, F, Y, FMA, INTEGER, true, true>(loss, block),
+    // Not a `Job`: slices that are parameters of the function that is compiled for a level are known not to overlap. For
+    // as many that may overlap the compiler gives up on vectors.
+    macro_rules! each {
+        ($level:ident $(, $fma:expr)?) => {
+            $level::<E, F, $({ $fma },)? INTEGER, PARAMETER, DERIVATIVE>(
+                loss, input, label, near, far, log, parameter, value, slope, scale,
+            )
+        };
+    }
+    match simd {
+        Simd::Portable => each!(each, cfg!(target_arch = "aarch64")),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: such a level is only chosen where the machine has its features.
+        Simd::Avx2 => unsafe { each!(each_avx2) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Simd::Avx512 => unsafe { each!(each_avx512) },
     }
 }
 
-/// The loop. Without a gradient the compiler drops the derivative's arithmetic.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compiled_for {
+    ($features:literal, $name:ident) => {
+        #[target_feature(enable = $features)]
+        #[allow(clippy::too_many_arguments)]
+        fn $name<E, F, const INTEGER: bool, const PARAMETER: bool, const DERIVATIVE: bool>(
+            loss: &E,
+            input: &[F],
+            label: &[F],
+            near: &[F],
+            far: &[F],
+            log: &[F],
+            parameter: &[F],
+            value: &mut [F],
+            slope: &mut [F],
+            scale: F,
+        ) where
+            E: Elementwise + ?Sized,
+            F: Float,
+        {
+            each::<E, F, true, INTEGER, PARAMETER, DERIVATIVE>(
+                loss, input, label, near, far, log, parameter, value, slope, scale,
+            );
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+compiled_for!("avx2,fma", each_avx2);
+#[cfg(target_arch = "x86_64")]
+compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,fma", each_avx512);
+
+/// The loop. Without a derivative the compiler drops its arithmetic.
 // No closure stands between the loop and the formula: it could not be made to inline.
+#[allow(clippy::too_many_arguments)]
 #[inline(always)]
-fn each<E, F, Y, const FMA: bool, const INTEGER: bool, const PARAMETER: bool, const GRADIENT: bool>(
+fn each<E, F, const FMA: bool, const INTEGER: bool, const PARAMETER: bool, const DERIVATIVE: bool>(
     loss: &E,
-    block: &mut Block<'_, F, Y>,
+    input: &[F],
+    label: &[F],
+    near: &[F],
+    far: &[F],
+    log: &[F],
+    parameter: &[F],
+    value: &mut [F],
+    slope: &mut [F],
+    scale: F,
 ) where
     E: Elementwise + ?Sized,
     F: Float,
-    Y: Cell<F>,
 {
-    let Block { input, cells, parameter, value, gradient, scale, safe, .. } = block;
     // Equal lengths known up front leave no bounds check in the loop.
     let n = input.len();
-    let (cells, value) = (&cells[..n], &mut value[..n]);
+    let (label, value) = (&label[..n], &mut value[..n]);
+    let (near, far, log) = (&near[..n], &far[..n], &log[..n]);
     let parameter = if PARAMETER { &parameter[..n] } else { parameter };
-    let gradient = if GRADIENT { &mut gradient[..n] } else { gradient };
-    let (scale, safe) = (*scale, *safe);
-    let zero = F::default();
+    let slope = if DERIVATIVE { &mut slope[..n] } else { slope };
     for i in 0..n {
-        // Selected, never multiplied: what stands in a missing entry must not reach the arithmetic.
-        let observed = cells[i].observed();
-        let x = Dual::variable(Lane::<F, FMA, INTEGER>(select(observed, input[i], safe)));
-        let y = Dual::fixed(Lane(select(observed, cells[i].label(), zero)));
+        // What the formula does not take is not read.
+        let tails = Known { near: near[i], far: far[i], log: log[i] };
+        let x = Dual::variable(Lane::<F, Known<F>, FMA, INTEGER>::logit(input[i], tails));
+        let y = Dual::fixed(Lane::new(label[i]));
         let found =
-            if PARAMETER { loss.entry_with(&x, &y, &Dual::fixed(Lane(parameter[i]))) } else { loss.entry(&x, &y) };
-        value[i] = select(observed, found.value.0, zero);
-        if GRADIENT {
-            gradient[i] = select(observed, found.derivative.0 * scale, zero);
+            if PARAMETER { loss.entry_with(&x, &y, &Dual::fixed(Lane::new(parameter[i]))) } else { loss.entry(&x, &y) };
+        value[i] = found.value.value;
+        if DERIVATIVE {
+            slope[i] = found.derivative.value * scale;
         }
+    }
+}
+
+/// Multiplies by weights, where there are any, and adds up the values.
+pub(super) struct Weigh<'a, F> {
+    pub(super) weights: &'a [F],
+    pub(super) value: &'a mut [F],
+    pub(super) slope: &'a mut [F],
+}
+
+impl<F: Float> Job for Weigh<'_, F> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f64 {
+        for numbers in [&mut *self.value, self.slope] {
+            for (number, &weight) in numbers.iter_mut().zip(self.weights) {
+                *number = *number * weight;
+            }
+        }
+        sum(self.value)
     }
 }
 
@@ -217,42 +264,51 @@ fn sum<F: Float>(values: &[F]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Asymmetric, BceWithLogits, SigmoidFocal};
+    use crate::fused::tails::Fill;
+    use crate::{Asymmetric, BceWithLogits, SigmoidFocal, SquaredError};
 
     /// Every level that this machine has, on a block whose length no vector divides, against the oracle.
-    fn every_level_agrees<E: Elementwise>(loss: &E, weight: f32) {
+    fn every_level_agrees<E: Elementwise>(loss: &E) {
         let input: Vec<f32> = (0..1021).map(|i| (i as f32 - 510.0) * 0.02).collect();
-        let cells: Vec<i8> = (0..1021).map(|i| (i % 3) as i8 - 1).collect();
-        let weights = vec![weight; input.len()];
+        let label: Vec<f32> = (0..1021).map(|i| (i % 2) as f32).collect();
         for simd in Simd::available() {
-            let (mut value, mut gradient) = (vec![f32::NAN; input.len()], vec![f32::NAN; input.len()]);
-            let sum = simd.run(
-                loss,
-                Block {
-                    input: &input,
-                    cells: &cells,
-                    parameter: &[],
-                    weights: &weights,
-                    value: &mut value,
-                    gradient: &mut gradient,
-                    scale: 0.5,
-                    safe: 0.0,
-                },
-            );
-            assert!((sum - value.iter().map(|&v| f64::from(v)).sum::<f64>()).abs() < 1e-5 * sum.abs(), "{simd:?}");
+            let [mut near, mut far, mut log, mut value, mut slope] = [(); 5].map(|()| vec![f32::NAN; input.len()]);
+            let uses = uses(loss, true);
+            simd.run(Fill { uses, input: &input, near: &mut near, far: &mut far, log: &mut log });
+            let block = Block {
+                input: &input,
+                label: &label,
+                near: &near,
+                far: &far,
+                log: &log,
+                parameter: &[],
+                value: &mut value,
+                slope: &mut slope,
+                scale: 0.5,
+            };
+            entries(loss, simd, block);
             for i in 0..input.len() {
-                if cells[i] < 0 {
-                    assert_eq!((value[i], gradient[i]), (0.0, 0.0), "{simd:?}");
-                    continue;
-                }
-                let (x, y) = (Dual::variable(f64::from(input[i])), Dual::fixed(f64::from(cells[i])));
+                let (x, y) = (Dual::variable(f64::from(input[i])), Dual::fixed(f64::from(label[i])));
                 let exact = loss.entry(&x, &y);
-                let close = |found: f32, exact: f64| {
-                    let exact = exact * f64::from(weight);
-                    (f64::from(found) - exact).abs() <= 2e-6 * exact.abs() + 1e-8
-                };
+                let close = |found: f32, exact: f64| (f64::from(found) - exact).abs() <= 2e-6 * exact.abs() + 1e-8;
                 assert!(close(value[i], exact.value), "{simd:?} at {}: {} {exact:?}", input[i], value[i]);
-                assert!(close(gradient[i], 0.5 * exact.derivative), "{simd:?} at {}: {exact:?}", input[i]);
+                assert!(close(slope[i], 0.5 * exact.derivative), "{simd:?} at {}: {exact:?}", input[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn weights_multiply_and_values_add_up_at_every_level() {
+        for simd in Simd::available() {
+            for length in [0, 1, 31, 32, 100] {
+                let (mut value, mut slope) = (vec![1.5f32; length], vec![-1.0f32; length]);
+                let weights: Vec<f32> = (0..length).map(|i| i as f32).collect();
+                let total = (length * length.saturating_sub(1) / 2) as f64;
+                let plain = simd.run(Weigh { weights: &[], value: &mut value, slope: &mut slope });
+                assert_eq!(plain, 1.5 * length as f64, "{simd:?}");
+                let weighed = simd.run(Weigh { weights: &weights, value: &mut value, slope: &mut slope });
+                assert_eq!(weighed, 1.5 * total, "{simd:?}");
+                assert!(slope.iter().zip(&weights).all(|(slope, weight)| *slope == -weight), "{simd:?}");
             }
         }
     }
@@ -260,9 +316,19 @@ mod tests {
     #[test]
     fn every_simd_level_computes_the_formula() {
         assert!(Simd::available().any(|simd| simd == Simd::best()));
-        every_level_agrees(&BceWithLogits::default(), 1.0);
-        every_level_agrees(&SigmoidFocal::default(), 3.0);
-        every_level_agrees(&SigmoidFocal { alpha: None, gamma: 1.5 }, 1.0);
-        every_level_agrees(&Asymmetric::default(), 1.0);
+        every_level_agrees(&BceWithLogits::default());
+        every_level_agrees(&SigmoidFocal::default());
+        every_level_agrees(&SigmoidFocal { alpha: None, gamma: 1.5 });
+        every_level_agrees(&Asymmetric::default());
+        every_level_agrees(&SquaredError);
+    }
+
+    #[test]
+    fn what_a_formula_takes_is_found_out() {
+        let (sigmoid, log) = (true, true);
+        assert_eq!(uses(&BceWithLogits::default(), true), Uses { sigmoid, log });
+        assert_eq!(uses(&BceWithLogits::default(), false), Uses { sigmoid: false, log });
+        assert_eq!(uses(&SigmoidFocal::default(), false), Uses { sigmoid, log });
+        assert_eq!(uses(&SquaredError, true), Uses::default());
     }
 }

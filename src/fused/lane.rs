@@ -1,99 +1,120 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::float::{Float, exp, exp_below_one, ln, log1p_unit, select};
+use super::float::{Float, exp, ln, select};
+use super::tails::{Known, Tails};
 use crate::Real;
 
 /// A scalar as the kernel's loops see it: every operation inlines to straight-line code. `FMA`: whether the target
-/// multiplies and adds in one instruction. `INTEGER`: whether exponents
-/// are integers from 0 to 7.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Lane<F, const FMA: bool, const INTEGER: bool>(pub(crate) F);
+/// multiplies and adds in one instruction. `INTEGER`: whether exponents are integers from 0 to 7.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane<F, T, const FMA: bool, const INTEGER: bool> {
+    pub(crate) value: F,
+    /// Of the logit and its negative, whose tails are the same. The compiler sees through the `Option`.
+    tails: Option<T>,
+}
 
-impl<F: Float, const FMA: bool, const INTEGER: bool> Neg for Lane<F, FMA, INTEGER> {
+impl<F: Float, T: Tails<F>, const FMA: bool, const INTEGER: bool> Lane<F, T, FMA, INTEGER> {
+    #[inline(always)]
+    pub(crate) fn new(value: F) -> Self {
+        Self { value, tails: None }
+    }
+
+    #[inline(always)]
+    pub(crate) fn logit(value: F, tails: T) -> Self {
+        Self { value, tails: Some(tails) }
+    }
+
+    #[inline(always)]
+    fn negative(self) -> bool {
+        self.value < F::default()
+    }
+}
+
+impl<F: Float, T: Tails<F>, const FMA: bool, const INTEGER: bool> Neg for Lane<F, T, FMA, INTEGER> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
-        Self(-self.0)
+        Self { value: -self.value, ..self }
     }
 }
 
 macro_rules! operators {
     ($($operator:ident $method:ident),*) => {$(
-        impl<F: Float, const FMA: bool, const INTEGER: bool> $operator for Lane<F, FMA, INTEGER> {
+        impl<F: Float, T: Tails<F>, const FMA: bool, const INTEGER: bool> $operator for Lane<F, T, FMA, INTEGER> {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
-                Self($operator::$method(self.0, other.0))
+                Self::new($operator::$method(self.value, other.value))
             }
         }
-        impl<F: Float, const FMA: bool, const INTEGER: bool> $operator<&Self> for Lane<F, FMA, INTEGER> {
+        impl<F: Float, T: Tails<F>, const FMA: bool, const INTEGER: bool> $operator<&Self> for Lane<F, T, FMA, INTEGER> {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: &Self) -> Self {
-                Self($operator::$method(self.0, other.0))
+                Self::new($operator::$method(self.value, other.value))
             }
         }
     )*};
 }
 operators!(Add add, Sub sub, Mul mul, Div div);
 
-impl<F: Float, const FMA: bool, const INTEGER: bool> Lane<F, FMA, INTEGER> {
-    /// `e^-|x|`: never overflows, and the same for x and −x.
-    #[inline(always)]
-    fn tail(self) -> F {
-        exp_below_one::<F, FMA>(-self.0.abs())
-    }
-}
-
-impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEGER> {
+impl<F: Float, T: Tails<F>, const FMA: bool, const INTEGER: bool> Real for Lane<F, T, FMA, INTEGER> {
     #[inline(always)]
     fn scale(&self, factor: f64) -> Self {
-        Self(self.0 * F::from_f64(factor))
+        Self::new(self.value * F::from_f64(factor))
     }
     #[inline(always)]
     fn shift(&self, offset: f64) -> Self {
-        Self(self.0 + F::from_f64(offset))
+        Self::new(self.value + F::from_f64(offset))
     }
     // What the compiler knows not to be negative lets it drop the other side of a later selection.
     #[inline(always)]
     fn size(&self) -> Self {
-        Self(self.0.abs())
+        Self { value: self.value.abs(), ..*self }
     }
     #[inline(always)]
     fn exp(&self) -> Self {
-        Self(exp::<F, FMA>(self.0))
+        Self::new(exp::<F, FMA>(self.value))
     }
     #[inline(always)]
     fn ln(&self) -> Self {
-        Self(ln::<F, FMA>(self.0))
+        Self::new(ln::<F, FMA>(self.value))
     }
     #[inline(always)]
     fn powf(&self, exponent: f64) -> Self {
-        let x = self.0;
+        let x = self.value;
         if !INTEGER {
             let power = exp::<F, FMA>(F::from_f64(exponent) * ln::<F, FMA>(x));
-            return Self(select(exponent == 0.0, F::ONE, power));
+            return Self::new(select(exponent == 0.0, F::ONE, power));
         }
         // The exponent's bits choose among x, x² and x⁴: no branch in the loop.
         let bits = exponent as u8;
         let chosen = |bit: u8, power: F| select(bits & bit != 0, power, F::ONE);
         let (square, fourth) = (x * x, x * x * (x * x));
         let power = chosen(1, x) * chosen(2, square) * chosen(4, fourth);
-        Self(select(bits < 8 && f64::from(bits) == exponent, power, F::NAN))
+        Self::new(select(bits < 8 && f64::from(bits) == exponent, power, F::NAN))
     }
     #[inline(always)]
     fn sigmoid(&self) -> Self {
-        let tail = self.tail();
-        Self(F::ONE / (F::ONE + tail) * select(self.0 < F::default(), tail, F::ONE))
+        Self::new(match self.tails {
+            Some(tails) => select(self.negative(), tails.far(), tails.near()),
+            None => {
+                let tails = Known::at::<FMA>(self.value);
+                select(self.negative(), tails.far, tails.near)
+            }
+        })
     }
     #[inline(always)]
     fn log_sigmoid(&self) -> Self {
-        let zero = F::default();
-        Self(select(self.0 < zero, self.0, zero) - log1p_unit::<F, FMA>(self.tail()))
+        let log = match self.tails {
+            Some(tails) => tails.log(),
+            None => Known::at::<FMA>(self.value).log,
+        };
+        Self::new(select(self.negative(), self.value, F::default()) - log)
     }
     #[inline(always)]
     fn select_lt(&self, threshold: f64, below: &Self, otherwise: &Self) -> Self {
-        select(self.0 < F::from_f64(threshold), *below, *otherwise)
+        select(self.value < F::from_f64(threshold), *below, *otherwise)
     }
     #[inline(always)]
     fn detach(&self) -> Self {
@@ -101,7 +122,7 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEG
     }
     #[inline(always)]
     fn constant(&self, value: f64) -> Self {
-        Self(F::from_f64(value))
+        Self::new(F::from_f64(value))
     }
 }
 
@@ -125,10 +146,10 @@ mod tests {
     }
 
     fn worst<const FMA: bool>(
-        f: impl Fn(Lane<f32, FMA, false>) -> Lane<f32, FMA, false>,
+        f: impl Fn(Lane<f32, Known<f32>, FMA, false>) -> Lane<f32, Known<f32>, FMA, false>,
         exact: impl Fn(f64) -> f64,
     ) -> u64 {
-        all_f32().map(|x| ulps_f32(f(Lane(x)).0, exact(f64::from(x)))).max().unwrap_or(0)
+        all_f32().map(|x| ulps_f32(f(Lane::new(x)).value, exact(f64::from(x)))).max().unwrap_or(0)
     }
 
     fn holds_f32<const FMA: bool>() {
@@ -157,14 +178,14 @@ mod tests {
     fn holds_f64<const FMA: bool>() {
         for bits in (0..u64::MAX).step_by((1 << 45) - 12_345) {
             let x = f64::from_bits(bits);
-            let lane = Lane::<f64, FMA, false>(x);
+            let lane = Lane::<f64, Known<f64>, FMA, false>::new(x);
             for (name, found, exact) in [
                 ("exp", lane.exp(), x.exp()),
                 ("ln", lane.ln(), x.ln()),
                 ("sigmoid", lane.sigmoid(), Real::sigmoid(&x)),
                 ("log_sigmoid", lane.log_sigmoid(), Real::log_sigmoid(&x)),
             ] {
-                assert!(close_f64(found.0, exact), "{name}({x:e}) = {:e}, should be {exact:e}", found.0);
+                assert!(close_f64(found.value, exact), "{name}({x:e}) = {:e}, should be {exact:e}", found.value);
             }
         }
     }
@@ -181,17 +202,20 @@ mod tests {
             for exponent in 0..8 {
                 let exact = f64::powi(x, exponent);
                 let exponent = f64::from(exponent);
-                let integer = Lane::<f64, true, true>(x).powf(exponent).0;
-                let any = Lane::<f64, true, false>(x).powf(exponent).0;
+                let integer = Lane::<f64, Known<f64>, true, true>::new(x).powf(exponent).value;
+                let any = Lane::<f64, Known<f64>, true, false>::new(x).powf(exponent).value;
                 // exp and ln lose what the size of the logarithm takes: up to 50 here.
                 assert!(close_f64(integer, exact), "{x}^{exponent} = {integer:e}, should be {exact:e}");
                 assert!((any - exact).abs() <= 64.0 * f64::EPSILON * exact, "{x}^{exponent} = {any:e}");
             }
-            let (half, exact) = (Lane::<f64, true, false>(x).powf(0.5).0, x.sqrt());
+            let (half, exact) = (Lane::<f64, Known<f64>, true, false>::new(x).powf(0.5).value, x.sqrt());
             assert!((half - exact).abs() <= 64.0 * f64::EPSILON * exact, "{x}^0.5 = {half:e}");
         }
         for exponent in [0.5, 8.0, -1.0, f64::NAN] {
-            assert!(Lane::<f64, true, true>(0.5).powf(exponent).0.is_nan(), "promised an integer, given {exponent}");
+            assert!(
+                Lane::<f64, Known<f64>, true, true>::new(0.5).powf(exponent).value.is_nan(),
+                "promised an integer, given {exponent}"
+            );
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::float::Float;
 use super::half::{Bf16, F16, Half, widen};
+use super::kernel::Number;
+use super::pack::Pack;
 use crate::{Error, Result};
 
 /// An element type and its name in libtorch.
@@ -82,7 +83,7 @@ impl<T: Element> Output<T> {
 
 /// How logits lie in memory, and the numbers to compute with.
 pub(super) trait Storage: Element {
-    type Number: Float + Element + tch::kind::Element;
+    type Number: Number + Pack + Element + tch::kind::Element;
 
     /// The numbers, either where they lie or converted into `buffer`.
     fn read<'a>(stored: &'a [Self], buffer: &'a mut [Self::Number]) -> &'a [Self::Number];

@@ -6,21 +6,28 @@ mod kernel;
 mod lane;
 mod memory;
 mod native;
+mod pack;
+mod simd;
 mod stream;
+mod tails;
 
 pub(crate) use self::native::is_strided;
 pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
-use self::float::{Float, select};
+use self::float::Float;
 use self::half::{Bf16, F16};
-use self::kernel::Cell;
-pub(crate) use self::kernel::{Block, Simd};
+pub(crate) use self::kernel::{Block, entries, uses};
+use self::kernel::{Cell, Each, Number, Weigh};
 use self::memory::{Element, Output, Storage, prefetch, slice};
+use self::pack::{Pack, Selection};
+pub(crate) use self::simd::Simd;
 use self::stream::{Broadcast, Stream};
-use crate::formula::{Entries, Formula};
+use self::tails::Fill;
+pub(crate) use self::tails::Uses;
+use crate::formula::{self, Formula};
 use crate::reduction::Divisor;
-use crate::{Error, Labels, Result, masked};
+use crate::{Error, Labels, Result};
 
 /// Entries to a block: what it reads and writes stays in the first-level cache, next to what is asked for ahead. Sums
 /// are taken by block, so this, not the number of threads, decides their bits.
@@ -39,7 +46,12 @@ pub(crate) fn unfit(input: &Tensor) -> Option<String> {
     (input.device() != Device::Cpu).then(|| format!("runs on the CPU, and the logits are on {:?}", input.device()))
 }
 
-pub(crate) fn forward(entries: Entries<'_>, input: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor> {
+pub(crate) fn forward(
+    entries: formula::Entries<'_>,
+    input: &Tensor,
+    labels: &Labels,
+    divisor: &Divisor,
+) -> Result<Tensor> {
     if let Some(reason) = unfit(input) {
         return Err(Error::Fused(reason));
     }
@@ -51,7 +63,12 @@ pub(crate) fn forward(entries: Entries<'_>, input: &Tensor, labels: &Labels, div
     }
 }
 
-fn by_cells<X: Storage>(entries: Entries<'_>, input: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor>
+fn by_cells<X: Storage>(
+    entries: formula::Entries<'_>,
+    input: &Tensor,
+    labels: &Labels,
+    divisor: &Divisor,
+) -> Result<Tensor>
 where
     i8: Cell<X::Number>,
     X::Number: Cell<X::Number>,
@@ -65,7 +82,7 @@ where
 }
 
 fn pass<X: Storage, Y: Cell<X::Number> + Element>(
-    entries: Entries<'_>,
+    entries: formula::Entries<'_>,
     input: &Tensor,
     cells: &Tensor,
     labels: &Labels,
@@ -80,7 +97,8 @@ where
     let parameters = Parameters::of(entries.observed);
     let assumed_parameters = entries.missing.map(|assumed| Parameters::of(assumed.formula));
     let divisor = divisor.number()?;
-    let mut gradient = native::records(input).then(|| native::buffer_like(&dense)).transpose()?;
+    let records = native::records(input);
+    let mut gradient = records.then(|| native::buffer_like(&dense)).transpose()?;
     let mut values = match divisor {
         None => Some(Tensor::f_empty(&size[..], (X::Number::KIND, Device::Cpu))?),
         Some(_) => None,
@@ -88,10 +106,10 @@ where
     let divisor = divisor.unwrap_or(1.0);
 
     let task = Task {
-        observed: parameters.part(entries.observed),
+        observed: parameters.part(entries.observed, records),
         missing: entries.missing.zip(assumed_parameters.as_ref()).map(|(assumed, parameters)| {
             let [label, weight] = [assumed.label, assumed.weight].map(X::Number::from_f64);
-            Assumption { part: parameters.part(assumed.formula), label, weight }
+            Assumption { part: parameters.part(assumed.formula, records), label, weight }
         }),
         input: slice::<X>(&dense)?,
         cells: slice::<Y>(cells)?,
@@ -119,17 +137,16 @@ impl<F: Float> Parameters<F> {
         Self(formula.parameter().map(|numbers| numbers.iter().map(|&number| F::from_f64(number)).collect()))
     }
 
-    fn part<'a>(&'a self, formula: &'a dyn Formula) -> Part<'a, F> {
-        let safe = F::from_f64(masked::safe(formula));
-        Part { formula, parameter: self.0.as_deref().map(Stream::Columns), safe }
+    fn part<'a>(&'a self, formula: &'a dyn Formula, derivative: bool) -> Part<'a, F> {
+        Part { formula, uses: formula.uses(derivative), parameter: self.0.as_deref().map(Stream::Columns) }
     }
 }
 
 /// A formula and what goes with it.
 struct Part<'a, F> {
     formula: &'a dyn Formula,
+    uses: Uses,
     parameter: Option<Stream<'a, F>>,
-    safe: F,
 }
 
 /// What counts as a missing entry's loss.
@@ -159,7 +176,7 @@ where
         let mut sums = vec![0.0; self.input.len().div_ceil(BLOCK)];
         let sum_of = Output::new(&mut sums);
         native::parallel(sums.len(), GRAIN, |blocks| {
-            let mut buffers = Buffers::new();
+            let mut room = Room::new();
             for block in blocks {
                 let start = block * BLOCK;
                 let length = BLOCK.min(self.input.len() - start);
@@ -168,7 +185,7 @@ where
                 unsafe {
                     let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length));
                     let values = values.as_ref().map(|values| values.part(start, length));
-                    sum_of.part(block, 1)[0] = self.block(start, length, gradient, values, &mut buffers);
+                    sum_of.part(block, 1)[0] = self.block(start, length, gradient, values, &mut room);
                 }
             }
         })?;
@@ -191,37 +208,24 @@ where
         length: usize,
         gradient: Option<&mut [X::Number]>,
         values: Option<&mut [X::Number]>,
-        buffers: &mut Buffers<X::Number>,
+        room: &mut Room<X::Number, Y>,
     ) -> f64 {
-        let Buffers { input, value, weights, parameter, assumed } = buffers;
-        let input = X::read(&self.input[start..][..length], input);
-        let weights = Stream::read(self.weights.as_ref(), start, &mut weights[..length]);
-        let parameter = &mut parameter[..length];
-        let value = values.unwrap_or(&mut value[..length]);
+        let Room { input, flags, weights, more_values, more_gradient, packed } = room;
         let cells = &self.cells[start..][..length];
-        let (scale, gradient) = (self.scale, gradient.unwrap_or_default());
-        let sum = {
-            let Part { formula, parameter: stream, safe } = &self.observed;
-            let parameter = Stream::read(stream.as_ref(), start, parameter);
-            let (value, gradient, safe) = (&mut *value, &mut *gradient, *safe);
-            Y::run(*formula, self.simd, Block { input, cells, parameter, weights, value, gradient, scale, safe })
-        };
-        let Some(Assumption { part: Part { formula, parameter: stream, safe }, label, weight }) = &self.missing else {
-            return sum;
-        };
+        let observed = Selection::of(self.simd, Y::flags(self.simd, cells, flags));
+        let (gradient, values) = (gradient.unwrap_or_default(), values.unwrap_or_default());
+        let weights = Stream::read(self.weights.as_ref(), start, &mut weights[..length]);
+        let input = X::read(&self.input[start..][..length], input);
+        let all = All { start, input, weights, scale: self.scale };
+        let sum = self.observed.compute(self.simd, &observed, &all, Label::Cells(cells), gradient, values, packed);
+        let Some(Assumption { part, label, weight }) = &self.missing else { return sum };
         // The same over the other entries, while they are in the cache.
-        let Assumed { labels, value: more, gradient: slope } = assumed;
-        let (labels, more) = (&mut labels[..length], &mut more[..length]);
-        let slope = &mut slope[..gradient.len()];
-        for (assumed, cell) in labels.iter_mut().zip(cells) {
-            *assumed = select(cell.observed(), X::Number::NAN, *label);
-        }
-        let parameter = Stream::read(stream.as_ref(), start, parameter);
-        let (cells, safe) = (&*labels, *safe);
-        let block = Block { input, cells, parameter, weights, value: &mut *more, gradient: &mut *slope, scale, safe };
-        let assumed = X::Number::run(*formula, self.simd, block);
-        add_scaled(value, more, *weight);
-        add_scaled(gradient, slope, *weight);
+        let (more_values, more_gradient) = (&mut more_values[..values.len()], &mut more_gradient[..gradient.len()]);
+        let all = All { scale: self.scale * *weight, ..all };
+        let label = Label::<_, Y>::Same(*label);
+        let assumed = part.compute(self.simd, &observed.complement(), &all, label, more_gradient, more_values, packed);
+        add_scaled(values, more_values, *weight);
+        add_scaled(gradient, more_gradient, X::Number::ONE);
         sum + weight.to_f64() * assumed
     }
 }
@@ -232,28 +236,130 @@ fn add_scaled<F: Float>(sum: &mut [F], terms: &[F], weight: F) {
     }
 }
 
+/// A block, all its entries.
+struct All<'a, F> {
+    start: usize,
+    input: &'a [F],
+    weights: &'a [F],
+    scale: F,
+}
+
+/// The labels of the entries that count.
+enum Label<'a, F, Y> {
+    Cells(&'a [Y]),
+    Same(F),
+}
+
+impl<F: Number + Pack> Part<'_, F> {
+    /// The sum over the entries that count; what is wanted of gradient and values is put into its place.
+    #[allow(clippy::too_many_arguments)]
+    fn compute<Y: Cell<F>>(
+        &self,
+        simd: Simd,
+        which: &Selection,
+        all: &All<'_, F>,
+        label: Label<'_, F, Y>,
+        gradient: &mut [F],
+        values: &mut [F],
+        packed: &mut Packed<F, Y>,
+    ) -> f64 {
+        let Packed { input, cells, labels, near, far, log, parameter, weights, value, slope } = packed;
+        // Whole vectors, the last one filled up with what happens to stand there.
+        const VECTOR: usize = 32;
+        let n = if which.is_all() { which.count } else { which.count.next_multiple_of(VECTOR) };
+        let input = if which.is_all() {
+            all.input
+        } else {
+            which.pack(simd, all.input, input);
+            &input[..n]
+        };
+        let labels = &mut labels[..n];
+        match label {
+            Label::Same(label) => labels.fill(label),
+            Label::Cells(all_cells) => {
+                which.pack(simd, all_cells, cells);
+                simd.run(Each { from: &cells[..n], to: &mut *labels, with: Y::label });
+            }
+        }
+        let parameter = match &self.parameter {
+            None => &[][..],
+            Some(stream) => {
+                // `value` has room that is not needed yet.
+                let length = all.input.len();
+                which.pack(simd, Stream::read(Some(stream), all.start, &mut value[..length]), parameter);
+                &parameter[..n]
+            }
+        };
+        let (near, far, log) = (&mut near[..n], &mut far[..n], &mut log[..n]);
+        simd.run(Fill { uses: self.uses, input, near: &mut *near, far: &mut *far, log: &mut *log });
+        let (value_room, slope_room) = (value, slope);
+        let (value, slope) = (&mut value_room[..n], &mut slope_room[..if gradient.is_empty() { 0 } else { n }]);
+        let scale = all.scale;
+        let block =
+            Block { input, label: labels, near, far, log, parameter, value: &mut *value, slope: &mut *slope, scale };
+        F::run(self.formula, simd, block);
+        let count = which.count;
+        let weights = match all.weights {
+            [] => &[],
+            all => {
+                which.pack(simd, all, weights);
+                &weights[..count]
+            }
+        };
+        let slope = &mut slope[..if gradient.is_empty() { 0 } else { count }];
+        let sum = simd.run(Weigh { weights, value: &mut value[..count], slope });
+        if !gradient.is_empty() {
+            which.unpack(simd, slope_room, gradient);
+        }
+        if !values.is_empty() {
+            which.unpack(simd, value_room, values);
+        }
+        sum
+    }
+}
+
 /// A thread's own room for one block, in whole cache lines: a vector that lies across two takes longer to store.
 #[repr(align(64))]
-struct Buffers<F> {
+struct Room<F, Y> {
     input: [F; BLOCK],
-    value: [F; BLOCK],
+    flags: [i8; BLOCK],
     weights: [F; BLOCK],
-    parameter: [F; BLOCK],
-    assumed: Assumed<F>,
+    more_values: [F; BLOCK],
+    more_gradient: [F; BLOCK],
+    packed: Packed<F, Y>,
 }
 
-/// Room for what is assumed of the missing entries.
+/// Room for the entries that count.
 #[repr(align(64))]
-struct Assumed<F> {
+struct Packed<F, Y> {
+    input: [F; BLOCK],
+    cells: [Y; BLOCK],
     labels: [F; BLOCK],
+    near: [F; BLOCK],
+    far: [F; BLOCK],
+    log: [F; BLOCK],
+    parameter: [F; BLOCK],
+    weights: [F; BLOCK],
     value: [F; BLOCK],
-    gradient: [F; BLOCK],
+    slope: [F; BLOCK],
 }
 
-impl<F: Float> Buffers<F> {
+impl<F: Float, Y: Pack> Room<F, Y> {
     fn new() -> Self {
         let room = [F::default(); BLOCK];
-        let assumed = Assumed { labels: room, value: room, gradient: room };
-        Self { input: room, value: room, weights: room, parameter: room, assumed }
+        let packed = Packed {
+            input: room,
+            cells: [Y::default(); BLOCK],
+            labels: room,
+            near: room,
+            far: room,
+            log: room,
+            parameter: room,
+            weights: room,
+            value: room,
+            slope: room,
+        };
+        let (more_values, more_gradient) = (room, room);
+        Self { input: room, flags: [0; BLOCK], weights: room, more_values, more_gradient, packed }
     }
 }

@@ -1,0 +1,169 @@
+//! Which entries of a block count, and how they are packed side by side: nothing is computed for the others.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::BLOCK;
+use super::simd::Simd;
+
+/// A bit for each entry of a block, set where it counts.
+#[derive(Clone)]
+pub(super) struct Selection {
+    bits: [u8; BLOCK / 8],
+    length: usize,
+    pub(super) count: usize,
+}
+
+impl Selection {
+    /// The entries whose flag is not negative.
+    pub(super) fn of(simd: Simd, flags: &[i8]) -> Self {
+        let mut bits = [0; BLOCK / 8];
+        let (done, mut count) = not_negative(simd, flags, &mut bits);
+        for (i, &flag) in flags.iter().enumerate().skip(done) {
+            bits[i / 8] |= u8::from(flag >= 0) << (i % 8);
+            count += usize::from(flag >= 0);
+        }
+        Self { bits, length: flags.len(), count }
+    }
+
+    /// The other entries.
+    pub(super) fn complement(&self) -> Self {
+        let mut bits = self.bits.map(|bits| !bits);
+        if !self.length.is_multiple_of(8) {
+            bits[self.length / 8] &= (1 << (self.length % 8)) - 1;
+        }
+        Self { bits, length: self.length, count: self.length - self.count }
+    }
+
+    pub(super) fn is_all(&self) -> bool {
+        self.count == self.length
+    }
+
+    /// Puts the numbers that count at the start of `packed`, which has room for a whole block; what is behind them there
+    /// may be written over.
+    pub(super) fn pack<F: Pack>(&self, simd: Simd, all: &[F], packed: &mut [F; BLOCK]) {
+        let (all, bits) = (&all[..self.length], &self.bits[..self.length.div_ceil(8)]);
+        let (entries, mut count) = F::pack(simd, bits, all, packed);
+        for i in entries..self.length {
+            packed[count] = all[i];
+            count += usize::from(bits[i / 8] >> (i % 8) & 1);
+        }
+    }
+
+    /// Puts packed numbers back where they belong, and 0 elsewhere.
+    pub(super) fn unpack<F: Pack>(&self, simd: Simd, packed: &[F; BLOCK], all: &mut [F]) {
+        let (all, bits) = (&mut all[..self.length], &self.bits[..self.length.div_ceil(8)]);
+        let (entries, mut count) = F::unpack(simd, bits, packed, all);
+        for i in entries..self.length {
+            let counts = bits[i / 8] >> (i % 8) & 1 != 0;
+            all[i] = if counts { packed[count] } else { F::default() };
+            count += usize::from(counts);
+        }
+    }
+}
+
+/// A bit for each of the first flags, set where it is not negative; says how many flags, a multiple of 8, and how many set.
+fn not_negative(simd: Simd, flags: &[i8], bits: &mut [u8; BLOCK / 8]) -> (usize, usize) {
+    #[cfg(target_arch = "x86_64")]
+    if simd != Simd::Portable {
+        // SAFETY: such a level is only chosen where the machine has its features.
+        return unsafe { x86::not_negative(flags, bits) };
+    }
+    let _ = simd;
+    let chunks = flags.as_chunks::<8>().0;
+    let mut count = 0;
+    for (bits, flags) in bits.iter_mut().zip(chunks) {
+        // The eight signs, moved next to each other by one multiplication.
+        let signs = (u64::from_le_bytes(flags.map(|flag| flag as u8)) >> 7) & 0x0101_0101_0101_0101;
+        *bits = !(signs.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
+        count += bits.count_ones() as usize;
+    }
+    (8 * chunks.len(), count)
+}
+
+/// Packing by vectors. Both do the first entries, as many as fit into vectors, and say how many of them there are and
+/// how many of those count.
+pub(super) trait Pack: Copy + Default {
+    fn pack(_: Simd, _bits: &[u8], _all: &[Self], _packed: &mut [Self; BLOCK]) -> (usize, usize) {
+        (0, 0)
+    }
+    fn unpack(_: Simd, _bits: &[u8], _packed: &[Self; BLOCK], _all: &mut [Self]) -> (usize, usize) {
+        (0, 0)
+    }
+}
+
+impl Pack for f64 {}
+
+impl Pack for i8 {
+    #[cfg(target_arch = "x86_64")]
+    fn pack(simd: Simd, bits: &[u8], all: &[Self], packed: &mut [Self; BLOCK]) -> (usize, usize) {
+        match simd {
+            Simd::Portable => (0, 0),
+            // SAFETY: such a level is only chosen where the machine has its features.
+            Simd::Avx2 | Simd::Avx512 => unsafe { x86::pack_8_bytes(bits, all, packed) },
+        }
+    }
+}
+
+impl Pack for f32 {
+    #[cfg(target_arch = "x86_64")]
+    fn pack(simd: Simd, bits: &[u8], all: &[Self], packed: &mut [Self; BLOCK]) -> (usize, usize) {
+        // SAFETY: such a level is only chosen where the machine has its features.
+        match simd {
+            Simd::Portable => (0, 0),
+            Simd::Avx2 => unsafe { x86::pack_8(bits, all, packed) },
+            Simd::Avx512 => unsafe { x86::pack_16(bits, all, packed) },
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn unpack(simd: Simd, bits: &[u8], packed: &[Self; BLOCK], all: &mut [Self]) -> (usize, usize) {
+        // SAFETY: as above.
+        match simd {
+            Simd::Portable => (0, 0),
+            Simd::Avx2 => unsafe { x86::unpack_8(bits, packed, all) },
+            Simd::Avx512 => unsafe { x86::unpack_16(bits, packed, all) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_packed_in_order_and_put_back() {
+        for length in [0, 1, 7, 8, 15, 16, 100, BLOCK - 1, BLOCK] {
+            for every in [1, 2, 3, 50, BLOCK + 1] {
+                let counts = |i: usize| (i * i + i / 7) % every == 0;
+                let flags: Vec<i8> = (0..length).map(|i| if counts(i) { (i % 2) as i8 } else { -1 }).collect();
+                for simd in Simd::available() {
+                    let selection = Selection::of(simd, &flags);
+                    goes_round(simd, &selection, length, counts, |i| i as i8);
+                    goes_round(simd, &selection, length, counts, |i| i as f32 + 1.0);
+                    goes_round(simd, &selection, length, counts, |i| i as f64 + 1.0);
+                    goes_round(simd, &selection.complement(), length, |i| !counts(i), |i| i as f32 + 1.0);
+                }
+            }
+        }
+    }
+
+    fn goes_round<F: Pack + PartialEq + std::fmt::Debug>(
+        simd: Simd,
+        selection: &Selection,
+        length: usize,
+        counts: impl Fn(usize) -> bool,
+        number: impl Fn(usize) -> F,
+    ) {
+        let all: Vec<F> = (0..length).map(&number).collect();
+        let kept: Vec<F> = (0..length).filter(|&i| counts(i)).map(&number).collect();
+        assert_eq!((selection.count, selection.is_all()), (kept.len(), kept.len() == length));
+        let mut packed = [F::default(); BLOCK];
+        selection.pack(simd, &all, &mut packed);
+        assert_eq!(packed[..kept.len()], kept, "{simd:?}");
+        let mut found = vec![number(BLOCK); length];
+        selection.unpack(simd, &packed, &mut found);
+        let expected: Vec<F> = (0..length).map(|i| if counts(i) { number(i) } else { F::default() }).collect();
+        assert_eq!(found, expected, "{simd:?}");
+    }
+}
