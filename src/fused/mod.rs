@@ -1,5 +1,6 @@
 //! The fused CPU path: value and gradient in one pass over memory, from the same formula as the composed path.
 
+mod block;
 mod float;
 mod half;
 mod kernel;
@@ -15,17 +16,17 @@ pub(crate) use self::native::is_strided;
 pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
+use self::block::{Label, Packed, Parameters, Part, Source, Wanted};
 use self::float::Float;
 use self::half::{Bf16, F16};
+use self::kernel::Cell;
 pub(crate) use self::kernel::{Block, entries, uses};
-use self::kernel::{Cell, Each, Number, Weigh};
 use self::memory::{Element, Output, Storage, prefetch, slice};
 use self::pack::{Pack, Selection};
 pub(crate) use self::simd::Simd;
 use self::stream::{Broadcast, Stream};
-use self::tails::Fill;
 pub(crate) use self::tails::Uses;
-use crate::formula::{self, Formula};
+use crate::formula;
 use crate::reduction::Divisor;
 use crate::{Error, Labels, Result};
 
@@ -129,26 +130,6 @@ where
     Ok(result)
 }
 
-/// A formula's numbers, one for each label, if it has any.
-struct Parameters<F>(Option<Vec<F>>);
-
-impl<F: Float> Parameters<F> {
-    fn of(formula: &dyn Formula) -> Self {
-        Self(formula.parameter().map(|numbers| numbers.iter().map(|&number| F::from_f64(number)).collect()))
-    }
-
-    fn part<'a>(&'a self, formula: &'a dyn Formula, derivative: bool) -> Part<'a, F> {
-        Part { formula, uses: formula.uses(derivative), parameter: self.0.as_deref().map(Stream::Columns) }
-    }
-}
-
-/// A formula and what goes with it.
-struct Part<'a, F> {
-    formula: &'a dyn Formula,
-    uses: Uses,
-    parameter: Option<Stream<'a, F>>,
-}
-
 /// What counts as a missing entry's loss.
 struct Assumption<'a, F> {
     part: Part<'a, F>,
@@ -214,16 +195,21 @@ where
         let cells = &self.cells[start..][..length];
         let observed = Selection::of(self.simd, Y::flags(self.simd, cells, flags));
         let (gradient, values) = (gradient.unwrap_or_default(), values.unwrap_or_default());
-        let weights = Stream::read(self.weights.as_ref(), start, &mut weights[..length]);
-        let input = X::read(&self.input[start..][..length], input);
-        let all = All { start, input, weights, scale: self.scale };
-        let sum = self.observed.compute(self.simd, &observed, &all, Label::Cells(cells), gradient, values, packed);
+        let source = Source {
+            start,
+            which: &observed,
+            input: X::read(&self.input[start..][..length], input),
+            label: Label::Cells(cells),
+            weights: Stream::read(self.weights.as_ref(), start, &mut weights[..length]),
+            scale: self.scale,
+        };
+        let sum = self.observed.compute(self.simd, &source, Wanted { gradient, values }, packed);
         let Some(Assumption { part, label, weight }) = &self.missing else { return sum };
         // The same over the other entries, while they are in the cache.
+        let (which, label, scale) = (&observed.complement(), Label::Same(*label), self.scale * *weight);
         let (more_values, more_gradient) = (&mut more_values[..values.len()], &mut more_gradient[..gradient.len()]);
-        let all = All { scale: self.scale * *weight, ..all };
-        let label = Label::<_, Y>::Same(*label);
-        let assumed = part.compute(self.simd, &observed.complement(), &all, label, more_gradient, more_values, packed);
+        let wanted = Wanted { gradient: &mut *more_gradient, values: &mut *more_values };
+        let assumed = part.compute(self.simd, &Source { which, label, scale, ..source }, wanted, packed);
         add_scaled(values, more_values, *weight);
         add_scaled(gradient, more_gradient, X::Number::ONE);
         sum + weight.to_f64() * assumed
@@ -233,88 +219,6 @@ where
 fn add_scaled<F: Float>(sum: &mut [F], terms: &[F], weight: F) {
     for (sum, &term) in sum.iter_mut().zip(terms) {
         *sum = *sum + term * weight;
-    }
-}
-
-/// A block, all its entries.
-struct All<'a, F> {
-    start: usize,
-    input: &'a [F],
-    weights: &'a [F],
-    scale: F,
-}
-
-/// The labels of the entries that count.
-enum Label<'a, F, Y> {
-    Cells(&'a [Y]),
-    Same(F),
-}
-
-impl<F: Number + Pack> Part<'_, F> {
-    /// The sum over the entries that count; what is wanted of gradient and values is put into its place.
-    #[allow(clippy::too_many_arguments)]
-    fn compute<Y: Cell<F>>(
-        &self,
-        simd: Simd,
-        which: &Selection,
-        all: &All<'_, F>,
-        label: Label<'_, F, Y>,
-        gradient: &mut [F],
-        values: &mut [F],
-        packed: &mut Packed<F, Y>,
-    ) -> f64 {
-        let Packed { input, cells, labels, near, far, log, parameter, weights, value, slope } = packed;
-        // Whole vectors, the last one filled up with what happens to stand there.
-        const VECTOR: usize = 32;
-        let n = if which.is_all() { which.count } else { which.count.next_multiple_of(VECTOR) };
-        let input = if which.is_all() {
-            all.input
-        } else {
-            which.pack(simd, all.input, input);
-            &input[..n]
-        };
-        let labels = &mut labels[..n];
-        match label {
-            Label::Same(label) => labels.fill(label),
-            Label::Cells(all_cells) => {
-                which.pack(simd, all_cells, cells);
-                simd.run(Each { from: &cells[..n], to: &mut *labels, with: Y::label });
-            }
-        }
-        let parameter = match &self.parameter {
-            None => &[][..],
-            Some(stream) => {
-                // `value` has room that is not needed yet.
-                let length = all.input.len();
-                which.pack(simd, Stream::read(Some(stream), all.start, &mut value[..length]), parameter);
-                &parameter[..n]
-            }
-        };
-        let (near, far, log) = (&mut near[..n], &mut far[..n], &mut log[..n]);
-        simd.run(Fill { uses: self.uses, input, near: &mut *near, far: &mut *far, log: &mut *log });
-        let (value_room, slope_room) = (value, slope);
-        let (value, slope) = (&mut value_room[..n], &mut slope_room[..if gradient.is_empty() { 0 } else { n }]);
-        let scale = all.scale;
-        let block =
-            Block { input, label: labels, near, far, log, parameter, value: &mut *value, slope: &mut *slope, scale };
-        F::run(self.formula, simd, block);
-        let count = which.count;
-        let weights = match all.weights {
-            [] => &[],
-            all => {
-                which.pack(simd, all, weights);
-                &weights[..count]
-            }
-        };
-        let slope = &mut slope[..if gradient.is_empty() { 0 } else { count }];
-        let sum = simd.run(Weigh { weights, value: &mut value[..count], slope });
-        if !gradient.is_empty() {
-            which.unpack(simd, slope_room, gradient);
-        }
-        if !values.is_empty() {
-            which.unpack(simd, value_room, values);
-        }
-        sum
     }
 }
 
@@ -329,37 +233,10 @@ struct Room<F, Y> {
     packed: Packed<F, Y>,
 }
 
-/// Room for the entries that count.
-#[repr(align(64))]
-struct Packed<F, Y> {
-    input: [F; BLOCK],
-    cells: [Y; BLOCK],
-    labels: [F; BLOCK],
-    near: [F; BLOCK],
-    far: [F; BLOCK],
-    log: [F; BLOCK],
-    parameter: [F; BLOCK],
-    weights: [F; BLOCK],
-    value: [F; BLOCK],
-    slope: [F; BLOCK],
-}
-
 impl<F: Float, Y: Pack> Room<F, Y> {
     fn new() -> Self {
         let room = [F::default(); BLOCK];
-        let packed = Packed {
-            input: room,
-            cells: [Y::default(); BLOCK],
-            labels: room,
-            near: room,
-            far: room,
-            log: room,
-            parameter: room,
-            weights: room,
-            value: room,
-            slope: room,
-        };
-        let (more_values, more_gradient) = (room, room);
-        Self { input: room, flags: [0; BLOCK], weights: room, more_values, more_gradient, packed }
+        let (input, weights, more_values, more_gradient) = (room, room, room, room);
+        Self { input, flags: [0; BLOCK], weights, more_values, more_gradient, packed: Packed::new() }
     }
 }

@@ -39,15 +39,26 @@ impl Selection {
         self.count == self.length
     }
 
-    /// Puts the numbers that count at the start of `packed`, which has room for a whole block; what is behind them there
-    /// may be written over.
-    pub(super) fn pack<F: Pack>(&self, simd: Simd, all: &[F], packed: &mut [F; BLOCK]) {
+    /// How many entries [`packed`](Self::packed) gives.
+    pub(super) fn filled_up(&self) -> usize {
+        /// Entries of the longest vectors that the compiler makes, several at a time.
+        const VECTORS: usize = 32;
+        if self.is_all() { self.count } else { self.count.next_multiple_of(VECTORS) }
+    }
+
+    /// The numbers that count side by side, and behind them what fills up the last vectors: something that was in `all` or
+    /// in `room`. None of none.
+    pub(super) fn packed<'a, F: Pack>(&self, simd: Simd, all: &'a [F], room: &'a mut [F; BLOCK]) -> &'a [F] {
+        if all.is_empty() || self.is_all() {
+            return all;
+        }
         let (all, bits) = (&all[..self.length], &self.bits[..self.length.div_ceil(8)]);
-        let (entries, mut count) = F::pack(simd, bits, all, packed);
+        let (entries, mut count) = F::pack(simd, bits, all, room);
         for i in entries..self.length {
-            packed[count] = all[i];
+            room[count] = all[i];
             count += usize::from(bits[i / 8] >> (i % 8) & 1);
         }
+        &room[..self.filled_up()]
     }
 
     /// Puts packed numbers back where they belong, and 0 elsewhere.
@@ -158,9 +169,10 @@ mod tests {
         let all: Vec<F> = (0..length).map(&number).collect();
         let kept: Vec<F> = (0..length).filter(|&i| counts(i)).map(&number).collect();
         assert_eq!((selection.count, selection.is_all()), (kept.len(), kept.len() == length));
+        let mut room = [F::default(); BLOCK];
+        assert_eq!(selection.packed(simd, &all, &mut room)[..kept.len()], kept, "{simd:?}");
         let mut packed = [F::default(); BLOCK];
-        selection.pack(simd, &all, &mut packed);
-        assert_eq!(packed[..kept.len()], kept, "{simd:?}");
+        packed[..kept.len()].copy_from_slice(&kept);
         let mut found = vec![number(BLOCK); length];
         selection.unpack(simd, &packed, &mut found);
         let expected: Vec<F> = (0..length).map(|i| if counts(i) { number(i) } else { F::default() }).collect();
