@@ -3,6 +3,7 @@
 use super::BLOCK;
 use super::float::Float;
 use super::kernel::{Block, Cell, Each, Number, Weigh};
+use super::memory::Ahead;
 use super::pack::{Pack, Selection};
 use super::simd::Simd;
 use super::stream::Stream;
@@ -40,6 +41,8 @@ pub(super) struct Source<'a, F, Y> {
     pub(super) weights: &'a [F],
     /// What derivatives are multiplied by besides.
     pub(super) scale: F,
+    /// Asked for on the way.
+    pub(super) ahead: &'a Ahead,
 }
 
 #[derive(Clone, Copy)]
@@ -89,7 +92,7 @@ impl<F: Number + Pack> Part<'_, F> {
         wanted: Wanted<'_, F>,
         room: &mut Packed<F, Y>,
     ) -> f64 {
-        let Source { which, scale, .. } = *source;
+        let Source { which, scale, ahead, .. } = *source;
         let (n, count, derivative) = (which.filled_up(), which.count, !wanted.gradient.is_empty());
         let Packed { near, far, log, value, slope, .. } = room;
         let (near, far, log) = (&mut near[..n], &mut far[..n], &mut log[..n]);
@@ -104,7 +107,10 @@ impl<F: Number + Pack> Part<'_, F> {
         }
         let parameter = Stream::read(self.parameter.as_ref(), source.start, &mut room.parameters[..source.input.len()]);
         let parameter = which.packed(simd, parameter, &mut room.parameter);
+        ahead.ask(0);
         simd.run(Fill { uses: self.uses, input, near: &mut *near, far: &mut *far, log: &mut *log });
+
+        ahead.ask(1);
 
         // Where all entries count they are in their places at once.
         let direct = which.is_all();
@@ -113,10 +119,12 @@ impl<F: Number + Pack> Part<'_, F> {
         let (value_of, slope_of) = (&mut *value, &mut *slope);
         let block = Block { input, label, near, far, log, parameter, value: value_of, slope: slope_of, scale };
         F::run(self.formula, simd, block);
+        ahead.ask(2);
         let weights = which.packed(simd, source.weights, &mut room.weights);
         let weighed = if derivative { &mut slope[..count] } else { &mut [][..] };
         let weights = &weights[..count.min(weights.len())];
         let sum = simd.run(Weigh { weights, value: &mut value[..count], slope: weighed });
+        ahead.ask(3);
         if !direct && derivative {
             which.unpack(simd, &room.slope, wanted.gradient);
         }

@@ -68,8 +68,9 @@ impl<T> Output<T> {
 }
 
 impl<T> Output<T> {
-    pub(super) fn prefetch(&self, start: usize, length: usize) {
-        prefetch(self.start.wrapping_add(start), length);
+    /// Where elements are to be, for [`Ahead`].
+    pub(super) fn place(&self, start: usize, length: usize) -> Place {
+        (self.start.wrapping_add(start).cast_const().cast(), length * size_of::<T>())
     }
 }
 
@@ -110,16 +111,34 @@ impl<H: Half + Element> Storage for H {
     }
 }
 
-/// Asks for `length` elements from `start` on before they are needed. A block is too much arithmetic for the processor
+/// Where something lies, and how many bytes.
+pub(super) type Place = (*const u8, usize);
+
+pub(super) fn place<T>(elements: &[T]) -> Place {
+    (elements.as_ptr().cast(), size_of_val(elements))
+}
+
+/// What the next block reads and writes, asked for before it is needed. A block is too much arithmetic for the processor
 /// to look past its end by itself, and without this it waits for memory at the start of each.
-#[inline(always)]
-pub(super) fn prefetch<T>(start: *const T, length: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for offset in (0..length * size_of::<T>()).step_by(64) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint; no address makes it fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.cast::<i8>().wrapping_add(offset)) };
+pub(super) struct Ahead(pub(super) [Option<Place>; 3]);
+
+impl Ahead {
+    /// Asks for one of [`PARTS`](Self::PARTS) parts: more at once is more than the processor can have under way, so that
+    /// it would wait.
+    #[inline(always)]
+    pub(super) fn ask(&self, part: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for (start, bytes) in self.0.iter().flatten() {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let part = bytes * part / Self::PARTS..bytes * (part + 1) / Self::PARTS;
+            for offset in part.step_by(64) {
+                // SAFETY: a hint; no address makes it fault.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(offset).cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = part;
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (start, length);
+
+    pub(super) const PARTS: usize = 4;
 }

@@ -21,7 +21,7 @@ use self::float::Float;
 use self::half::{Bf16, F16};
 use self::kernel::Cell;
 pub(crate) use self::kernel::{Block, entries, uses};
-use self::memory::{Element, Output, Storage, prefetch, slice};
+use self::memory::{Ahead, Element, Output, Storage, place, slice};
 use self::pack::{Pack, Selection};
 pub(crate) use self::simd::Simd;
 use self::stream::{Broadcast, Stream};
@@ -161,26 +161,23 @@ where
             for block in blocks {
                 let start = block * BLOCK;
                 let length = BLOCK.min(self.input.len() - start);
-                self.prefetch(start + length, gradient.as_ref());
+                let ahead = self.ahead(start + length, gradient.as_ref());
                 // SAFETY: the outputs outlive this call, and each block is visited once.
                 unsafe {
                     let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length));
                     let values = values.as_ref().map(|values| values.part(start, length));
-                    sum_of.part(block, 1)[0] = self.block(start, length, gradient, values, &mut room);
+                    sum_of.part(block, 1)[0] = self.block(start, length, gradient, values, &ahead, &mut room);
                 }
             }
         })?;
         Ok(sums.iter().sum())
     }
 
-    /// Asks for what the block at `start` will read and write.
-    fn prefetch(&self, start: usize, gradient: Option<&Output<X::Number>>) {
+    /// What the block at `start` will read and write.
+    fn ahead(&self, start: usize, gradient: Option<&Output<X::Number>>) -> Ahead {
         let length = BLOCK.min(self.input.len() - start);
-        prefetch(self.input[start..].as_ptr(), length);
-        prefetch(self.cells[start..].as_ptr(), length);
-        if let Some(gradient) = gradient {
-            gradient.prefetch(start, length);
-        }
+        let (input, cells) = (&self.input[start..][..length], &self.cells[start..][..length]);
+        Ahead([Some(place(input)), Some(place(cells)), gradient.map(|gradient| gradient.place(start, length))])
     }
 
     fn block(
@@ -189,6 +186,7 @@ where
         length: usize,
         gradient: Option<&mut [X::Number]>,
         values: Option<&mut [X::Number]>,
+        ahead: &Ahead,
         room: &mut Room<X::Number, Y>,
     ) -> f64 {
         let Room { input, flags, weights, more_values, more_gradient, packed } = room;
@@ -202,6 +200,7 @@ where
             label: Label::Cells(cells),
             weights: Stream::read(self.weights.as_ref(), start, &mut weights[..length]),
             scale: self.scale,
+            ahead,
         };
         let sum = self.observed.compute(self.simd, &source, Wanted { gradient, values }, packed);
         let Some(Assumption { part, label, weight }) = &self.missing else { return sum };
@@ -209,7 +208,12 @@ where
         let (which, label, scale) = (&observed.complement(), Label::Same(*label), self.scale * *weight);
         let (more_values, more_gradient) = (&mut more_values[..values.len()], &mut more_gradient[..gradient.len()]);
         let wanted = Wanted { gradient: &mut *more_gradient, values: &mut *more_values };
-        let assumed = part.compute(self.simd, &Source { which, label, scale, ..source }, wanted, packed);
+        let assumed = part.compute(
+            self.simd,
+            &Source { which, label, scale, ahead: &Ahead([None; 3]), ..source },
+            wanted,
+            packed,
+        );
         add_scaled(values, more_values, *weight);
         add_scaled(gradient, more_gradient, X::Number::ONE);
         sum + weight.to_f64() * assumed
