@@ -54,8 +54,14 @@ impl Elementwise for Asymmetric {
         let (p, q) = (x.sigmoid(), (-x.clone()).sigmoid());
         let positive = x.log_sigmoid().at_least(FLOOR.ln()) * self.focal(&q, self.gamma_positive);
         let shifted = p.shift(-self.clip).at_least(0.0);
-        // Floored before the logarithm, whose slope at 0 is infinite.
-        let negative = shifted.one_minus().at_least(FLOOR).ln() * self.focal(&shifted, self.gamma_negative);
+        let log = if self.clip == 0.0 {
+            // The same as below, with all its digits where p is small.
+            (-x.clone()).log_sigmoid().at_least(FLOOR.ln())
+        } else {
+            // Floored before the logarithm, whose slope at 0 is infinite.
+            shifted.one_minus().at_least(FLOOR).ln()
+        };
+        let negative = log * self.focal(&shifted, self.gamma_negative);
         // Chosen once more: a power below 1 has an infinite slope where nothing is left of p.
         let negative = p.select_lt(self.clip, &p.constant(0.0), &negative);
         -(positive.weighted(y) + negative.weighted(&y.one_minus()))
