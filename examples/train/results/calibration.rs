@@ -86,9 +86,13 @@ fn bins(entries: &[(f64, f64)]) -> [Bin; BINS] {
     bins
 }
 
-/// At most five of them, short enough for the margin.
-fn sparse(ticks: Vec<Tick>) -> Vec<Tick> {
-    let every = ticks.len().div_ceil(5).max(1);
+/// Short enough for the margin; where there are many, powers of ten, at most five of them.
+fn sparse(mut ticks: Vec<Tick>) -> Vec<Tick> {
+    const MOST: usize = 5;
+    if ticks.len() > MOST {
+        ticks.retain(|tick| tick.text.starts_with('1'));
+    }
+    let every = ticks.len().div_ceil(MOST).max(1);
     let short = |tick: Tick| Tick { text: tick.text.replace(",000,000", "M").replace(",000", "k"), ..tick };
     ticks.into_iter().step_by(every).map(short).collect()
 }

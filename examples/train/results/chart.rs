@@ -120,7 +120,7 @@ impl Plot {
 /// A text in the middle of a plot that has nothing to show.
 pub fn nothing(plot: &Plot, why: &str) -> Markup {
     let (x, y) = ((plot.left + plot.right()) / 2.0, (plot.top() + plot.bottom()) / 2.0);
-    html! { text.quiet.middle x=(px(x)) y=(px(y)) { (why) } }
+    html! { text.quiet.middle.name x=(px(x)) y=(px(y)) { (why) } }
 }
 
 /// A coordinate; a tenth is fine enough.

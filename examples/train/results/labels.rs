@@ -139,14 +139,16 @@ fn names(plot: &Plot, dots: &[(&str, f64, f64)], radius: f64, mean: Option<f64>)
         right: x + wide,
         bottom: y + high,
     };
-    let mut taken: Vec<Block> = dots.iter().map(|&(_, x, y)| around(x, y, radius + 1.0, radius + 1.0)).collect();
+    // Also to other dots, so that it is plain whose name it is.
+    let gap = radius + 3.0;
+    let mut taken: Vec<Block> = dots.iter().map(|&(_, x, y)| around(x, y, gap, gap)).collect();
     taken.extend(mean.map(|mean| around(LEFT, plot.y.at(mean), WIDTH, 1.0)));
     let mut order: Vec<_> = dots.to_vec();
     order.sort_by(|a, b| b.2.total_cmp(&a.2));
     let mut names = Vec::new();
     for (name, x, y) in order {
         let name = text::cut(name, 130.0, SIZE);
-        let (wide, gap) = (text::width(&name, SIZE), radius + 3.0);
+        let wide = text::width(&name, SIZE);
         let at = |left: f64, middle: f64| Block { left, top: middle - 8.0, right: left + wide, bottom: middle + 7.0 };
         let (centre, end, above, below) = (x - wide / 2.0, x - wide, y - gap - 8.0, y + gap + 8.0);
         let places = [

@@ -89,8 +89,6 @@ pub fn chart(labels: &Labels, names: &[String]) -> Result<Chart> {
     let plot = Plot { left, x, y: Scale::linear((columns, 0.0), (top + height, top)) };
     let body = html! {
         (legend)
-        rect.missing x=(px(left)) y=(px(top)) width=(px(right - left)) height=(px(height)) {}
-        (cells(&grid, &plot, shades))
         @if named {
             @for (number, name) in names.iter().enumerate() {
                 @let y = px(plot.y.at(number as f64 + 0.5) + 4.0);
@@ -104,6 +102,9 @@ pub fn chart(labels: &Labels, names: &[String]) -> Result<Chart> {
             (plot.y_axis(&scale::whole_ticks((0.0, columns), 6), "label"))
             (plot.x_axis(&scale::whole_ticks((0.0, rows), 5), "row of the table"))
         }
+        // Over the grid.
+        rect.missing x=(px(left)) y=(px(top)) width=(px(right - left)) height=(px(height)) {}
+        (cells(&grid, &plot, shades))
     };
     let count = labels.observed_count()?.double_value(&[]);
     Ok(Chart {
@@ -119,7 +120,7 @@ fn caption(grid: &Grid, count: f64) -> String {
     let entries = grid.rows * grid.labels;
     let [rows, labels, observed, all] = [grid.rows, grid.labels, count as usize, entries].map(|n| thousands(n as u64));
     let mut caption = format!(
-        "{rows} rows, {labels} labels; {observed} of {all} entries are observed ({:.2}\u{a0}%), the others missing.",
+        "{rows} rows × {labels} labels: {observed} of {all} entries are observed ({:.2}\u{a0}%), the others missing.",
         100.0 * count / entries as f64
     );
     if !grid.is_of_entries() {

@@ -46,7 +46,11 @@ fn summary(Results { test, table, split, best_epoch, history, .. }: &Results) ->
         [&split.train, &split.validation, &split.test].map(|rows| thousands(rows.len() as u64));
     let parts = format!("{train} training, {validation} validation, {held_out} test");
     let epochs = format!("of {}, by the validation rows", thousands(history.len() as u64));
-    let scored = format!("test rows, mean of {} labels", thousands(*scored_labels as u64));
+    let scored = match scored_labels {
+        0 => "no label has both classes in the test rows".to_owned(),
+        1 => "test rows, of 1 label".to_owned(),
+        _ => format!("test rows, mean of {} labels", thousands(*scored_labels as u64)),
+    };
     let together = "test rows, all labels together";
     let tiles = [
         ("rows", thousands(table.rows() as u64), parts.as_str()),
@@ -64,7 +68,8 @@ fn summary(Results { test, table, split, best_epoch, history, .. }: &Results) ->
 }
 
 fn labels(test: &Evaluation, trained: &[usize]) -> Markup {
-    let header = ["label", "observed training rows", "observed test rows", "positive", "AUROC", "average precision"];
+    let header =
+        ["label", "AUROC", "average precision", "observed test rows", "positive test rows", "observed training rows"];
     html! {
         p.quiet { "Over observed entries only. Undefined: the observed test entries are not of both classes." }
         div.scroll {
@@ -74,13 +79,13 @@ fn labels(test: &Evaluation, trained: &[usize]) -> Markup {
                     @for (label, trained) in test.labels.iter().zip(trained) {
                         tr {
                             th scope="row" { (label.name) }
-                            @for count in [*trained, label.observed, label.positive] {
-                                td data-value=(count) { (thousands(count as u64)) }
-                            }
                             @for score in [label.auroc, label.average_precision] {
                                 td.quiet[score.is_none()] data-value=(score.map_or_else(String::new, |score| score.to_string())) {
                                     (number(score))
                                 }
+                            }
+                            @for count in [label.observed, label.positive, *trained] {
+                                td data-value=(count) { (thousands(count as u64)) }
                             }
                         }
                     }
