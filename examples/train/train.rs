@@ -49,7 +49,7 @@ pub fn run(Train { source, training, out, resume, .. }: &Train) -> Result<()> {
     };
     let test = Scores::of(&network, &table, &split.test)?;
     // Files first: whoever reads the output may be gone.
-    if let Some(folder) = folder {
+    if let Some(folder) = &folder {
         let validation = Scores::of(&network, &table, &split.validation)?;
         let metrics = json!({
             "best_epoch": best_epoch,
@@ -61,13 +61,19 @@ pub fn run(Train { source, training, out, resume, .. }: &Train) -> Result<()> {
         folder.clear(&[METRICS])?;
         folder.write("weights.safetensors", |path| Ok(network.weights.save(path)?))?;
         let (table, split, config, history, test) = (&table, &split, &config, &history, &test);
-        Results { table, split, training, config, best_epoch, history, test }.write(&folder)?;
+        Results { table, split, training, config, best_epoch, history, test }.write(folder)?;
         folder.write_json(METRICS, &metrics)?;
     }
     report::print(format_args!(
         "Test rows, with the weights of epoch {best_epoch}, the best on the validation rows:\n{}",
         report::labels(&test.evaluation)
-    ))
+    ))?;
+    match folder {
+        Some(folder) => {
+            report::print(format_args!("Charts and tables: {}", folder.path().join(results::PAGE).display()))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Training {

@@ -16,6 +16,7 @@ use anyhow::Result;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
+pub use self::page::FILE as PAGE;
 use crate::apply::write_csv;
 use crate::args::Training;
 use crate::data::Table;
@@ -27,7 +28,7 @@ use crate::split::Split;
 const PREDICTIONS: &str = "predictions.csv";
 /// All that [`Results::write`] and [`events::write`] leave.
 pub const FILES: [&str; 7] =
-    ["curves.svg", "labels.svg", "calibration.svg", "observed.svg", page::FILE, PREDICTIONS, events::FILE];
+    ["curves.svg", "labels.svg", "calibration.svg", "observed.svg", PAGE, PREDICTIONS, events::FILE];
 
 pub struct Results<'a> {
     pub table: &'a Table,
@@ -53,7 +54,7 @@ impl Results<'_> {
         for chart in &charts {
             folder.write(chart.file, |path| Ok(fs::write(path, chart.file())?))?;
         }
-        folder.write(page::FILE, |path| Ok(fs::write(path, page::page(self, &trained, &charts))?))?;
+        folder.write(PAGE, |path| Ok(fs::write(path, page::page(self, &trained, &charts))?))?;
         folder.write(PREDICTIONS, |path| write_csv(path, Some(&self.split.test), &self.test.probabilities, names))
     }
 

@@ -71,7 +71,7 @@ fn labels(test: &Evaluation, trained: &[usize]) -> Markup {
     let header =
         ["label", "AUROC", "average precision", "observed test rows", "positive test rows", "observed training rows"];
     html! {
-        p.quiet { "Over observed entries only. Undefined: the observed test entries are not of both classes." }
+        p.quiet { "Over observed entries only. Undefined: the observed test entries are not of both classes, or a score is no number." }
         div.scroll {
             table {
                 thead { tr { @for name in header { th scope="col" { button type="button" { (name) } } } } }
