@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::args::{Evaluate, Predict, Training};
 use crate::data::Table;
-use crate::evaluate::{evaluate as score, probabilities};
+use crate::evaluate::{evaluate as score, logits};
 use crate::network::Network;
 use crate::output::Folder;
 use crate::report;
@@ -56,7 +56,7 @@ pub fn evaluate(arguments: &Evaluate) -> Result<()> {
 pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
     let (network, table) = both(what)?;
     let rows: Vec<i64> = (0..table.rows()).collect();
-    let probabilities = probabilities(&network, &table, &rows);
+    let probabilities = logits(&network, &table, &rows).sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
     let name = to.file_name().context("--to is no file name")?.to_string_lossy().to_lowercase();
     let folder = Folder::create(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     let file = to.file_name().and_then(|name| name.to_str()).context("--to is no Unicode")?;
@@ -83,7 +83,7 @@ fn write_npz(path: &Path, probabilities: &Tensor, labels: &[String]) -> Result<(
     use npyz::WriterBuilder;
     let mut archive = npyz::npz::NpzWriter::create(path)?;
     let shape: Vec<u64> = probabilities.size().into_iter().map(|length| length as u64).collect();
-    let numbers = Vec::<f32>::try_from(probabilities.to_kind(Kind::Float).reshape([-1]))?;
+    let numbers = Vec::<f32>::try_from(probabilities.reshape([-1]))?;
     let mut array = archive.array("P", Default::default())?.default_dtype().shape(&shape).begin_nd()?;
     array.extend(numbers)?;
     array.finish()?;

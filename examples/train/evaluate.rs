@@ -88,14 +88,14 @@ pub struct Scores {
     pub evaluation: Evaluation,
     #[serde(flatten)]
     pub probabilistic: Probabilistic,
-    /// `[N, C]`, see [`probabilities`].
+    /// `[N, C]`, `f64` on the CPU.
     #[serde(skip)]
     pub probabilities: Tensor,
 }
 
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
-        let probabilities = probabilities(network, table, rows);
+        let probabilities = logits(network, table, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
         let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
         Ok(Self {
             evaluation: evaluate(network, table, rows)?,
@@ -105,12 +105,8 @@ impl Scores {
     }
 }
 
-/// What the network says of some rows, in `f64` on the CPU.
-pub fn probabilities(network: &Network, table: &Table, rows: &[i64]) -> Tensor {
-    logits(network, table, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid()
-}
-
-fn logits(network: &Network, table: &Table, rows: &[i64]) -> Tensor {
+/// What the network says of some rows.
+pub fn logits(network: &Network, table: &Table, rows: &[i64]) -> Tensor {
     /// Bounds the memory that the hidden layers take.
     const CHUNK: i64 = 4096;
     let index = Tensor::from_slice(rows).to_device(table.features.device());

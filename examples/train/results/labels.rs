@@ -87,18 +87,22 @@ fn plot(axis: &Axis, top: f64, height: f64, values: &[Option<f64>]) -> Plot {
 
 type Score<'a> = (&'a str, &'a [Option<f64>], Option<f64>);
 
+struct Dot<'a> {
+    label: &'a LabelScore,
+    trained: usize,
+    value: f64,
+    x: f64,
+    y: f64,
+}
+
 fn panel(plot: &Plot, axis: &Axis, test: &Evaluation, trained: &[usize], (name, values, mean): Score) -> Markup {
     let labels = test.labels.iter().zip(trained);
-    let dots: Vec<(&LabelScore, usize, f64, f64, f64)> = labels
-        .clone()
-        .zip(values)
-        .filter_map(|((label, &count), value)| {
-            value.map(|value| (label, count, value, px(axis.at(count)), px(plot.y.at(value))))
-        })
-        .collect();
+    let dot = |((label, &trained), value): ((_, &usize), &Option<f64>)| {
+        value.map(|value| Dot { label, trained, value, x: px(axis.at(trained)), y: px(plot.y.at(value)) })
+    };
+    let dots: Vec<_> = labels.clone().zip(values).filter_map(dot).collect();
     let undefined = labels.zip(values).filter(|(_, value)| value.is_none());
     let radius = if dots.len() > 200 { 2.6 } else { 4.0 };
-    let marks: Vec<_> = dots.iter().map(|&(label, .., x, y)| (label.name.as_str(), x, y)).collect();
     let foot = px(plot.bottom());
     html! {
         (plot.y_axis(&scale::ticks(plot.y.from, 5), name))
@@ -114,21 +118,21 @@ fn panel(plot: &Plot, axis: &Axis, test: &Evaluation, trained: &[usize], (name, 
                 title { (label.name) ": undefined; observed in " (count) " training rows and " (label.observed) " test rows" }
             }
         }
-        @for (label, count, value, x, y) in &dots {
+        @for Dot { label, trained, value, x, y } in &dots {
             circle.dot.a cx=(x) cy=(y) r=(radius) {
                 title {
-                    (label.name) ": " (name) " " (format!("{value:.3}")) ", observed in " (count) " training rows and "
+                    (label.name) ": " (name) " " (format!("{value:.3}")) ", observed in " (trained) " training rows and "
                     (label.observed) " test rows"
                 }
             }
         }
         @if dots.is_empty() { (nothing(plot, "undefined for every label")) }
-        @for (name, x, y) in names(plot, &marks, radius, mean) { text.small.name x=(x) y=(y) { (name) } }
+        @for (name, x, y) in names(plot, &dots, radius, mean) { text.small.name x=(x) y=(y) { (name) } }
     }
 }
 
 /// Names for the dots that have room beside them, the lowest scores first.
-fn names(plot: &Plot, dots: &[(&str, f64, f64)], radius: f64, mean: Option<f64>) -> Vec<(String, f64, f64)> {
+fn names(plot: &Plot, dots: &[Dot], radius: f64, mean: Option<f64>) -> Vec<(String, f64, f64)> {
     if dots.len() > NAMED {
         return Vec::new();
     }
@@ -141,13 +145,13 @@ fn names(plot: &Plot, dots: &[(&str, f64, f64)], radius: f64, mean: Option<f64>)
     };
     // Also to other dots, so that it is plain whose name it is.
     let gap = radius + 3.0;
-    let mut taken: Vec<Block> = dots.iter().map(|&(_, x, y)| around(x, y, gap, gap)).collect();
+    let mut taken: Vec<Block> = dots.iter().map(|dot| around(dot.x, dot.y, gap, gap)).collect();
     taken.extend(mean.map(|mean| around(LEFT, plot.y.at(mean), WIDTH, 1.0)));
-    let mut order: Vec<_> = dots.to_vec();
-    order.sort_by(|a, b| b.2.total_cmp(&a.2));
+    let mut order: Vec<_> = dots.iter().collect();
+    order.sort_by(|a, b| a.value.total_cmp(&b.value));
     let mut names = Vec::new();
-    for (name, x, y) in order {
-        let name = text::cut(name, 130.0, SIZE);
+    for &Dot { label, x, y, .. } in order {
+        let name = text::cut(&label.name, 130.0, SIZE);
         let wide = text::width(&name, SIZE);
         let at = |left: f64, middle: f64| Block { left, top: middle - 8.0, right: left + wide, bottom: middle + 7.0 };
         let (centre, end, above, below) = (x - wide / 2.0, x - wide, y - gap - 8.0, y + gap + 8.0);

@@ -97,11 +97,10 @@ pub fn chart(labels: &Labels, names: &[String]) -> Result<Chart> {
                 }
                 text.quiet.small.end x=(WIDTH - MARGIN) y=(y) { (format!("{:.1}\u{a0}%", 100.0 * grid.of_label(number))) }
             }
-            (plot.x_axis(&scale::whole_ticks((0.0, rows), 5), "row of the table"))
         } @else {
-            (plot.y_axis(&scale::whole_ticks((0.0, columns), 6), "label"))
-            (plot.x_axis(&scale::whole_ticks((0.0, rows), 5), "row of the table"))
+            (plot.y_axis(&scale::whole_ticks((0.0, columns), 6), "label, from 0"))
         }
+        (plot.x_axis(&scale::whole_ticks((0.0, rows), 5), "row of the table, from 0"))
         // Over the grid.
         rect.missing x=(px(left)) y=(px(top)) width=(px(right - left)) height=(px(height)) {}
         (cells(&grid, &plot, shades))
