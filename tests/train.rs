@@ -72,7 +72,12 @@ fn weights_configuration_and_metrics_are_left() {
     assert!(output.status.success());
     let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["checkpoint.safetensors", "config.json", "metrics.json", "weights.safetensors"]);
+    let results = ["calibration.svg", "curves.svg", "labels.svg", "observed.svg", "predictions.csv", "report.html"];
+    let mut expected = ["checkpoint.safetensors", "config.json", "metrics.json", "weights.safetensors"].to_vec();
+    expected.extend(results);
+    expected.push("events.out.tfevents.masked-loss");
+    expected.sort();
+    assert_eq!(left, expected);
 
     let config = read_json(&out.join("config.json"));
     assert_eq!(config["outputs"], serde_json::json!(["y1", "y2"]));

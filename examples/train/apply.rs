@@ -61,7 +61,7 @@ pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
     let folder = Folder::create(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     let file = to.file_name().and_then(|name| name.to_str()).context("--to is no Unicode")?;
     if name.ends_with(".csv") {
-        folder.write(file, |path| write_csv(path, &probabilities, &table.label_names))
+        folder.write(file, |path| write_csv(path, None, &probabilities, &table.label_names))
     } else if name.ends_with(".npz") {
         folder.write(file, |path| write_npz(path, &probabilities, &table.label_names))
     } else {
@@ -69,11 +69,12 @@ pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
     }
 }
 
-fn write_csv(path: &Path, probabilities: &Tensor, labels: &[String]) -> Result<()> {
+/// `rows`: their numbers in the table, for a column before the others.
+pub fn write_csv(path: &Path, rows: Option<&[i64]>, probabilities: &Tensor, labels: &[String]) -> Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
-    writer.write_record(labels)?;
-    for row in probabilities.split(1, 0) {
-        writer.serialize(Vec::<f32>::try_from(row.reshape([-1]))?)?;
+    writer.write_record(rows.map(|_| "row").into_iter().chain(labels.iter().map(String::as_str)))?;
+    for (position, row) in probabilities.to_kind(Kind::Float).split(1, 0).iter().enumerate() {
+        writer.serialize((rows.map(|rows| rows[position]).as_slice(), Vec::<f32>::try_from(row.reshape([-1]))?))?;
     }
     Ok(writer.flush()?)
 }

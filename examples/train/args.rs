@@ -45,8 +45,9 @@ pub struct Train {
     pub source: Source,
     #[command(flatten)]
     pub training: Training,
-    /// Folder for the weights, the configuration and the metrics; replaces those of an earlier run. metrics.json is
-    /// written last: where it is present, all is complete. A checkpoint is kept there after every epoch.
+    /// Folder for the weights, the configuration, the metrics and what there is to look at: report.html with charts,
+    /// predictions.csv for the test rows, events for TensorBoard. Replaces those of an earlier run. metrics.json is written
+    /// last: where it is present, all is complete. A checkpoint is kept there after every epoch.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Goes on from the checkpoint in --out, to the same bits as a run that was never stopped.

@@ -30,6 +30,8 @@ pub struct Progress {
     /// None before the first epoch is over.
     pub best_score: Option<f64>,
     pub history: Vec<Epoch>,
+    /// When its epochs ended, in seconds since 1970.
+    pub times: Vec<f64>,
 }
 
 impl Progress {
@@ -44,6 +46,7 @@ impl Progress {
             best_epoch: 0,
             best_score: None,
             history: Vec::new(),
+            times: Vec::new(),
         }
     }
 

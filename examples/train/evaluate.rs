@@ -1,8 +1,8 @@
 //! What a network's scores are worth, over observed labels only.
 
 use anyhow::Result;
-use masked_loss::metrics::{auroc, average_precision};
-use masked_loss::{BceWithLogits, Loss, Reduction};
+use masked_loss::metrics::{Metric, auroc, average_precision, summarize};
+use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
 use serde::Serialize;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
@@ -45,6 +45,63 @@ impl LabelScore {
             // Where all are positive it would be 1 whatever the scores: such a label says nothing in a mean.
             average_precision: auroc.and(average_precision(&scores, &positive)),
         }
+    }
+}
+
+/// What the probabilities are worth, beyond their order: of the observed entries, for each label or all together.
+#[derive(Serialize)]
+pub struct Probabilistic {
+    pub brier: Means,
+    pub log_loss: Means,
+    pub calibration_error: Means,
+}
+
+#[derive(Serialize)]
+pub struct Means {
+    /// Over the labels that have an observed entry.
+    #[serde(rename = "macro")]
+    pub of_labels: Option<f64>,
+    pub micro: Option<f64>,
+}
+
+impl Probabilistic {
+    /// Bins of the calibration error.
+    pub const BINS: usize = 15;
+
+    pub fn of(probabilities: &Tensor, labels: &Labels) -> Result<Self> {
+        let means = |metric| -> Result<Means> {
+            let summary = summarize(metric, probabilities, labels)?;
+            Ok(Means { of_labels: summary.macro_mean, micro: summary.micro })
+        };
+        Ok(Self {
+            brier: means(Metric::Brier)?,
+            log_loss: means(Metric::LogLoss)?,
+            calibration_error: means(Metric::CalibrationError { bins: Self::BINS })?,
+        })
+    }
+}
+
+/// All that is told of some rows.
+#[derive(Serialize)]
+pub struct Scores {
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
+    #[serde(flatten)]
+    pub probabilistic: Probabilistic,
+    /// `[N, C]`, `f64` on the CPU.
+    #[serde(skip)]
+    pub probabilities: Tensor,
+}
+
+impl Scores {
+    pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
+        let probabilities = logits(network, table, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
+        let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
+        Ok(Self {
+            evaluation: evaluate(network, table, rows)?,
+            probabilistic: Probabilistic::of(&probabilities, &labels.to_device(Device::Cpu)?)?,
+            probabilities,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Training.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,6 +21,7 @@ use crate::network::Network;
 use crate::objective::Objective;
 use crate::optimizer::Optimizer;
 use crate::output::Folder;
+use crate::results::events;
 use crate::split::Split;
 
 /// A network with the weights of its best epoch.
@@ -101,7 +103,12 @@ impl<'a> Run<'a> {
         self.optimizer.restore(|name| tensors.get(name).map(Tensor::shallow_clone))?;
         self.totals = [progress.sum, progress.weight].map(|total| scalar(total, self.rows.device()));
         self.progress = Progress { training: self.progress.training.clone(), ..progress };
-        Ok(())
+        self.write_events(folder)
+    }
+
+    /// Of the epochs that are in the checkpoint, each once.
+    fn write_events(&self, folder: &Folder) -> Result<()> {
+        folder.write(events::FILE, |path| events::write(path, &self.progress.history, &self.progress.times))
     }
 
     fn save(&mut self, folder: &Folder) -> Result<()> {
@@ -113,7 +120,8 @@ impl<'a> Run<'a> {
         let mut tensors = self.optimizer.state();
         tensors.extend(named("network.", &self.network));
         tensors.extend(named("best.", &self.best));
-        folder.write(checkpoint::FILE, |path| checkpoint::write(path, &self.progress, &tensors))
+        folder.write(checkpoint::FILE, |path| checkpoint::write(path, &self.progress, &tensors))?;
+        self.write_events(folder)
     }
 
     /// Trains to the end, with a checkpoint in the folder after every epoch. `None` where [`STOP`] ended it before: the
@@ -207,6 +215,8 @@ impl<'a> Run<'a> {
             validation_loss: validation.loss,
             validation_macro_auroc: validation.macro_auroc,
         });
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.progress.times.push(now.as_secs_f64());
         (self.progress.epoch, self.progress.step) = (epoch + 1, 0);
         self.totals = [0.0; 2].map(|zero| scalar(zero, self.rows.device()));
         Ok(())

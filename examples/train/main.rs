@@ -14,6 +14,7 @@ mod objective;
 mod optimizer;
 mod output;
 mod report;
+mod results;
 mod split;
 mod train;
 

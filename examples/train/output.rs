@@ -40,7 +40,8 @@ impl Folder {
         let path = self.0.join(name);
         let place = || -> Result<()> {
             let folder = tempfile::Builder::new().prefix(".partial-").tempdir_in(&self.0)?;
-            let temporary = folder.path().join(name);
+            // Not by its own name: what looks through folders for such files would find it there too.
+            let temporary = folder.path().join("file").with_extension(path.extension().unwrap_or_default());
             write(&temporary)?;
             File::open(&temporary)?.sync_all()?;
             Ok(fs::rename(&temporary, &path)?)

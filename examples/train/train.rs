@@ -9,11 +9,14 @@ use tch::Device;
 use crate::args::{Source, Train, Training};
 use crate::checkpoint;
 use crate::data::Table;
-use crate::evaluate::evaluate;
+use crate::evaluate::Scores;
 use crate::fit::{Fit, Run, STOP};
 use crate::output::Folder;
 use crate::report;
+use crate::results::{self, Results};
 use crate::split::Split;
+
+const METRICS: &str = "metrics.json";
 
 pub fn run(Train { source, training, out, resume, .. }: &Train) -> Result<()> {
     let device = training.start()?;
@@ -23,14 +26,15 @@ pub fn run(Train { source, training, out, resume, .. }: &Train) -> Result<()> {
     report::print(summary(&table, &split, device)?)?;
     let table = table.to_device(device)?;
 
+    let config = configuration(source, training, device, &table, &split)?;
     let mut run = Run::new(&table, &split, training)?;
     if let Some(folder) = &folder {
         // What an earlier run left is of another network.
-        let config = configuration(source, training, device, &table, &split)?;
         if *resume {
             run.resume(folder)?;
         } else {
-            folder.clear(&["metrics.json", "weights.safetensors", checkpoint::FILE])?;
+            folder.clear(&[METRICS, "weights.safetensors", checkpoint::FILE])?;
+            folder.clear(&results::FILES)?;
         }
         folder.write_json("config.json", &config)?;
         // A second Ctrl-C ends at once.
@@ -43,23 +47,33 @@ pub fn run(Train { source, training, out, resume, .. }: &Train) -> Result<()> {
     let Some(Fit { network, best_epoch, history }) = run.train(folder.as_ref())? else {
         return report::print("Stopped, with a checkpoint of the last step; --resume goes on.");
     };
-    let validation = evaluate(&network, &table, &split.validation)?;
-    let test = evaluate(&network, &table, &split.test)?;
+    let test = Scores::of(&network, &table, &split.test)?;
     // Files first: whoever reads the output may be gone.
-    if let Some(folder) = folder {
+    if let Some(folder) = &folder {
+        let validation = Scores::of(&network, &table, &split.validation)?;
         let metrics = json!({
             "best_epoch": best_epoch,
             "test": serde_json::to_value(&test)?,
             "validation": serde_json::to_value(&validation)?,
             "history": serde_json::to_value(&history)?,
         });
+        // Of an earlier end that was gone on from.
+        folder.clear(&[METRICS])?;
         folder.write("weights.safetensors", |path| Ok(network.weights.save(path)?))?;
-        folder.write_json("metrics.json", &metrics)?;
+        let (table, split, config, history, test) = (&table, &split, &config, &history, &test);
+        Results { table, split, training, config, best_epoch, history, test }.write(folder)?;
+        folder.write_json(METRICS, &metrics)?;
     }
     report::print(format_args!(
         "Test rows, with the weights of epoch {best_epoch}, the best on the validation rows:\n{}",
-        report::labels(&test)
-    ))
+        report::labels(&test.evaluation)
+    ))?;
+    match folder {
+        Some(folder) => {
+            report::print(format_args!("Charts and tables: {}", folder.path().join(results::PAGE).display()))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Training {
