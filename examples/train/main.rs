@@ -14,6 +14,7 @@ mod objective;
 mod optimizer;
 mod output;
 mod report;
+mod source;
 mod split;
 mod train;
 
