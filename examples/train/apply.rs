@@ -46,7 +46,7 @@ pub fn evaluate(Evaluate { run, source, device }: &Evaluate) -> Result<()> {
     let (config, network) = load(run, device)?;
     let table = Table::read(source)?;
     check(&config, &table.features)?;
-    let (expected, found) = (&config.outputs, &config.outputs);
+    let (expected, found) = (&config.outputs, &table.label_names);
     ensure!(expected == found, "the network was trained on the labels {expected:?}, and the table has {found:?}");
     let rows: Vec<i64> = (0..table.rows()).collect();
     report::print(report::labels(&score(&network, &table.to_device(device)?, &rows)?))

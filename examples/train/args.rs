@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
-use crate::source::{Source, Splitting};
+use crate::source::{Inspect, Source, Splitting};
 use crate::{objective, optimizer};
 
 /// Trains a multilayer perceptron on a table in which many labels are missing.
@@ -29,6 +29,8 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Shows what is in a table: how much of it is known, and where.
+    Inspect(Inspect),
     /// Trains on a table, and scores the test rows.
     Train(Train),
     /// Scores a trained network on a table.
@@ -119,6 +121,11 @@ pub struct Training {
     /// Leaves the output weights of labels that a step did not observe where they are, whatever the optimizer remembers.
     #[arg(long)]
     pub guard: bool,
+    /// Takes from each feature its mean and divides it by its standard deviation, both of the rows to train on and kept with
+    /// the weights.
+    #[arg(long)]
+    #[serde(default)]
+    pub standardize: bool,
     /// Widths of the hidden layers.
     #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
           value_parser = value_parser!(i64).range(1..=1_000_000))]

@@ -21,6 +21,7 @@ use crate::objective::Objective;
 use crate::optimizer::Optimizer;
 use crate::output::Folder;
 use crate::split::Split;
+use crate::standard;
 
 /// A network with the weights of its best epoch.
 pub struct Fit {
@@ -66,10 +67,15 @@ impl<'a> Run<'a> {
         tch::manual_seed(config.seed);
         let (inputs, labels) = (table.features.width(), table.label_names.len() as i64);
         let new = || Network::new(inputs, labels, config, table.features.device());
-        let (network, best) = (new(), new());
+        let (mut network, mut best) = (new(), new());
         let device = table.features.device();
         let rows = Tensor::from_slice(&split.train).to_device(device);
         let labels = table.labels.rows(&rows)?;
+        if config.standardize {
+            let fitted = standard::fit(&table.features, &rows);
+            network.standardize(&fitted);
+            best.standardize(&fitted);
+        }
         Ok(Self {
             labels: if config.balanced { labels.with_balanced_weights()? } else { labels },
             rows,

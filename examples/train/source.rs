@@ -59,6 +59,15 @@ impl Source {
     }
 }
 
+#[derive(Args)]
+pub struct Inspect {
+    #[command(flatten)]
+    pub source: Source,
+    /// Shows every label, and not only the first ones.
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// Which rows are for what, where no column says it.
 #[derive(Args, Clone, Default, Serialize)]
 pub struct Splitting {

@@ -106,7 +106,7 @@ impl Csr {
 
     /// How many entries are not 0.
     pub fn nonzero(&self) -> i64 {
-        self.values.ne(0).sum(Kind::Int64).int64_value(&[])
+        self.values.count_nonzero(None).int64_value(&[])
     }
 
     /// Row, column and value of the first entry that is not finite.

@@ -58,15 +58,6 @@ impl Features {
         }
     }
 
-    /// All rows in order, a bounded part at a time.
-    pub fn parts(&self) -> impl Iterator<Item = Tensor> {
-        let rows = self.rows();
-        let step = chunk(self.width());
-        (0..rows).step_by(step as usize).map(move |start| {
-            self.inputs(&Tensor::arange_start(start, rows.min(start + step), (Kind::Int64, self.device())))
-        })
-    }
-
     /// Every feature must be a finite number.
     pub fn check(&self, names: &[String]) -> Result<()> {
         let mut before = 0;
@@ -119,6 +110,27 @@ impl Block {
                 bits.ne(0).to_kind(Kind::Float).view([index.size()[0], self.width()])
             }
             Self::Sparse(csr) => csr.inputs(index),
+        }
+    }
+
+    /// How a cell lies in memory.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Dense(cells) if cells.kind() == Kind::Uint8 => "bytes",
+            Self::Dense(_) => "f32",
+            Self::Bits(_) => "bits",
+            Self::Sparse(_) => "sparse",
+        }
+    }
+
+    /// How many cells are not 0.
+    pub fn nonzero(&self) -> i64 {
+        match self {
+            Self::Dense(cells) => cells.count_nonzero(None).int64_value(&[]),
+            Self::Bits(bytes) => {
+                (0..8).map(|bit| bytes.bitwise_and(1 << bit).count_nonzero(None).int64_value(&[])).sum()
+            }
+            Self::Sparse(csr) => csr.nonzero(),
         }
     }
 
