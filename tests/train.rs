@@ -165,7 +165,7 @@ fn files_that_are_no_tables_are_refused() {
     assert!(complaint(&path("none.csv"), &["--labels", "y"]).contains("No such file"));
     assert!(complaint(&path("none.npz"), &[]).contains("No such file"));
     assert!(complaint(&path("none.safetensors"), &[]).contains("No such file"));
-    assert!(complaint(&path("table.xlsx"), &[]).contains("must end in .csv, .csv.gz, .npz or .safetensors"));
+    assert!(complaint(&path("table.xlsx"), &[]).contains("must end in .csv, .csv.gz, .parquet, .npz or .safetensors"));
     for name in ["broken.npz", "broken.safetensors", "broken.csv.gz"] {
         fs::write(path(name), "neither of these formats").unwrap();
         complaint(&path(name), &["--labels", "y"]);

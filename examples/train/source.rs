@@ -9,8 +9,9 @@ use serde::{Serialize, Serializer};
 /// Which table, and what in it means what.
 #[derive(Args, Clone, Serialize)]
 pub struct Source {
-    /// The table: .csv or .csv.gz with a header, or .npz or .safetensors with the arrays X and Y. In place of X an .npz
-    /// may have X_bits, as numpy.packbits(X, axis=1) makes it: a bit stays a bit in memory. An .npz that
+    /// The table: .csv or .csv.gz with a header, .parquet, or .npz or .safetensors with the arrays X and Y. In .parquet a
+    /// list of numbers is a feature for each of them, and null is a missing label. In place of X an .npz may have X_bits,
+    /// as numpy.packbits(X, axis=1) makes it: a bit stays a bit in memory. An .npz that
     /// scipy.sparse.save_npz wrote (format csr) is Y: what is stored is observed, 0 and -1 as negatives, all else is
     /// missing. Where no labels are needed it is X.
     #[arg(long, value_name = "FILE")]
@@ -29,6 +30,10 @@ pub struct Source {
     /// feature.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub ignore: Vec<String>,
+    /// Feature columns, names or globs, that hold fingerprints as text of 0s and 1s: each character is a feature, and NAME
+    /// becomes NAME[0], NAME[1], ... after all other features.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub bits: Vec<String>,
     /// A label of this value is missing, besides empty cells, ?, NA and NaN.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub missing_value: Option<f64>,

@@ -10,6 +10,8 @@ use crate::source::Source;
 /// What the columns of a table are, by their positions in it.
 pub struct Roles {
     pub features: Vec<usize>,
+    /// Features too, a character each.
+    pub bits: Vec<usize>,
     pub labels: Vec<usize>,
     pub split: Option<usize>,
     pub group: Option<usize>,
@@ -30,12 +32,27 @@ impl Roles {
             None => ensure!(!labels.is_empty(), "--labels is missing, the names of the label columns"),
         }
         labels.retain(|column| !others.contains(column));
-        let features = (0..header.len()).filter(|column| !others.contains(column) && !labels.contains(column));
-        let features = features.filter(|_| source.has_features()).collect();
+        let (mut bits, mut features) = (select(header, &source.bits)?, Vec::new());
+        if source.has_features() {
+            bits.retain(|column| !others.contains(column) && !labels.contains(column));
+            let free = |column: &usize| ![&others, &labels, &bits].iter().any(|taken| taken.contains(column));
+            features.extend((0..header.len()).filter(free));
+        } else {
+            bits.clear();
+        }
         if source.unlabelled.is_some() {
             labels.clear();
         }
-        Ok(Self { features, labels, split, group })
+        Ok(Self { features, bits, labels, split, group })
+    }
+
+    /// All columns that are something, in the table's order.
+    pub fn all(&self) -> Vec<usize> {
+        let lists = [&self.features, &self.bits, &self.labels].into_iter().flatten();
+        let mut all: Vec<usize> = lists.chain(&self.split).chain(&self.group).copied().collect();
+        all.sort();
+        all.dedup();
+        all
     }
 }
 

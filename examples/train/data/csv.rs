@@ -7,6 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
 use tch::Tensor;
 
+use super::bits::Bits;
 use super::columns::Roles;
 use super::features::{Block, Features};
 use super::{Raw, file};
@@ -23,6 +24,7 @@ pub fn read(source: &Source) -> Result<Raw> {
 
     let (mut features, mut labels) = (Vec::new(), Vec::new());
     let (mut split, mut group) = (Vec::new(), Vec::new());
+    let mut bits: Vec<_> = roles.bits.iter().map(|&column| Bits::new(&header[column])).collect();
     let mut record = StringRecord::new();
     let mut rows = 0;
     while reader.read_record(&mut record)? {
@@ -40,15 +42,19 @@ pub fn read(source: &Source) -> Result<Raw> {
         for &column in &roles.labels {
             labels.push(number(column)?);
         }
+        for (bits, &column) in bits.iter_mut().zip(&roles.bits) {
+            bits.push(&record[column])?;
+        }
         split.extend(roles.split.map(|column| record[column].to_owned()));
         group.extend(roles.group.map(|column| record[column].to_owned()));
     }
     let matrix = |cells: &[f32], columns: &[usize]| Tensor::from_slice(cells).view([rows, columns.len() as i64]);
-    let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect();
-    let dense = || Features::new(vec![Block::Dense(matrix(&features, &roles.features))]);
+    let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
+    let dense = (!features.is_empty() || bits.is_empty()).then(|| Block::Dense(matrix(&features, &roles.features)));
+    let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();
     Ok(Raw {
-        features: source.has_features().then(dense),
-        feature_names: names(&roles.features),
+        features: source.has_features().then(|| Features::new(blocks)),
+        feature_names: names(&roles.features).into_iter().chain(bits.iter().flat_map(Bits::names)).collect(),
         labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
         label_names: names(&roles.labels),
         split: roles.split.map(|_| split),

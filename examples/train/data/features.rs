@@ -11,8 +11,12 @@ pub struct Features(Vec<Block>);
 pub enum Block {
     /// `[N, F]`, `u8` (fingerprints stay at one byte a bit) or `f32`.
     Dense(Tensor),
-    /// `[N, F/8]`, `u8`: eight features to a byte, the first in the highest bit, as `numpy.packbits` has them.
-    Bits(Tensor),
+    /// `[N, F/8]`, `u8`: eight features to a byte, the first in the highest bit, as `numpy.packbits` has them, and 0 after
+    /// the last one.
+    Bits {
+        bytes: Tensor,
+        width: i64,
+    },
     Sparse(Csr),
 }
 
@@ -40,7 +44,7 @@ impl Features {
 
     pub fn device(&self) -> Device {
         match self.0.first() {
-            Some(Block::Dense(cells) | Block::Bits(cells)) => cells.device(),
+            Some(Block::Dense(cells) | Block::Bits { bytes: cells, .. }) => cells.device(),
             Some(Block::Sparse(csr)) => csr.device(),
             None => Device::Cpu,
         }
@@ -80,7 +84,7 @@ pub fn chunk(width: i64) -> i64 {
 impl Block {
     fn rows(&self) -> i64 {
         match self {
-            Self::Dense(cells) | Self::Bits(cells) => cells.size()[0],
+            Self::Dense(cells) | Self::Bits { bytes: cells, .. } => cells.size()[0],
             Self::Sparse(csr) => csr.rows(),
         }
     }
@@ -88,7 +92,7 @@ impl Block {
     pub fn width(&self) -> i64 {
         match self {
             Self::Dense(cells) => cells.size()[1],
-            Self::Bits(bytes) => 8 * bytes.size()[1],
+            Self::Bits { width, .. } => *width,
             Self::Sparse(csr) => csr.width(),
         }
     }
@@ -96,7 +100,7 @@ impl Block {
     fn to_device(&self, device: Device) -> Self {
         match self {
             Self::Dense(cells) => Self::Dense(cells.to_device(device)),
-            Self::Bits(bytes) => Self::Bits(bytes.to_device(device)),
+            Self::Bits { bytes, width } => Self::Bits { bytes: bytes.to_device(device), width: *width },
             Self::Sparse(csr) => Self::Sparse(csr.to_device(device)),
         }
     }
@@ -104,10 +108,10 @@ impl Block {
     fn inputs(&self, index: &Tensor) -> Tensor {
         match self {
             Self::Dense(cells) => cells.index_select(0, index).to_kind(Kind::Float),
-            Self::Bits(bytes) => {
+            Self::Bits { bytes, width } => {
                 let places = Tensor::from_slice(&[128u8, 64, 32, 16, 8, 4, 2, 1]).to_device(bytes.device());
                 let bits = bytes.index_select(0, index).unsqueeze(-1).bitwise_and_tensor(&places);
-                bits.ne(0).to_kind(Kind::Float).view([index.size()[0], self.width()])
+                bits.ne(0).to_kind(Kind::Float).view([index.size()[0], 8 * bytes.size()[1]]).narrow(1, 0, *width)
             }
             Self::Sparse(csr) => csr.inputs(index),
         }
@@ -118,7 +122,7 @@ impl Block {
         match self {
             Self::Dense(cells) if cells.kind() == Kind::Uint8 => "bytes",
             Self::Dense(_) => "f32",
-            Self::Bits(_) => "bits",
+            Self::Bits { .. } => "bits",
             Self::Sparse(_) => "sparse",
         }
     }
@@ -127,7 +131,7 @@ impl Block {
     pub fn nonzero(&self) -> i64 {
         match self {
             Self::Dense(cells) => cells.count_nonzero(None).int64_value(&[]),
-            Self::Bits(bytes) => {
+            Self::Bits { bytes, .. } => {
                 (0..8).map(|bit| bytes.bitwise_and(1 << bit).count_nonzero(None).int64_value(&[])).sum()
             }
             Self::Sparse(csr) => csr.nonzero(),
@@ -137,7 +141,7 @@ impl Block {
     /// Row, column and value of the first cell that is not finite.
     fn first_unusable(&self) -> Option<(i64, i64, f64)> {
         match self {
-            Self::Bits(_) => None,
+            Self::Bits { .. } => None,
             Self::Dense(cells) if cells.kind() == Kind::Uint8 => None,
             Self::Dense(cells) => {
                 let step = chunk(self.width());

@@ -1,12 +1,14 @@
 //! Tables in files, and what must hold for one before a network sees it.
 
 mod arrays;
+mod bits;
 mod columns;
 mod csr;
 mod csv;
 mod features;
 mod file;
 mod npz;
+mod parquet;
 mod safetensors;
 
 use std::path::Path;
@@ -136,12 +138,14 @@ fn read(source: &Source) -> Result<Raw> {
     let name = source.data.to_string_lossy().to_lowercase();
     if name.ends_with(".csv") || name.ends_with(".csv.gz") {
         csv::read(source)
+    } else if name.ends_with(".parquet") {
+        parquet::read(source)
     } else if name.ends_with(".npz") {
         npz::read(source)?.select(source)
     } else if name.ends_with(".safetensors") {
         safetensors::read(source)?.select(source)
     } else {
-        bail!("its name must end in .csv, .csv.gz, .npz or .safetensors")
+        bail!("its name must end in .csv, .csv.gz, .parquet, .npz or .safetensors")
     }
 }
 

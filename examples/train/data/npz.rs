@@ -56,9 +56,9 @@ fn open(path: &Path) -> Result<Archive> {
 
 fn block(archive: &mut Archive) -> Result<Block> {
     if let Some(bits) = optional(archive, "X_bits", tensor)? {
-        matrix("X_bits", &bits)?;
+        let [_, width] = matrix("X_bits", &bits)?;
         ensure!(bits.kind() == tch::Kind::Uint8, "X_bits is not of bytes, as numpy.packbits makes them");
-        return Ok(Block::Bits(bits));
+        return Ok(Block::Bits { bytes: bits, width: 8 * width });
     }
     let x = required(archive, "X", tensor)?;
     matrix("X", &x)?;
