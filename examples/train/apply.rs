@@ -19,6 +19,9 @@ use crate::report;
 struct Config {
     training: Training,
     inputs: i64,
+    /// Their names, where the table had any.
+    #[serde(default)]
+    features: Option<Vec<String>>,
     outputs: Vec<String>,
 }
 
@@ -38,7 +41,11 @@ fn load(run: &Path, device: Device) -> Result<(Config, Network)> {
 fn check(config: &Config, features: &Features) -> Result<()> {
     let (expected, found) = (config.inputs, features.width());
     ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
-    Ok(())
+    let (Some(expected), Some(found)) = (&config.features, features.names()) else { return Ok(()) };
+    match expected.iter().zip(found).position(|(expected, found)| expected != found) {
+        Some(i) => bail!("feature {} of the network is {:?}, and that of the table {:?}", i + 1, expected[i], found[i]),
+        None => Ok(()),
+    }
 }
 
 pub fn evaluate(Evaluate { run, source, device }: &Evaluate) -> Result<()> {

@@ -38,7 +38,7 @@ impl Problem {
         let observed = observed.to_kind(Kind::Bool).index_fill(0, &rows, 1);
         let labels = Labels::from_mask(&self.truth, &observed)?;
         let label_names = (1..=LABELS).map(|label| format!("label {label}")).collect();
-        let features = Features::new(vec![Block::Dense(self.features.shallow_clone())]);
+        let features = Features::new(vec![Block::Dense(self.features.shallow_clone())], None);
         Table { features, labels, label_names, split: None, group: None }.to_device(self.device)
     }
 

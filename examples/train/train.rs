@@ -95,6 +95,7 @@ fn configuration(
         "training": serde_json::to_value(training)?,
         "device": format!("{device:?}"),
         "inputs": table.features.width(),
+        "features": table.features.names(),
         "outputs": table.label_names,
         "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
     }))

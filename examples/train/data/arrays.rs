@@ -19,7 +19,7 @@ pub struct Arrays {
 impl Arrays {
     /// Checks that the arrays belong together and keeps the labels that are asked for.
     pub fn select(self, source: &Source) -> Result<Raw> {
-        let features = self.x.map(|block| Features::new(vec![block]));
+        let features = self.x.map(|block| Features::new(vec![block], None));
         let (labels, label_names) = match self.y {
             Some(y) => chosen(&y, self.labels, source)?,
             None => (None, Vec::new()),
@@ -35,8 +35,7 @@ impl Arrays {
         for (other, found) in sizes {
             ensure!(rows == found, "{name} has {rows} rows and {other} has {found}");
         }
-        let feature_names = positions(features.as_ref().map_or(0, Features::width));
-        Ok(Raw { features, feature_names, labels, label_names, split: self.split, group: self.group })
+        Ok(Raw { features, labels, label_names, split: self.split, group: self.group })
     }
 }
 
@@ -62,7 +61,7 @@ pub fn matrix(name: &str, array: &Tensor) -> Result<[i64; 2]> {
     <[i64; 2]>::try_from(size).map_err(|size| anyhow::anyhow!("{name} has shape {size:?} where a matrix was expected"))
 }
 
-pub fn positions(count: i64) -> Vec<String> {
+fn positions(count: i64) -> Vec<String> {
     (0..count).map(|position| position.to_string()).collect()
 }
 

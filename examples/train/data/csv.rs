@@ -52,9 +52,9 @@ pub fn read(source: &Source) -> Result<Raw> {
     let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
     let dense = (!features.is_empty() || bits.is_empty()).then(|| Block::Dense(matrix(&features, &roles.features)));
     let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();
+    let feature_names = names(&roles.features).into_iter().chain(bits.iter().flat_map(Bits::names)).collect();
     Ok(Raw {
-        features: source.has_features().then(|| Features::new(blocks)),
-        feature_names: names(&roles.features).into_iter().chain(bits.iter().flat_map(Bits::names)).collect(),
+        features: source.has_features().then(|| Features::new(blocks, Some(feature_names))),
         labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
         label_names: names(&roles.labels),
         split: roles.split.map(|_| split),

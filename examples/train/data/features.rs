@@ -6,7 +6,11 @@ use tch::{Device, Kind, Tensor};
 use super::csr::Csr;
 
 /// Blocks side by side; each has all rows.
-pub struct Features(Vec<Block>);
+pub struct Features {
+    blocks: Vec<Block>,
+    /// None of arrays, whose columns have positions only.
+    names: Option<Vec<String>>,
+}
 
 pub enum Block {
     /// `[N, F]`, `u8` (fingerprints stay at one byte a bit) or `f32`.
@@ -22,28 +26,32 @@ pub enum Block {
 
 impl Features {
     /// At least one block; all have the same number of rows.
-    pub fn new(blocks: Vec<Block>) -> Self {
+    pub fn new(blocks: Vec<Block>, names: Option<Vec<String>>) -> Self {
         let slim = |block| match block {
             Block::Dense(cells) if cells.kind() != Kind::Uint8 => Block::Dense(cells.to_kind(Kind::Float)),
             block => block,
         };
-        Self(blocks.into_iter().map(slim).collect())
+        Self { blocks: blocks.into_iter().map(slim).collect(), names }
     }
 
     pub fn blocks(&self) -> &[Block] {
-        &self.0
+        &self.blocks
+    }
+
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     pub fn rows(&self) -> i64 {
-        self.0.first().map_or(0, Block::rows)
+        self.blocks.first().map_or(0, Block::rows)
     }
 
     pub fn width(&self) -> i64 {
-        self.0.iter().map(Block::width).sum()
+        self.blocks.iter().map(Block::width).sum()
     }
 
     pub fn device(&self) -> Device {
-        match self.0.first() {
+        match self.blocks.first() {
             Some(Block::Dense(cells) | Block::Bits { bytes: cells, .. }) => cells.device(),
             Some(Block::Sparse(csr)) => csr.device(),
             None => Device::Cpu,
@@ -51,23 +59,24 @@ impl Features {
     }
 
     pub fn to_device(&self, device: Device) -> Self {
-        Self(self.0.iter().map(|block| block.to_device(device)).collect())
+        Self { blocks: self.blocks.iter().map(|block| block.to_device(device)).collect(), names: self.names.clone() }
     }
 
     /// The rows that `index` names, as `f32`.
     pub fn inputs(&self, index: &Tensor) -> Tensor {
-        match &self.0[..] {
+        match &self.blocks[..] {
             [block] => block.inputs(index),
             blocks => Tensor::cat(&blocks.iter().map(|block| block.inputs(index)).collect::<Vec<_>>(), 1),
         }
     }
 
     /// Every feature must be a finite number.
-    pub fn check(&self, names: &[String]) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let mut before = 0;
-        for block in &self.0 {
+        for block in &self.blocks {
             if let Some((row, column, found)) = block.first_unusable() {
-                let name = &names[(before + column) as usize];
+                let place = (before + column) as usize;
+                let name = self.names.as_ref().map_or_else(|| place.to_string(), |names| names[place].clone());
                 bail!("feature {name:?} is {found} in data row {}: only labels may be missing", row + 1);
             }
             before += block.width();

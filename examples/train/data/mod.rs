@@ -36,7 +36,6 @@ pub struct Table {
 struct Raw {
     /// None where they are in a file of their own.
     features: Option<Features>,
-    feature_names: Vec<String>,
     /// None where they are not asked for.
     labels: Option<Tensor>,
     label_names: Vec<String>,
@@ -48,9 +47,8 @@ impl Table {
     pub fn read(source: &Source) -> Result<Self> {
         let raw = read(source).with_context(|| cannot_use(&source.data))?;
         let labels = labels(&raw, source).with_context(|| cannot_use(&source.data))?;
-        let Raw { label_names, split, group, .. } = &raw;
-        let (label_names, split, group) = (label_names.clone(), split.clone(), group.clone());
-        let features = features(raw, source)?;
+        let Raw { label_names, split, group, .. } = raw;
+        let features = features(raw.features, source)?;
         let (rows, expected) = (features.rows(), labels.size()[0]);
         ensure!(rows == expected, "there are {rows} rows of features, and {expected} of labels");
         Ok(Self { features, labels, label_names, split, group })
@@ -74,40 +72,29 @@ impl Table {
 impl Features {
     /// Those of a table whose labels are not known, or of no account: columns of these names are no features.
     pub fn read(source: &Source, labels: &[String]) -> Result<Self> {
+        if source.features.is_some() {
+            return features(None, source);
+        }
         let source = Source { unlabelled: Some(labels.to_vec()), ..source.clone() };
-        let raw = match &source.features {
-            Some(_) => Raw {
-                features: None,
-                feature_names: vec![],
-                labels: None,
-                label_names: vec![],
-                split: None,
-                group: None,
-            },
-            None => read(&source).with_context(|| cannot_use(&source.data))?,
-        };
-        features(raw, &source)
+        let raw = read(&source).with_context(|| cannot_use(&source.data))?;
+        features(raw.features, &source)
     }
 }
 
 /// The table's features, or those of the file that has them.
-fn features(raw: Raw, source: &Source) -> Result<Features> {
-    let (features, names, path) = match (raw.features, &source.features) {
-        (Some(features), _) => (Ok(features), raw.feature_names, &source.data),
-        (None, Some(path)) => {
-            let features = block(path).map(|block| Features::new(vec![block]));
-            let width = features.as_ref().map_or(0, Features::width);
-            (features, arrays::positions(width), path)
-        }
-        (None, None) => bail!("there are no features"),
-    };
-    let checked = features.and_then(|features| {
+fn features(of_table: Option<Features>, source: &Source) -> Result<Features> {
+    let path = source.features.as_ref().unwrap_or(&source.data);
+    let checked = || -> Result<_> {
+        let features = match of_table {
+            Some(features) => features,
+            None => Features::new(vec![block(path)?], None),
+        };
         ensure!(features.width() > 0, "no feature is left");
         ensure!(features.rows() > 0, "there is no row");
-        features.check(&names)?;
+        features.check()?;
         Ok(features)
-    });
-    checked.with_context(|| cannot_use(path))
+    };
+    checked().with_context(|| cannot_use(path))
 }
 
 fn labels(raw: &Raw, source: &Source) -> Result<Labels> {

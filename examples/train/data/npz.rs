@@ -1,7 +1,7 @@
 //! NumPy archives, plain or compressed.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,8 +9,8 @@ use indicatif::ProgressBarIter;
 use npyz::npz::{NpzArchive, file_name_from_array_name};
 use npyz::zip::read::ZipFile;
 use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
-use tch::Tensor;
 use tch::kind::Element;
+use tch::{Device, Kind, Tensor};
 
 use super::arrays::{Arrays, matrix, words};
 use super::csr::Csr;
@@ -57,7 +57,7 @@ fn open(path: &Path) -> Result<Archive> {
 fn block(archive: &mut Archive) -> Result<Block> {
     if let Some(bits) = optional(archive, "X_bits", tensor)? {
         let [_, width] = matrix("X_bits", &bits)?;
-        ensure!(bits.kind() == tch::Kind::Uint8, "X_bits is not of bytes, as numpy.packbits makes them");
+        ensure!(bits.kind() == Kind::Uint8, "X_bits is not of bytes, as numpy.packbits makes them");
         return Ok(Block::Bits { bytes: bits, width: 8 * width });
     }
     let x = required(archive, "X", tensor)?;
@@ -131,12 +131,21 @@ fn tensor(member: Member) -> Result<Tensor> {
 }
 
 fn numbers<T: Deserialize + Element>(member: Member) -> Result<Tensor> {
+    /// Elements that are there twice for a moment, besides the array itself.
+    const CHUNK: usize = 1 << 20;
     let order = member.order();
     let mut size: Vec<i64> = member.shape().iter().map(|&length| length as i64).collect();
     if order == Order::Fortran {
         size.reverse();
     }
-    let array = Tensor::f_from_slice(&member.into_vec::<T>()?)?.f_view(size.as_slice())?;
+    let count = member.len() as usize;
+    let array = Tensor::f_empty([count as i64], (T::KIND, Device::Cpu))?;
+    let mut elements = member.data::<T>()?;
+    for start in (0..count).step_by(CHUNK) {
+        let part = elements.by_ref().take(CHUNK).collect::<io::Result<Vec<T>>>()?;
+        array.f_narrow(0, start as i64, part.len() as i64)?.f_copy_(&Tensor::f_from_slice(&part)?)?;
+    }
+    let array = array.f_view(size.as_slice())?;
     Ok(match order {
         Order::C => array,
         Order::Fortran => array.permute((0..size.len() as i64).rev().collect::<Vec<_>>()).contiguous(),
