@@ -3,35 +3,13 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use npyz::zip::ZipWriter;
 use npyz::zip::write::FileOptions;
-use serde_json::Value;
 
 mod tables;
-use tables::{Example, SMALL, program, read_json};
-
-fn run(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(program()).args(["train", "--data"]).arg(data).args(SMALL).args(arguments).output().unwrap()
-}
-
-/// What a successful run writes to `metrics.json`.
-fn metrics(data: &Path, arguments: &[&str]) -> Value {
-    let out = tempfile::tempdir().unwrap();
-    let output = run(data, &[arguments, &["--out", out.path().to_str().unwrap()]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    read_json(&out.path().join("metrics.json"))
-}
-
-/// The one sentence of a run that must fail.
-fn complaint(data: &Path, arguments: &[&str]) -> String {
-    let output = run(data, arguments);
-    let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{complaint}");
-    assert_eq!(complaint.lines().count(), 1, "{complaint}");
-    complaint
-}
+use tables::{Example, SMALL, complaint, metrics, program, read_json, run};
 
 #[test]
 fn every_format_holds_the_same_table() {
@@ -73,7 +51,8 @@ fn weights_configuration_and_metrics_are_left() {
     let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     let results = ["calibration.svg", "curves.svg", "labels.svg", "observed.svg", "predictions.csv", "report.html"];
-    let mut expected = ["checkpoint.safetensors", "config.json", "metrics.json", "weights.safetensors"].to_vec();
+    let mut expected =
+        ["checkpoint.safetensors", "config.json", "metrics.json", "split.csv", "weights.safetensors"].to_vec();
     expected.extend(results);
     expected.push("events.out.tfevents.masked-loss");
     expected.sort();
@@ -148,7 +127,7 @@ fn bad_tables_are_refused_in_one_sentence() {
     refuse("a,y\n1,0\n", &["--labels", "z*"], r#"there is no column "z*"; there are a, y"#);
     refuse("a,y\n1,0\n", &["--labels", "y", "--ignore", "id"], r#"there is no column "id"; there are a, y"#);
     refuse("a,y\n1,0\n", &["--labels", "y", "--split", "s"], r#"there is no column "s"; there are a, y"#);
-    refuse("a,y\n1,0\n", &[], "a CSV needs --labels, the names of its label columns");
+    refuse("a,y\n1,0\n", &[], "--labels is missing, the names of the label columns");
     refuse("a,a,y\n1,1,0\n", &y, r#"two columns are named "a""#);
     refuse("a,y\n1,0\n1,high\n", &y, r#""high" in data row 2, column "y" is no number"#);
     refuse("a,y\nC=O,0\n", &y, r#""C=O" in data row 1, column "a" is no number"#);
@@ -174,7 +153,7 @@ fn a_split_that_leaves_a_part_empty_is_refused() {
         let found = complaint(&table, &[&["--labels", "y"], arguments].concat());
         assert_eq!(found, format!("error: {sentence}\n"));
     };
-    refuse("a,y\n1,0\n1,1\n", &[], "2 rows are too few to split");
+    refuse("a,y\n1,0\n1,1\n", &[], "2 rows or groups are too few to split");
     let split = ["--split", "s"];
     refuse(
         "a,y,s\n1,0,train\n1,1,dev\n",
@@ -192,7 +171,7 @@ fn files_that_are_no_tables_are_refused() {
     assert!(complaint(&path("none.csv"), &["--labels", "y"]).contains("No such file"));
     assert!(complaint(&path("none.npz"), &[]).contains("No such file"));
     assert!(complaint(&path("none.safetensors"), &[]).contains("No such file"));
-    assert!(complaint(&path("table.xlsx"), &[]).contains("must end in .csv, .csv.gz, .npz or .safetensors"));
+    assert!(complaint(&path("table.xlsx"), &[]).contains("must end in .csv, .csv.gz, .parquet, .npz or .safetensors"));
     for name in ["broken.npz", "broken.safetensors", "broken.csv.gz"] {
         fs::write(path(name), "neither of these formats").unwrap();
         complaint(&path(name), &["--labels", "y"]);
@@ -209,8 +188,9 @@ fn a_loss_that_is_no_number_stops_the_run() {
     let data = Example::new(80).npz(folder.path());
     let complaint = complaint(&data, &["--lr", "1e30", "--out", out.to_str().unwrap()]);
     assert!(complaint.contains("loss became NaN in epoch 1; a smaller --lr may help"), "{complaint}");
-    let left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["config.json"]);
+    let mut left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["config.json", "split.csv"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::args::{Evaluate, Predict, Training};
-use crate::data::Table;
+use crate::data::{Features, Table};
 use crate::evaluate::{evaluate as score, logits};
 use crate::network::Network;
 use crate::output::Folder;
@@ -19,6 +19,9 @@ use crate::report;
 struct Config {
     training: Training,
     inputs: i64,
+    /// Their names, where the table had any.
+    #[serde(default)]
+    features: Option<Vec<String>>,
     outputs: Vec<String>,
 }
 
@@ -35,35 +38,42 @@ fn load(run: &Path, device: Device) -> Result<(Config, Network)> {
     read().with_context(|| format!("cannot use the run in {}", run.display()))
 }
 
-/// The network and the table, whose features and labels are those of the network.
-fn both(Evaluate { run, source, device }: &Evaluate) -> Result<(Network, Table)> {
+fn check(config: &Config, features: &Features) -> Result<()> {
+    let (expected, found) = (config.inputs, features.width());
+    ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
+    let (Some(expected), Some(found)) = (&config.features, features.names()) else { return Ok(()) };
+    match expected.iter().zip(found).position(|(expected, found)| expected != found) {
+        Some(i) => bail!("feature {} of the network is {:?}, and that of the table {:?}", i + 1, expected[i], found[i]),
+        None => Ok(()),
+    }
+}
+
+pub fn evaluate(Evaluate { run, source, device }: &Evaluate) -> Result<()> {
     let device = device.device()?;
     let (config, network) = load(run, device)?;
     let table = Table::read(source)?;
-    let (expected, found) = (config.inputs, table.features.size()[1]);
-    ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
+    check(&config, &table.features)?;
     let (expected, found) = (&config.outputs, &table.label_names);
     ensure!(expected == found, "the network was trained on the labels {expected:?}, and the table has {found:?}");
-    Ok((network, table.to_device(device)?))
+    let rows: Vec<i64> = (0..table.rows()).collect();
+    report::print(report::labels(&score(&network, &table.to_device(device)?, &rows)?))
 }
 
-pub fn evaluate(arguments: &Evaluate) -> Result<()> {
-    let (network, table) = both(arguments)?;
-    let rows: Vec<i64> = (0..table.rows()).collect();
-    report::print(report::labels(&score(&network, &table, &rows)?))
-}
-
-pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
-    let (network, table) = both(what)?;
-    let rows: Vec<i64> = (0..table.rows()).collect();
-    let probabilities = logits(&network, &table, &rows).sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
+pub fn predict(Predict { what: Evaluate { run, source, device }, to }: &Predict) -> Result<()> {
+    let device = device.device()?;
+    let (config, network) = load(run, device)?;
+    let features = Features::read(source, &config.outputs)?;
+    check(&config, &features)?;
+    let rows: Vec<i64> = (0..features.rows()).collect();
+    let probabilities =
+        logits(&network, &features.to_device(device), &rows).sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
     let name = to.file_name().context("--to is no file name")?.to_string_lossy().to_lowercase();
     let folder = Folder::create(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     let file = to.file_name().and_then(|name| name.to_str()).context("--to is no Unicode")?;
     if name.ends_with(".csv") {
-        folder.write(file, |path| write_csv(path, None, &probabilities, &table.label_names))
+        folder.write(file, |path| write_csv(path, None, &probabilities, &config.outputs))
     } else if name.ends_with(".npz") {
-        folder.write(file, |path| write_npz(path, &probabilities, &table.label_names))
+        folder.write(file, |path| write_npz(path, &probabilities, &config.outputs))
     } else {
         bail!("--to {}: its name must end in .csv or .npz", to.display())
     }

@@ -1,13 +1,14 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
+use crate::source::{Inspect, Source, Splitting};
 use crate::{objective, optimizer};
 
 /// Trains a multilayer perceptron on a table in which many labels are missing.
@@ -28,6 +29,8 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Shows what is in a table: how much of it is known, and where.
+    Inspect(Inspect),
     /// Trains on a table, and scores the test rows.
     Train(Train),
     /// Scores a trained network on a table.
@@ -43,6 +46,8 @@ pub enum Command {
 pub struct Train {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub splitting: Splitting,
     #[command(flatten)]
     pub training: Training,
     /// Folder for the weights, the configuration, the metrics and what there is to look at: report.html with charts,
@@ -84,6 +89,8 @@ pub struct Compare {
     #[command(flatten)]
     pub source: Source,
     #[command(flatten)]
+    pub splitting: Splitting,
+    #[command(flatten)]
     pub training: Training,
     /// How many seeds, from --seed on.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
@@ -96,32 +103,6 @@ pub struct Compare {
     #[arg(long, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative")]
     #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
     pub policies: Vec<String>,
-}
-
-/// Which table, and what in it means what.
-#[derive(Args, Serialize)]
-pub struct Source {
-    /// The table: .csv or .csv.gz with a header, or .npz or .safetensors with the arrays X and Y.
-    #[arg(long, value_name = "FILE")]
-    #[serde(serialize_with = "lossy")]
-    pub data: PathBuf,
-    /// Label columns, names or globs; in arrays all of Y, unless told. Y's columns are named by the array `labels` of
-    /// an .npz, by a JSON list under `labels` in the metadata of a .safetensors, else by their positions from 0.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    pub labels: Vec<String>,
-    /// Columns to leave out, names or globs; in a CSV, all that is neither label nor left out is a feature.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    pub ignore: Vec<String>,
-    /// A label of this value is missing, besides empty cells, ?, NA and NaN.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
-    pub missing_value: Option<f64>,
-    /// Makes labels binary: 1 from this value on, else 0.
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
-    pub threshold: Option<f64>,
-    /// The column (or array) that says train, validation or test (or 0, 1, 2) for each row; a random 80/10/10 split
-    /// by seed, unless told.
-    #[arg(long, value_name = "NAME")]
-    pub split: Option<String>,
 }
 
 /// The network and how it is trained.
@@ -141,6 +122,11 @@ pub struct Training {
     /// Leaves the output weights of labels that a step did not observe where they are, whatever the optimizer remembers.
     #[arg(long)]
     pub guard: bool,
+    /// Takes from each feature its mean and divides it by its standard deviation, both of the rows to train on and kept with
+    /// the weights.
+    #[arg(long)]
+    #[serde(default)]
+    pub standardize: bool,
     /// Widths of the hidden layers.
     #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
           value_parser = value_parser!(i64).range(1..=1_000_000))]
@@ -248,15 +234,6 @@ fn parse_device(text: &str) -> Result<DeviceChoice, &'static str> {
             .map(DeviceChoice::Cuda)
             .ok_or("expected auto, cpu or cuda:0"),
     }
-}
-
-/// JSON holds Unicode only, a path may be anything.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    path.to_string_lossy().serialize(serializer)
-}
-
-fn parse_finite(text: &str) -> Result<f64, &'static str> {
-    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("expected a finite number")
 }
 
 fn parse_dropout(text: &str) -> Result<f64, &'static str> {

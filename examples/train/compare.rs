@@ -9,7 +9,7 @@ use crate::fit::fit;
 use crate::report::{self, Spread};
 use crate::split::Split;
 
-pub fn run(Compare { source, training, seeds, losses, policies }: &Compare) -> Result<()> {
+pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Compare) -> Result<()> {
     let device = training.start()?;
     let table = Table::read(source)?.to_device(device)?;
     let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
@@ -19,7 +19,7 @@ pub fn run(Compare { source, training, seeds, losses, policies }: &Compare) -> R
             let (mut auroc, mut precision) = (Vec::new(), Vec::new());
             for seed in (training.seed..).take((*seeds).into()) {
                 let config = Training { loss: loss.clone(), missing: missing.clone(), seed, ..training.clone() };
-                let split = Split::of(&table, seed)?;
+                let split = Split::of(&table, splitting, seed)?;
                 let test = evaluate(&fit(&table, &split, &config)?.network, &table, &split.test)?;
                 auroc.extend(test.macro_auroc);
                 precision.extend(test.macro_average_precision);

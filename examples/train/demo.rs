@@ -5,7 +5,7 @@ use masked_loss::Labels;
 use tch::{Device, Kind, Tensor};
 
 use crate::args::Training;
-use crate::data::Table;
+use crate::data::{Block, Features, Table};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::fit::fit;
 use crate::objective;
@@ -38,7 +38,8 @@ impl Problem {
         let observed = observed.to_kind(Kind::Bool).index_fill(0, &rows, 1);
         let labels = Labels::from_mask(&self.truth, &observed)?;
         let label_names = (1..=LABELS).map(|label| format!("label {label}")).collect();
-        Table { features: self.features.shallow_clone(), labels, label_names, split: None }.to_device(self.device)
+        let features = Features::new(vec![Block::Dense(self.features.shallow_clone())], None);
+        Table { features, labels, label_names, split: None, group: None }.to_device(self.device)
     }
 
     fn share_observed(&self, table: &Table) -> Result<f64> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
-use crate::data::Table;
+use crate::data::{Features, Table, chunk};
 use crate::network::Network;
 
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ pub struct Scores {
 
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
-        let probabilities = logits(network, table, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
+        let probabilities = logits(network, &table.features, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
         let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
         Ok(Self {
             evaluation: evaluate(network, table, rows)?,
@@ -106,18 +106,19 @@ impl Scores {
 }
 
 /// What the network says of some rows.
-pub fn logits(network: &Network, table: &Table, rows: &[i64]) -> Tensor {
+pub fn logits(network: &Network, features: &Features, rows: &[i64]) -> Tensor {
     /// Bounds the memory that the hidden layers take.
     const CHUNK: i64 = 4096;
-    let index = Tensor::from_slice(rows).to_device(table.features.device());
+    let index = Tensor::from_slice(rows).to_device(features.device());
+    let chunk = CHUNK.min(chunk(features.width()));
     tch::no_grad(|| {
-        let chunks = index.split(CHUNK, 0).into_iter().map(|chunk| network.forward_t(&table.inputs(&chunk), false));
+        let chunks = index.split(chunk, 0).into_iter().map(|rows| network.forward_t(&features.inputs(&rows), false));
         Tensor::cat(&chunks.collect::<Vec<_>>(), 0)
     })
 }
 
 pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evaluation> {
-    let logits = logits(network, table, rows);
+    let logits = logits(network, &table.features, rows);
     let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
     let loss = BceWithLogits::default().forward(&logits, &labels, Reduction::Mean)?.double_value(&[]);
 

@@ -23,6 +23,7 @@ use crate::optimizer::Optimizer;
 use crate::output::Folder;
 use crate::results::events;
 use crate::split::Split;
+use crate::standard;
 
 /// A network with the weights of its best epoch.
 pub struct Fit {
@@ -66,12 +67,17 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     pub fn new(table: &'a Table, split: &'a Split, config: &Training) -> Result<Self> {
         tch::manual_seed(config.seed);
-        let (inputs, labels) = (table.features.size()[1], table.label_names.len() as i64);
+        let (inputs, labels) = (table.features.width(), table.label_names.len() as i64);
         let new = || Network::new(inputs, labels, config, table.features.device());
-        let (network, best) = (new(), new());
+        let (mut network, mut best) = (new(), new());
         let device = table.features.device();
         let rows = Tensor::from_slice(&split.train).to_device(device);
         let labels = table.labels.rows(&rows)?;
+        if config.standardize {
+            let fitted = standard::fit(&table.features, &rows);
+            network.standardize(&fitted);
+            best.standardize(&fitted);
+        }
         Ok(Self {
             labels: if config.balanced { labels.with_balanced_weights()? } else { labels },
             rows,
@@ -168,7 +174,7 @@ impl<'a> Run<'a> {
         for part in batch.chunks(config.micro_batch.unwrap_or(u32::MAX) as usize) {
             let index = Tensor::from_slice(part).to_device(self.rows.device());
             let labels = self.labels.rows(&index)?;
-            let logits = self.network.forward_t(&self.table.inputs(&self.rows.index_select(0, &index)), true);
+            let logits = self.network.forward_t(&self.table.features.inputs(&self.rows.index_select(0, &index)), true);
             self.objective.backward(&mut window, &logits, &labels, *epoch)?;
             if config.guard {
                 observed.push(labels.observed_per_label()?);

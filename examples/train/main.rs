@@ -9,13 +9,16 @@ mod data;
 mod demo;
 mod evaluate;
 mod fit;
+mod inspect;
 mod network;
 mod objective;
 mod optimizer;
 mod output;
 mod report;
 mod results;
+mod source;
 mod split;
+mod standard;
 mod train;
 
 use std::process::ExitCode;
@@ -41,6 +44,7 @@ fn run(Arguments { command, training, policies }: Arguments) -> Result<()> {
         Some(Command::Train(arguments)) => train::run(&arguments),
         Some(Command::Evaluate(arguments)) => apply::evaluate(&arguments),
         Some(Command::Predict(arguments)) => apply::predict(&arguments),
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Compare(arguments)) => compare::run(&arguments),
         None if policies => demo::policies(&training),
         None => demo::run(&training),

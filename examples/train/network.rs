@@ -10,12 +10,17 @@ use crate::args::Training;
 #[derive(Debug)]
 pub struct Network {
     pub weights: nn::VarStore,
+    /// Mean and deviation of the inputs, beside the weights, so that they go wherever these go.
+    standard: Option<[Tensor; 2]>,
     layers: nn::SequentialT,
 }
 
 impl Network {
     pub fn new(inputs: i64, labels: i64, config: &Training, device: Device) -> Self {
         let weights = nn::VarStore::new(device);
+        let input = weights.root() / "input";
+        let standard = || [input.zeros_no_train("mean", &[inputs]), input.ones_no_train("deviation", &[inputs])];
+        let standard = config.standardize.then(standard);
         let dropout = config.dropout;
         let mut layers = nn::seq_t();
         let mut width = inputs;
@@ -27,7 +32,7 @@ impl Network {
             width = hidden;
         }
         let layers = layers.add(linear(weights.root() / "output", width, labels));
-        Self { weights, layers }
+        Self { weights, standard, layers }
     }
 
     /// Takes weights by name.
@@ -38,6 +43,13 @@ impl Network {
             tch::no_grad(|| weight.f_copy_(&saved))?;
         }
         Ok(())
+    }
+
+    /// Sets the mean and the deviation of the inputs, where the network takes account of them.
+    pub fn standardize(&mut self, fitted: &[Tensor; 2]) {
+        for (own, value) in self.standard.iter_mut().flatten().zip(fitted) {
+            tch::no_grad(|| own.copy_(value));
+        }
     }
 
     /// Those of its weights that have a row for each label.
@@ -54,7 +66,10 @@ impl Network {
 
 impl ModuleT for Network {
     fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
-        self.layers.forward_t(inputs, train)
+        match &self.standard {
+            Some([mean, deviation]) => self.layers.forward_t(&((inputs - mean) / deviation), train),
+            None => self.layers.forward_t(inputs, train),
+        }
     }
 }
 

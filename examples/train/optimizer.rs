@@ -46,6 +46,7 @@ impl Optimizer {
         let mut variables: Vec<_> = weights
             .variables()
             .into_iter()
+            .filter(|(_, weight)| weight.requires_grad())
             .map(|(name, weight)| Variable { first: weight.zeros_like(), second: weight.zeros_like(), name, weight })
             .collect();
         // A map's order is another in every run.

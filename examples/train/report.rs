@@ -90,13 +90,13 @@ pub fn spreads(runs: &[(String, [Option<Spread>; 2])]) -> Table {
     table
 }
 
-fn table(header: &[&str]) -> Table {
+pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(header);
     table
 }
 
-fn row<const N: usize>(name: &str, numbers: [String; N]) -> Vec<Cell> {
+pub fn row(name: &str, numbers: impl IntoIterator<Item = String>) -> Vec<Cell> {
     let numbers = numbers.into_iter().map(|number| Cell::new(number).set_alignment(CellAlignment::Right));
     [Cell::new(name)].into_iter().chain(numbers).collect()
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tch::Device;
 
-use crate::args::{Source, Train, Training};
+use crate::args::{Train, Training};
 use crate::checkpoint;
 use crate::data::Table;
 use crate::evaluate::Scores;
@@ -14,27 +14,31 @@ use crate::fit::{Fit, Run, STOP};
 use crate::output::Folder;
 use crate::report;
 use crate::results::{self, Results};
-use crate::split::Split;
+use crate::source::{Source, Splitting};
+use crate::split::{self, Split};
 
 const METRICS: &str = "metrics.json";
 
-pub fn run(Train { source, training, out, resume, .. }: &Train) -> Result<()> {
+pub fn run(Train { source, splitting, training, out, resume, .. }: &Train) -> Result<()> {
     let device = training.start()?;
     let folder = out.as_deref().map(Folder::create).transpose()?;
     let table = Table::read(source)?;
-    let split = Split::of(&table, training.seed)?;
+    let split = Split::of(&table, splitting, training.seed)?;
     report::print(summary(&table, &split, device)?)?;
     let table = table.to_device(device)?;
 
-    let config = configuration(source, training, device, &table, &split)?;
+    let config = configuration(source, splitting, training, device, &table, &split)?;
     let mut run = Run::new(&table, &split, training)?;
     if let Some(folder) = &folder {
         // What an earlier run left is of another network.
         if *resume {
             run.resume(folder)?;
+            let began = Split::read(&folder.path().join(split::FILE), table.rows())?;
+            ensure!(began == split, "the checkpoint is of a run with another split; see {} beside it", split::FILE);
         } else {
             folder.clear(&[METRICS, "weights.safetensors", checkpoint::FILE])?;
             folder.clear(&results::FILES)?;
+            folder.write(split::FILE, |path| split.write(path))?;
         }
         folder.write_json("config.json", &config)?;
         // A second Ctrl-C ends at once.
@@ -90,20 +94,29 @@ impl Training {
 }
 
 /// What was asked for, and what it takes to use the weights.
-fn configuration(source: &Source, training: &Training, device: Device, table: &Table, split: &Split) -> Result<Value> {
+fn configuration(
+    source: &Source,
+    splitting: &Splitting,
+    training: &Training,
+    device: Device,
+    table: &Table,
+    split: &Split,
+) -> Result<Value> {
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "source": serde_json::to_value(source)?,
+        "splitting": serde_json::to_value(splitting)?,
         "training": serde_json::to_value(training)?,
         "device": format!("{device:?}"),
-        "inputs": table.features.size()[1],
+        "inputs": table.features.width(),
+        "features": table.features.names(),
         "outputs": table.label_names,
         "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
     }))
 }
 
 fn summary(table: &Table, split: &Split, device: Device) -> Result<String> {
-    let (rows, features, labels) = (table.rows(), table.features.size()[1], table.label_names.len());
+    let (rows, features, labels) = (table.rows(), table.features.width(), table.label_names.len());
     let observed = table.labels.observed_count()?.double_value(&[]) / (rows as f64 * labels as f64);
     let [train, validation, test] = [&split.train, &split.validation, &split.test].map(Vec::len);
     Ok(format!(

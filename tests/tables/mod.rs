@@ -5,10 +5,12 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use npyz::npz::NpzWriter;
+use npyz::sparse::Csr;
 use npyz::zip::CompressionMethod;
 use npyz::zip::write::FileOptions;
 use npyz::{AutoSerialize, DType, Serialize, WriterBuilder};
@@ -16,8 +18,8 @@ use safetensors::tensor::{Dtype, TensorView};
 
 /// Two features, whose signs are the two labels; every third label or so is missing.
 pub struct Example {
-    features: Vec<[f32; 2]>,
-    labels: Vec<[Option<f32>; 2]>,
+    pub features: Vec<[f32; 2]>,
+    pub labels: Vec<[Option<f32>; 2]>,
     /// A further column of the CSV.
     column: Option<(&'static str, Vec<String>)>,
 }
@@ -90,12 +92,42 @@ impl Example {
         path
     }
 
+    /// X alone, as SciPy saves a sparse matrix: what is 0 is left out.
+    pub fn sparse_features(&self, folder: &Path) -> PathBuf {
+        let stored =
+            |row: &[f32; 2]| (0..2).map(|column| (column, row[column as usize])).filter(|cell| cell.1 != 0.0).collect();
+        write_csr(&folder.join("features.npz"), 2, &self.features.iter().map(stored).collect::<Vec<_>>())
+    }
+
+    /// Y alone, as SciPy saves a sparse matrix: what is missing is left out.
+    pub fn sparse_labels(&self, folder: &Path) -> PathBuf {
+        let stored =
+            |row: &[Option<f32>; 2]| (0..2).filter_map(|column| Some((column, row[column as usize]?))).collect();
+        write_csr(&folder.join("labels.npz"), 2, &self.labels.iter().map(stored).collect::<Vec<_>>())
+    }
+
     fn values(&self) -> Vec<f32> {
         self.labels.concat().into_iter().map(|label| label.unwrap_or(f32::NAN)).collect()
     }
 }
 
-fn add<T: Serialize>(
+/// Rows of columns and values.
+pub fn write_csr(path: &Path, width: u64, rows: &[Vec<(u64, f32)>]) -> PathBuf {
+    let ends = rows.iter().scan(0, |end, row| {
+        *end += row.len();
+        Some(*end)
+    });
+    let matrix = Csr {
+        shape: [rows.len() as u64, width],
+        indptr: [0].into_iter().chain(ends).collect(),
+        indices: rows.iter().flatten().map(|cell| cell.0).collect(),
+        data: rows.iter().flatten().map(|cell| cell.1).collect(),
+    };
+    matrix.write_npz(&mut NpzWriter::create(path).unwrap()).unwrap();
+    path.to_owned()
+}
+
+pub fn add<T: Serialize>(
     archive: &mut NpzWriter<impl std::io::Write + std::io::Seek>,
     name: &str,
     dtype: DType,
@@ -121,4 +153,25 @@ pub fn program() -> PathBuf {
 
 pub fn read_json(path: &Path) -> serde_json::Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+pub fn run(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(program()).args(["train", "--data"]).arg(data).args(SMALL).args(arguments).output().unwrap()
+}
+
+/// What a successful run writes to `metrics.json`.
+pub fn metrics(data: &Path, arguments: &[&str]) -> serde_json::Value {
+    let out = tempfile::tempdir().unwrap();
+    let output = run(data, &[arguments, &["--out", out.path().to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    read_json(&out.path().join("metrics.json"))
+}
+
+/// The one sentence of a run that must fail.
+pub fn complaint(data: &Path, arguments: &[&str]) -> String {
+    let output = run(data, arguments);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    complaint
 }

@@ -1,51 +1,64 @@
 //! Tables that come as arrays: X, Y and the names of Y's columns.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tch::{Kind, Tensor};
 
+use super::features::{Block, Features};
 use super::{Raw, columns};
-use crate::args::Source;
+use crate::source::Source;
 
+/// What a file has of what is asked for.
 pub struct Arrays {
-    pub x: Tensor,
-    pub y: Tensor,
+    pub x: Option<Block>,
+    pub y: Option<Tensor>,
     pub labels: Option<Vec<String>>,
     pub split: Option<Vec<String>>,
+    pub group: Option<Vec<String>>,
 }
 
 impl Arrays {
     /// Checks that the arrays belong together and keeps the labels that are asked for.
     pub fn select(self, source: &Source) -> Result<Raw> {
-        let (rows, features) = matrix("X", &self.x)?;
-        let (label_rows, labels) = matrix("Y", &self.y)?;
-        ensure!(rows == label_rows, "X has {rows} rows and Y has {label_rows}");
-        let names = self.labels.unwrap_or_else(|| positions(labels));
-        ensure!(names.len() as i64 == labels, "there are {} label names for the {labels} columns of Y", names.len());
-        columns::distinct(&names)?;
-        if let Some(split) = &self.split {
-            ensure!(split.len() as i64 == rows, "X has {rows} rows and the split has {}", split.len());
+        let features = self.x.map(|block| Features::new(vec![block], None));
+        let (labels, label_names) = match self.y {
+            Some(y) => chosen(&y, self.labels, source)?,
+            None => (None, Vec::new()),
+        };
+        let sizes = [
+            ("X", features.as_ref().map(Features::rows)),
+            ("Y", labels.as_ref().map(|labels| labels.size()[0])),
+            ("the split", self.split.as_ref().map(|words| words.len() as i64)),
+            ("the group", self.group.as_ref().map(|words| words.len() as i64)),
+        ];
+        let mut sizes = sizes.into_iter().filter_map(|(name, rows)| Some((name, rows?)));
+        let (name, rows) = sizes.next().context("it has neither features nor labels")?;
+        for (other, found) in sizes {
+            ensure!(rows == found, "{name} has {rows} rows and {other} has {found}");
         }
-
-        let all = ["*".to_string()];
-        let wanted = if source.labels.is_empty() { &all } else { source.labels.as_slice() };
-        let mut chosen = columns::select(&names, wanted)?;
-        let ignored = columns::select(&names, &source.ignore)?;
-        chosen.retain(|column| !ignored.contains(column));
-        let index: Vec<i64> = chosen.iter().map(|&column| column as i64).collect();
-        Ok(Raw {
-            features: self.x,
-            feature_names: positions(features),
-            labels: self.y.index_select(1, &Tensor::from_slice(&index)),
-            label_names: chosen.into_iter().map(|column| names[column].clone()).collect(),
-            split: self.split,
-        })
+        Ok(Raw { features, labels, label_names, split: self.split, group: self.group })
     }
 }
 
-fn matrix(name: &str, array: &Tensor) -> Result<(i64, i64)> {
+/// The columns of Y that are asked for, and their names.
+fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Option<Tensor>, Vec<String>)> {
+    let count = matrix("Y", y)?[1];
+    let names = names.unwrap_or_else(|| positions(count));
+    ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
+    columns::distinct(&names)?;
+    let all = ["*".to_string()];
+    let wanted = if source.labels.is_empty() { &all } else { source.labels.as_slice() };
+    let mut chosen = columns::select(&names, wanted)?;
+    let ignored = columns::select(&names, &source.ignore)?;
+    chosen.retain(|column| !ignored.contains(column));
+    let index: Vec<i64> = chosen.iter().map(|&column| column as i64).collect();
+    let labels = y.index_select(1, &Tensor::from_slice(&index));
+    Ok((Some(labels), chosen.into_iter().map(|column| names[column].clone()).collect()))
+}
+
+/// Rows and columns of what must be a matrix.
+pub fn matrix(name: &str, array: &Tensor) -> Result<[i64; 2]> {
     let size = array.size();
-    ensure!(size.len() == 2, "{name} has shape {size:?} where a matrix was expected");
-    Ok((size[0], size[1]))
+    <[i64; 2]>::try_from(size).map_err(|size| anyhow::anyhow!("{name} has shape {size:?} where a matrix was expected"))
 }
 
 fn positions(count: i64) -> Vec<String> {

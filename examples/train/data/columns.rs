@@ -2,8 +2,59 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use globset::Glob;
+
+use crate::source::Source;
+
+/// What the columns of a table are, by their positions in it.
+pub struct Roles {
+    pub features: Vec<usize>,
+    /// Features too, a character each.
+    pub bits: Vec<usize>,
+    pub labels: Vec<usize>,
+    pub split: Option<usize>,
+    pub group: Option<usize>,
+}
+
+impl Roles {
+    pub fn new(header: &[String], source: &Source) -> Result<Self> {
+        distinct(header)?;
+        let find =
+            |name: &String| header.iter().position(|column| column == name).with_context(|| no_such(name, header));
+        let split = source.split.as_ref().map(find).transpose()?;
+        let group = source.group.as_ref().map(find).transpose()?;
+        let mut others = select(header, &source.ignore)?;
+        others.extend(split.iter().chain(&group));
+        let mut labels = select(header, &source.labels)?;
+        match &source.unlabelled {
+            Some(known) => others.extend((0..header.len()).filter(|&column| known.contains(&header[column]))),
+            None => ensure!(!labels.is_empty(), "--labels is missing, the names of the label columns"),
+        }
+        labels.retain(|column| !others.contains(column));
+        let (mut bits, mut features) = (select(header, &source.bits)?, Vec::new());
+        if source.has_features() {
+            bits.retain(|column| !others.contains(column) && !labels.contains(column));
+            let free = |column: &usize| ![&others, &labels, &bits].iter().any(|taken| taken.contains(column));
+            features.extend((0..header.len()).filter(free));
+        } else {
+            bits.clear();
+        }
+        if source.unlabelled.is_some() {
+            labels.clear();
+        }
+        Ok(Self { features, bits, labels, split, group })
+    }
+
+    /// All columns that are something, in the table's order.
+    pub fn all(&self) -> Vec<usize> {
+        let lists = [&self.features, &self.bits, &self.labels].into_iter().flatten();
+        let mut all: Vec<usize> = lists.chain(&self.split).chain(&self.group).copied().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
 
 /// Positions of the names that any of `patterns` (names or globs) means, in the table's order.
 pub fn select(names: &[String], patterns: &[String]) -> Result<Vec<usize>> {

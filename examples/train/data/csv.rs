@@ -1,6 +1,5 @@
 //! CSV with a header, plain or gzipped.
 
-use std::fs::File;
 use std::io::Read;
 
 use anyhow::{Context, Result, ensure};
@@ -8,36 +7,14 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
 use tch::Tensor;
 
-use super::{Raw, columns};
-use crate::args::Source;
-
-/// Which column is what.
-struct Roles {
-    features: Vec<usize>,
-    labels: Vec<usize>,
-    split: Option<usize>,
-}
-
-impl Roles {
-    fn new(header: &[String], source: &Source) -> Result<Self> {
-        columns::distinct(header)?;
-        ensure!(!source.labels.is_empty(), "a CSV needs --labels, the names of its label columns");
-        let find = |name: &String| {
-            header.iter().position(|column| column == name).with_context(|| columns::no_such(name, header))
-        };
-        let split = source.split.as_ref().map(find).transpose()?;
-        let ignored = columns::select(header, &source.ignore)?;
-        let mut labels = columns::select(header, &source.labels)?;
-        labels.retain(|column| !ignored.contains(column) && split != Some(*column));
-        let features = (0..header.len())
-            .filter(|column| !ignored.contains(column) && !labels.contains(column) && split != Some(*column))
-            .collect();
-        Ok(Self { features, labels, split })
-    }
-}
+use super::bits::Bits;
+use super::columns::Roles;
+use super::features::{Block, Features};
+use super::{Raw, file};
+use crate::source::Source;
 
 pub fn read(source: &Source) -> Result<Raw> {
-    let file = File::open(&source.data)?;
+    let file = file::open(&source.data)?;
     let zipped = source.data.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let input: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     // Flexible, so that a row of the wrong width is reported in our own words.
@@ -45,7 +22,9 @@ pub fn read(source: &Source) -> Result<Raw> {
     let header: Vec<String> = reader.headers()?.iter().map(String::from).collect();
     let roles = Roles::new(&header, source)?;
 
-    let (mut features, mut labels, mut split) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut features, mut labels) = (Vec::new(), Vec::new());
+    let (mut split, mut group) = (Vec::new(), Vec::new());
+    let mut bits: Vec<_> = roles.bits.iter().map(|&column| Bits::new(&header[column])).collect();
     let mut record = StringRecord::new();
     let mut rows = 0;
     while reader.read_record(&mut record)? {
@@ -63,16 +42,23 @@ pub fn read(source: &Source) -> Result<Raw> {
         for &column in &roles.labels {
             labels.push(number(column)?);
         }
+        for (bits, &column) in bits.iter_mut().zip(&roles.bits) {
+            bits.push(&record[column])?;
+        }
         split.extend(roles.split.map(|column| record[column].to_owned()));
+        group.extend(roles.group.map(|column| record[column].to_owned()));
     }
     let matrix = |cells: &[f32], columns: &[usize]| Tensor::from_slice(cells).view([rows, columns.len() as i64]);
-    let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect();
+    let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
+    let dense = (!features.is_empty() || bits.is_empty()).then(|| Block::Dense(matrix(&features, &roles.features)));
+    let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();
+    let feature_names = names(&roles.features).into_iter().chain(bits.iter().flat_map(Bits::names)).collect();
     Ok(Raw {
-        features: matrix(&features, &roles.features),
-        feature_names: names(&roles.features),
-        labels: matrix(&labels, &roles.labels),
+        features: source.has_features().then(|| Features::new(blocks, Some(feature_names))),
+        labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
         label_names: names(&roles.labels),
         split: roles.split.map(|_| split),
+        group: roles.group.map(|_| group),
     })
 }
 

@@ -1,80 +1,61 @@
 //! Tables in files, and what must hold for one before a network sees it.
 
 mod arrays;
+mod bits;
 mod columns;
+mod csr;
 mod csv;
+mod features;
+mod file;
 mod npz;
+mod parquet;
 mod safetensors;
+
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use masked_loss::Labels;
 use tch::{Device, Kind, Tensor};
 
-use crate::args::Source;
+use crate::source::Source;
+pub use features::{Block, Features, chunk};
 
 /// Checked: rows agree, features are finite, observed labels lie in [0, 1] and there is at least one.
 pub struct Table {
-    /// `[N, F]`, `u8` (fingerprints stay at one byte a bit) or `f32`.
-    pub features: Tensor,
+    pub features: Features,
     /// `[N, C]`
     pub labels: Labels,
     pub label_names: Vec<String>,
     /// What the split column says of each row.
     pub split: Option<Vec<String>>,
+    /// What the group column says of each row.
+    pub group: Option<Vec<String>>,
 }
 
 /// A table as its file holds it, NaN where a cell is missing.
 struct Raw {
-    features: Tensor,
-    feature_names: Vec<String>,
-    labels: Tensor,
+    /// None where they are in a file of their own.
+    features: Option<Features>,
+    /// None where they are not asked for.
+    labels: Option<Tensor>,
     label_names: Vec<String>,
     split: Option<Vec<String>>,
+    group: Option<Vec<String>>,
 }
 
 impl Table {
     pub fn read(source: &Source) -> Result<Self> {
-        read(source)
-            .and_then(|raw| Self::check(raw, source))
-            .with_context(|| format!("cannot use {}", source.data.display()))
-    }
-
-    fn check(raw: Raw, source: &Source) -> Result<Self> {
-        ensure!(!raw.feature_names.is_empty(), "no feature is left");
-        ensure!(!raw.label_names.is_empty(), "no label is left");
-        ensure!(raw.features.size()[0] > 0, "there is no row");
-        let features = match raw.features.kind() {
-            Kind::Uint8 => raw.features,
-            _ => raw.features.to_kind(Kind::Float),
-        };
-        if let Some((row, column)) = first(&features.isfinite().logical_not()) {
-            let found = features.double_value(&[row, column]);
-            let name = &raw.feature_names[column as usize];
-            bail!("feature {name:?} is {found} in data row {}: only labels may be missing", row + 1);
-        }
-        let labels = decode(&raw.labels, source);
-        // NaN is neither below 0 nor above 1.
-        if let Some((row, column)) = first(&labels.lt(0.0).logical_or(&labels.gt(1.0))) {
-            let found = labels.double_value(&[row, column]);
-            let name = &raw.label_names[column as usize];
-            bail!(
-                "label {name:?} is {found} in data row {}, outside [0, 1]: \
-                 --threshold makes labels binary, --missing-value names a number that means missing",
-                row + 1
-            );
-        }
-        let labels = Labels::from_nan(&labels)?;
-        ensure!(labels.range().is_some(), "no label is observed at all");
-        Ok(Self { features, labels, label_names: raw.label_names, split: raw.split })
+        let raw = read(source).with_context(|| cannot_use(&source.data))?;
+        let labels = labels(&raw, source).with_context(|| cannot_use(&source.data))?;
+        let Raw { label_names, split, group, .. } = raw;
+        let features = features(raw.features, source)?;
+        let (rows, expected) = (features.rows(), labels.size()[0]);
+        ensure!(rows == expected, "there are {rows} rows of features, and {expected} of labels");
+        Ok(Self { features, labels, label_names, split, group })
     }
 
     pub fn rows(&self) -> i64 {
-        self.features.size()[0]
-    }
-
-    /// The features of a batch.
-    pub fn inputs(&self, index: &Tensor) -> Tensor {
-        self.features.index_select(0, index).to_kind(Kind::Float)
+        self.features.rows()
     }
 
     pub fn to_device(&self, device: Device) -> Result<Self> {
@@ -83,20 +64,87 @@ impl Table {
             labels: self.labels.to_device(device)?,
             label_names: self.label_names.clone(),
             split: self.split.clone(),
+            group: self.group.clone(),
         })
     }
+}
+
+impl Features {
+    /// Those of a table whose labels are not known, or of no account: columns of these names are no features.
+    pub fn read(source: &Source, labels: &[String]) -> Result<Self> {
+        if source.features.is_some() {
+            return features(None, source);
+        }
+        let source = Source { unlabelled: Some(labels.to_vec()), ..source.clone() };
+        let raw = read(&source).with_context(|| cannot_use(&source.data))?;
+        features(raw.features, &source)
+    }
+}
+
+/// The table's features, or those of the file that has them.
+fn features(of_table: Option<Features>, source: &Source) -> Result<Features> {
+    let path = source.features.as_ref().unwrap_or(&source.data);
+    let checked = || -> Result<_> {
+        let features = match of_table {
+            Some(features) => features,
+            None => Features::new(vec![block(path)?], None),
+        };
+        ensure!(features.width() > 0, "no feature is left");
+        ensure!(features.rows() > 0, "there is no row");
+        features.check()?;
+        Ok(features)
+    };
+    checked().with_context(|| cannot_use(path))
+}
+
+fn labels(raw: &Raw, source: &Source) -> Result<Labels> {
+    let labels = raw.labels.as_ref().context("there are no labels")?;
+    ensure!(!raw.label_names.is_empty(), "no label is left");
+    ensure!(labels.size()[0] > 0, "there is no row");
+    let labels = decode(labels, source);
+    // NaN is neither below 0 nor above 1.
+    if let Some((row, column)) = features::first(&labels.lt(0.0).logical_or(&labels.gt(1.0))) {
+        let found = labels.double_value(&[row, column]);
+        let name = &raw.label_names[column as usize];
+        bail!(
+            "label {name:?} is {found} in data row {}, outside [0, 1]: \
+             --threshold makes labels binary, --missing-value names a number that means missing",
+            row + 1
+        );
+    }
+    let labels = Labels::from_nan(&labels)?;
+    ensure!(labels.range().is_some(), "no label is observed at all");
+    Ok(labels)
+}
+
+fn cannot_use(path: &Path) -> String {
+    format!("cannot use {}", path.display())
 }
 
 fn read(source: &Source) -> Result<Raw> {
     let name = source.data.to_string_lossy().to_lowercase();
     if name.ends_with(".csv") || name.ends_with(".csv.gz") {
         csv::read(source)
+    } else if name.ends_with(".parquet") {
+        parquet::read(source)
     } else if name.ends_with(".npz") {
         npz::read(source)?.select(source)
     } else if name.ends_with(".safetensors") {
         safetensors::read(source)?.select(source)
     } else {
-        bail!("its name must end in .csv, .csv.gz, .npz or .safetensors")
+        bail!("its name must end in .csv, .csv.gz, .parquet, .npz or .safetensors")
+    }
+}
+
+/// The one block of a file of features.
+fn block(path: &Path) -> Result<Block> {
+    let name = path.to_string_lossy().to_lowercase();
+    if name.ends_with(".npz") {
+        npz::features(path)
+    } else if name.ends_with(".safetensors") {
+        safetensors::features(path)
+    } else {
+        bail!("its name must end in .npz or .safetensors")
     }
 }
 
@@ -113,10 +161,4 @@ fn decode(labels: &Tensor, source: &Source) -> Tensor {
         labels = labels.ge(threshold).to_kind(Kind::Float).masked_fill(&labels.isnan(), f64::NAN);
     }
     labels
-}
-
-/// Row and column of the first true cell.
-fn first(mask: &Tensor) -> Option<(i64, i64)> {
-    let found = mask.nonzero();
-    (found.size()[0] > 0).then(|| (found.int64_value(&[0, 0]), found.int64_value(&[0, 1])))
 }

@@ -1,30 +1,85 @@
 //! NumPy archives, plain or compressed.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::ProgressBarIter;
 use npyz::npz::{NpzArchive, file_name_from_array_name};
 use npyz::zip::read::ZipFile;
 use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
-use tch::Tensor;
 use tch::kind::Element;
+use tch::{Device, Kind, Tensor};
 
-use super::arrays::{Arrays, words};
-use crate::args::Source;
+use super::arrays::{Arrays, matrix, words};
+use super::csr::Csr;
+use super::features::Block;
+use super::file;
+use crate::source::Source;
 
-type Archive = NpzArchive<BufReader<File>>;
+type Archive = NpzArchive<BufReader<ProgressBarIter<File>>>;
 /// Buffered, for elements are read one by one.
 type Member<'a> = NpyFile<BufReader<ZipFile<'a>>>;
 
 pub fn read(source: &Source) -> Result<Arrays> {
-    let mut archive = NpzArchive::open(&source.data)?;
-    Ok(Arrays {
-        x: required(&mut archive, "X", tensor)?,
-        y: required(&mut archive, "Y", tensor)?,
-        labels: optional(&mut archive, "labels", strings)?,
-        split: source.split.as_ref().map(|name| required(&mut archive, name, strings)).transpose()?,
-    })
+    let mut archive = open(&source.data)?;
+    let (x, y) = match sparse(&mut archive)? {
+        Some(csr) if !source.has_labels() => (Some(Block::Sparse(csr)), None),
+        Some(csr) => {
+            ensure!(!source.has_features(), "it is one sparse matrix, taken as Y: --features names the file of X");
+            (None, Some(stored(&csr, source)?))
+        }
+        None => (
+            if source.has_features() { Some(block(&mut archive)?) } else { None },
+            if source.has_labels() { Some(required(&mut archive, "Y", tensor)?) } else { None },
+        ),
+    };
+    let mut column =
+        |name: &Option<String>| name.as_ref().map(|name| required(&mut archive, name, strings)).transpose();
+    let (split, group) = (column(&source.split)?, column(&source.group)?);
+    Ok(Arrays { x, y, labels: optional(&mut archive, "labels", strings)?, split, group })
+}
+
+/// X alone.
+pub fn features(path: &Path) -> Result<Block> {
+    let mut archive = open(path)?;
+    match sparse(&mut archive)? {
+        Some(csr) => Ok(Block::Sparse(csr)),
+        None => block(&mut archive),
+    }
+}
+
+fn open(path: &Path) -> Result<Archive> {
+    Ok(NpzArchive::new(BufReader::new(file::open(path)?))?)
+}
+
+fn block(archive: &mut Archive) -> Result<Block> {
+    if let Some(bits) = optional(archive, "X_bits", tensor)? {
+        let [_, width] = matrix("X_bits", &bits)?;
+        ensure!(bits.kind() == Kind::Uint8, "X_bits is not of bytes, as numpy.packbits makes them");
+        return Ok(Block::Bits { bytes: bits, width: 8 * width });
+    }
+    let x = required(archive, "X", tensor)?;
+    matrix("X", &x)?;
+    Ok(Block::Dense(x))
+}
+
+/// What `scipy.sparse.save_npz` wrote, if it was that.
+fn sparse(archive: &mut Archive) -> Result<Option<Csr>> {
+    let Some(format) = optional(archive, "format", strings)? else { return Ok(None) };
+    let format = format.concat();
+    ensure!(format == "csr", "its format is {format}: save_npz(file, matrix.tocsr()) makes it csr");
+    let mut array = |name| required(archive, name, tensor);
+    let (shape, indptr, indices) = (array("shape")?, array("indptr")?, array("indices")?);
+    Csr::new(&shape, &indptr, indices, array("data")?).map(Some)
+}
+
+/// Where no threshold says it, -1 is a negative: an entry of 0 is easily lost from a sparse matrix.
+fn stored(csr: &Csr, source: &Source) -> Result<Tensor> {
+    let labels = csr.labels()?;
+    let is_number = source.threshold.is_some() || source.missing_value == Some(-1.0);
+    Ok(if is_number { labels } else { labels.masked_fill(&labels.eq(-1.0), 0.0) })
 }
 
 fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<T>) -> Result<Option<T>> {
@@ -76,12 +131,21 @@ fn tensor(member: Member) -> Result<Tensor> {
 }
 
 fn numbers<T: Deserialize + Element>(member: Member) -> Result<Tensor> {
+    /// Elements that are there twice for a moment, besides the array itself.
+    const CHUNK: usize = 1 << 20;
     let order = member.order();
     let mut size: Vec<i64> = member.shape().iter().map(|&length| length as i64).collect();
     if order == Order::Fortran {
         size.reverse();
     }
-    let array = Tensor::f_from_slice(&member.into_vec::<T>()?)?.f_view(size.as_slice())?;
+    let count = member.len() as usize;
+    let array = Tensor::f_empty([count as i64], (T::KIND, Device::Cpu))?;
+    let mut elements = member.data::<T>()?;
+    for start in (0..count).step_by(CHUNK) {
+        let part = elements.by_ref().take(CHUNK).collect::<io::Result<Vec<T>>>()?;
+        array.f_narrow(0, start as i64, part.len() as i64)?.f_copy_(&Tensor::f_from_slice(&part)?)?;
+    }
+    let array = array.f_view(size.as_slice())?;
     Ok(match order {
         Order::C => array,
         Order::Fortran => array.permute((0..size.len() as i64).rev().collect::<Vec<_>>()).contiguous(),

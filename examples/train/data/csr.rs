@@ -1,0 +1,121 @@
+//! Sparse matrices, row by row: what SciPy calls CSR.
+
+use anyhow::{Result, bail, ensure};
+use tch::{Device, Kind, Tensor};
+
+/// Checked: the rows lie within the entries, and the columns within the width.
+pub struct Csr {
+    /// `[N + 1]`, `i64`: where the entries of each row start, and where the last ones end.
+    starts: Tensor,
+    /// Of each entry; `i32` or `i64`.
+    columns: Tensor,
+    /// Of each entry; `u8` or `f32`.
+    values: Tensor,
+    width: i64,
+}
+
+impl Csr {
+    /// From SciPy's arrays of these names.
+    pub fn new(shape: &Tensor, indptr: &Tensor, indices: Tensor, data: Tensor) -> Result<Self> {
+        let shape = Vec::<i64>::try_from(shape.to_kind(Kind::Int64).flatten(0, -1))?;
+        ensure!(shape.len() == 2, "its shape is {shape:?} where a matrix was expected");
+        let (rows, width) = (shape[0], shape[1]);
+        for (name, array) in [("indptr", indptr), ("indices", &indices), ("data", &data)] {
+            ensure!(array.dim() == 1, "{name} has shape {:?} where a vector was expected", array.size());
+        }
+        for (name, array) in [("indptr", indptr), ("indices", &indices)] {
+            ensure!(matches!(array.kind(), Kind::Int | Kind::Int64), "{name} is not of 32 or 64 bit integers");
+        }
+        let (starts, found) = (indptr.to_kind(Kind::Int64), indptr.size()[0]);
+        ensure!(rows >= 0 && found == rows + 1, "indptr has {found} numbers where {rows} rows need {}", rows + 1);
+        let (entries, stored) = (indices.size()[0], data.size()[0]);
+        ensure!(entries == stored, "there are {entries} indices and {stored} data");
+        let (first, last) = (starts.int64_value(&[0]), starts.int64_value(&[-1]));
+        let falls = starts.diff(1, 0, None::<Tensor>, None::<Tensor>).lt(0).any().int64_value(&[]) != 0;
+        ensure!(first == 0 && !falls && last <= entries, "indptr does not go up from 0 to at most {entries}");
+        if entries > 0 {
+            let (least, largest) = (indices.min().int64_value(&[]), indices.max().int64_value(&[]));
+            ensure!(
+                least >= 0 && largest < width,
+                "indices go from {least} to {largest}, and the columns from 0 to {}",
+                width - 1
+            );
+        }
+        let values = match data.kind() {
+            Kind::Uint8 | Kind::Bool => data.to_kind(Kind::Uint8),
+            _ => data.to_kind(Kind::Float),
+        };
+        Ok(Self { starts, columns: indices.narrow(0, 0, last), values: values.narrow(0, 0, last), width })
+    }
+
+    pub fn rows(&self) -> i64 {
+        self.starts.size()[0] - 1
+    }
+
+    pub fn width(&self) -> i64 {
+        self.width
+    }
+
+    pub fn device(&self) -> Device {
+        self.starts.device()
+    }
+
+    pub fn to_device(&self, device: Device) -> Self {
+        let [starts, columns, values] =
+            [&self.starts, &self.columns, &self.values].map(|tensor| tensor.to_device(device));
+        Self { starts, columns, values, width: self.width }
+    }
+
+    /// The rows that `index` names, dense, as `f32`; of entries of one place the sum, as SciPy has it.
+    pub fn inputs(&self, index: &Tensor) -> Tensor {
+        let rows = index.size()[0];
+        let (cells, values) = self.entries(index);
+        Tensor::zeros([rows * self.width], (Kind::Float, self.device()))
+            .index_add_(0, &cells, &values)
+            .view([rows, self.width])
+    }
+
+    /// As labels: `[N, C]`, NaN where nothing is stored.
+    pub fn labels(&self) -> Result<Tensor> {
+        let (cells, values) = self.entries(&Tensor::arange(self.rows(), (Kind::Int64, self.device())));
+        let (sorted, _) = cells.sort(0, false);
+        let twice = sorted.diff(1, 0, None::<Tensor>, None::<Tensor>).eq(0).nonzero();
+        if twice.size()[0] > 0 {
+            let cell = sorted.int64_value(&[twice.int64_value(&[0, 0])]);
+            let (row, column) = (cell / self.width + 1, cell % self.width);
+            bail!("data row {row} has two values in column {column}; sum_duplicates() makes one of them");
+        }
+        let size = [self.rows() * self.width];
+        let mut labels = Tensor::f_full(size, f64::NAN, (Kind::Float, self.device()))?;
+        Ok(labels.index_copy_(0, &cells, &values).view([self.rows(), self.width]))
+    }
+
+    /// Where the entries of some rows lie in the dense matrix of these rows, as one long row, and what they are.
+    fn entries(&self, index: &Tensor) -> (Tensor, Tensor) {
+        let starts = self.starts.index_select(0, index);
+        let lengths = self.starts.index_select(0, &(index + 1)) - &starts;
+        let ends = lengths.cumsum(0, Kind::Int64);
+        let repeat = |of_rows: Tensor| of_rows.repeat_interleave_self_tensor(&lengths, 0, None);
+        let count = ends.size()[0];
+        let shift = repeat(starts - (&ends - &lengths));
+        let places = Tensor::arange(shift.size()[0], (Kind::Int64, self.device())) + shift;
+        let row = repeat(Tensor::arange(count, (Kind::Int64, self.device())));
+        let cells = row * self.width + self.columns.index_select(0, &places);
+        (cells, self.values.index_select(0, &places).to_kind(Kind::Float))
+    }
+
+    /// How many entries are not 0.
+    pub fn nonzero(&self) -> i64 {
+        self.values.count_nonzero(None).int64_value(&[])
+    }
+
+    /// Row, column and value of the first entry that is not finite.
+    pub fn first_unusable(&self) -> Option<(i64, i64, f64)> {
+        let found = self.values.isfinite().logical_not().nonzero();
+        (found.size()[0] > 0).then(|| {
+            let place = found.int64_value(&[0, 0]);
+            let row = self.starts.le(place).sum(Kind::Int64).int64_value(&[]) - 1;
+            (row, self.columns.int64_value(&[place]), self.values.double_value(&[place]))
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! Features as they lie in memory, of which a batch at a time becomes numbers for the network.
+
+use anyhow::{Result, bail};
+use tch::{Device, Kind, Tensor};
+
+use super::csr::Csr;
+
+/// Blocks side by side; each has all rows.
+pub struct Features {
+    blocks: Vec<Block>,
+    /// None of arrays, whose columns have positions only.
+    names: Option<Vec<String>>,
+}
+
+pub enum Block {
+    /// `[N, F]`, `u8` (fingerprints stay at one byte a bit) or `f32`.
+    Dense(Tensor),
+    /// `[N, F/8]`, `u8`: eight features to a byte, the first in the highest bit, as `numpy.packbits` has them, and 0 after
+    /// the last one.
+    Bits {
+        bytes: Tensor,
+        width: i64,
+    },
+    Sparse(Csr),
+}
+
+impl Features {
+    /// At least one block; all have the same number of rows.
+    pub fn new(blocks: Vec<Block>, names: Option<Vec<String>>) -> Self {
+        let slim = |block| match block {
+            Block::Dense(cells) if cells.kind() != Kind::Uint8 => Block::Dense(cells.to_kind(Kind::Float)),
+            block => block,
+        };
+        Self { blocks: blocks.into_iter().map(slim).collect(), names }
+    }
+
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    pub fn rows(&self) -> i64 {
+        self.blocks.first().map_or(0, Block::rows)
+    }
+
+    pub fn width(&self) -> i64 {
+        self.blocks.iter().map(Block::width).sum()
+    }
+
+    pub fn device(&self) -> Device {
+        match self.blocks.first() {
+            Some(Block::Dense(cells) | Block::Bits { bytes: cells, .. }) => cells.device(),
+            Some(Block::Sparse(csr)) => csr.device(),
+            None => Device::Cpu,
+        }
+    }
+
+    pub fn to_device(&self, device: Device) -> Self {
+        Self { blocks: self.blocks.iter().map(|block| block.to_device(device)).collect(), names: self.names.clone() }
+    }
+
+    /// The rows that `index` names, as `f32`.
+    pub fn inputs(&self, index: &Tensor) -> Tensor {
+        match &self.blocks[..] {
+            [block] => block.inputs(index),
+            blocks => Tensor::cat(&blocks.iter().map(|block| block.inputs(index)).collect::<Vec<_>>(), 1),
+        }
+    }
+
+    /// Every feature must be a finite number.
+    pub fn check(&self) -> Result<()> {
+        let mut before = 0;
+        for block in &self.blocks {
+            if let Some((row, column, found)) = block.first_unusable() {
+                let place = (before + column) as usize;
+                let name = self.names.as_ref().map_or_else(|| place.to_string(), |names| names[place].clone());
+                bail!("feature {name:?} is {found} in data row {}: only labels may be missing", row + 1);
+            }
+            before += block.width();
+        }
+        Ok(())
+    }
+}
+
+/// How many rows of a width take some 16 MiB.
+pub fn chunk(width: i64) -> i64 {
+    ((1 << 22) / width.max(1)).max(1)
+}
+
+impl Block {
+    fn rows(&self) -> i64 {
+        match self {
+            Self::Dense(cells) | Self::Bits { bytes: cells, .. } => cells.size()[0],
+            Self::Sparse(csr) => csr.rows(),
+        }
+    }
+
+    pub fn width(&self) -> i64 {
+        match self {
+            Self::Dense(cells) => cells.size()[1],
+            Self::Bits { width, .. } => *width,
+            Self::Sparse(csr) => csr.width(),
+        }
+    }
+
+    fn to_device(&self, device: Device) -> Self {
+        match self {
+            Self::Dense(cells) => Self::Dense(cells.to_device(device)),
+            Self::Bits { bytes, width } => Self::Bits { bytes: bytes.to_device(device), width: *width },
+            Self::Sparse(csr) => Self::Sparse(csr.to_device(device)),
+        }
+    }
+
+    fn inputs(&self, index: &Tensor) -> Tensor {
+        match self {
+            Self::Dense(cells) => cells.index_select(0, index).to_kind(Kind::Float),
+            Self::Bits { bytes, width } => {
+                let places = Tensor::from_slice(&[128u8, 64, 32, 16, 8, 4, 2, 1]).to_device(bytes.device());
+                let bits = bytes.index_select(0, index).unsqueeze(-1).bitwise_and_tensor(&places);
+                bits.ne(0).to_kind(Kind::Float).view([index.size()[0], 8 * bytes.size()[1]]).narrow(1, 0, *width)
+            }
+            Self::Sparse(csr) => csr.inputs(index),
+        }
+    }
+
+    /// How a cell lies in memory.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Dense(cells) if cells.kind() == Kind::Uint8 => "bytes",
+            Self::Dense(_) => "f32",
+            Self::Bits { .. } => "bits",
+            Self::Sparse(_) => "sparse",
+        }
+    }
+
+    /// How many cells are not 0.
+    pub fn nonzero(&self) -> i64 {
+        match self {
+            Self::Dense(cells) => cells.count_nonzero(None).int64_value(&[]),
+            Self::Bits { bytes, .. } => {
+                (0..8).map(|bit| bytes.bitwise_and(1 << bit).count_nonzero(None).int64_value(&[])).sum()
+            }
+            Self::Sparse(csr) => csr.nonzero(),
+        }
+    }
+
+    /// Row, column and value of the first cell that is not finite.
+    fn first_unusable(&self) -> Option<(i64, i64, f64)> {
+        match self {
+            Self::Bits { .. } => None,
+            Self::Dense(cells) if cells.kind() == Kind::Uint8 => None,
+            Self::Dense(cells) => {
+                let step = chunk(self.width());
+                cells.split(step, 0).into_iter().zip((0..).step_by(step as usize)).find_map(|(part, before)| {
+                    let (row, column) = first(&part.isfinite().logical_not())?;
+                    Some((before + row, column, part.double_value(&[row, column])))
+                })
+            }
+            Self::Sparse(csr) => csr.first_unusable(),
+        }
+    }
+}
+
+/// Row and column of the first true cell.
+pub fn first(mask: &Tensor) -> Option<(i64, i64)> {
+    let found = mask.nonzero();
+    (found.size()[0] > 0).then(|| (found.int64_value(&[0, 0]), found.int64_value(&[0, 1])))
+}

@@ -1,0 +1,106 @@
+//! A trained network on tables of every kind, with labels and without.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use npyz::AutoSerialize;
+use npyz::npz::NpzWriter;
+
+mod tables;
+use tables::{Example, SMALL, add, program, run};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A run on the example, in the folder.
+fn trained(data: &Path, folder: &Path, arguments: &[&str]) -> PathBuf {
+    let out = folder.join("run");
+    let output = run(data, &[arguments, &["--out", text(&out)]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    out
+}
+
+fn apply(command: &str, out: &Path, data: &Path, arguments: &[&str]) -> Output {
+    let mut program = Command::new(program());
+    program.arg(command).arg(out).arg("--data").arg(data).args(["--device", "cpu"]).args(arguments).output().unwrap()
+}
+
+/// The CSV that `predict` writes.
+fn predicted(out: &Path, data: &Path, arguments: &[&str]) -> String {
+    let to = out.join("p.csv");
+    let output = apply("predict", out, data, &[arguments, &["--to", text(&to)]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::read_to_string(to).unwrap()
+}
+
+#[test]
+fn predictions_need_no_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80).with_column("id", |row| format!("row {row}"));
+    let data = example.csv(folder.path());
+    let out = trained(&data, folder.path(), &["--labels", "y*", "--ignore", "id"]);
+    let expected = predicted(&out, &data, &["--labels", "y*", "--ignore", "id"]);
+    assert!(expected.starts_with("y1,y2\n"));
+    assert_eq!(expected.lines().count(), 81);
+    // Columns of the labels' names are no features, whatever they hold.
+    assert_eq!(expected, predicted(&out, &data, &["--ignore", "id"]));
+    let bare = folder.path().join("bare.csv");
+    let rows = example.features.iter().map(|[a, b]| format!("{a},{b}\n"));
+    fs::write(&bare, "a,b\n".to_owned() + &rows.collect::<String>()).unwrap();
+    assert_eq!(expected, predicted(&out, &bare, &[]));
+    let arrays = folder.path().join("x.npz");
+    let mut archive = NpzWriter::create(&arrays).unwrap();
+    add(&mut archive, "X", f32::default_dtype(), &[80, 2], example.features.concat());
+    drop(archive);
+    assert_eq!(expected, predicted(&out, &arrays, &[]));
+    assert_eq!(expected, predicted(&out, &example.sparse_features(folder.path()), &[]));
+    assert_eq!(expected, predicted(&out, &data, &["--features", text(&arrays)]));
+    let rest = apply("evaluate", &out, &bare, &[]);
+    assert!(String::from_utf8(rest.stderr).unwrap().contains("--labels is missing"));
+}
+
+#[test]
+fn features_in_a_file_of_their_own_are_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let (data, features) = (example.npz(folder.path()), example.sparse_features(folder.path()));
+    let out = trained(&data, folder.path(), &[]);
+    let scored = |options: &[&str]| {
+        let output = apply("evaluate", &out, &data, options);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    assert_eq!(scored(&[]), scored(&["--features", text(&features)]));
+}
+
+#[test]
+fn columns_that_do_not_fit_the_network_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).csv(folder.path());
+    let out = trained(&data, folder.path(), &["--labels", "y*"]);
+    let refuse = |content: &str, sentence: &str| {
+        let table = folder.path().join("other.csv");
+        fs::write(&table, content).unwrap();
+        let output = apply("predict", &out, &table, &["--to", text(&out.join("p.csv"))]);
+        let found = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(found, format!("error: {sentence}\n"));
+        assert_eq!(output.status.code(), Some(1));
+    };
+    refuse("a\n1\n", "the network takes 2 features, and the table has 1");
+    refuse("b,a\n1,2\n", r#"feature 1 of the network is "a", and that of the table "b""#);
+}
+
+#[test]
+fn losses_are_compared_on_a_fold_of_sparse_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let (labels, features) = (example.sparse_labels(folder.path()), example.sparse_features(folder.path()));
+    let mut command = Command::new(program());
+    command.args(["compare", "--data"]).arg(&labels).arg("--features").arg(&features).args(SMALL);
+    let output = command.args(["--seeds", "2", "--folds", "4", "--fold", "4", "--standardize"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.matches('±').count(), 4, "{printed}");
+}

@@ -1,0 +1,134 @@
+//! Which rows train, which choose the epoch, which are scored.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+mod tables;
+use tables::{Example, SMALL, complaint, metrics, program, run};
+
+/// The rows of train, validation and test that a run leaves, in its order.
+fn parts(data: &Path, arguments: &[&str]) -> [Vec<usize>; 3] {
+    let out = tempfile::tempdir().unwrap();
+    let output = run(data, &[arguments, &["--epochs", "1", "--out", out.path().to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut parts = HashMap::<String, Vec<usize>>::new();
+    for line in csv::Reader::from_path(out.path().join("split.csv")).unwrap().deserialize() {
+        let (row, part): (usize, String) = line.unwrap();
+        parts.entry(part).or_default().push(row);
+    }
+    ["train", "validation", "test"].map(|part| parts.remove(part).unwrap())
+}
+
+#[test]
+fn by_index_the_first_rows_train_and_the_last_are_the_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(86).npz(folder.path());
+    // DeepChem's IndexSplitter: int(0.8 * 86) and int(0.9 * 86).
+    let expected = [0..68, 68..77, 77..86].map(Vec::from_iter);
+    assert_eq!(parts(&data, &["--split-by", "index"]), expected);
+    let expected = [0..43, 43..64, 64..86].map(Vec::from_iter);
+    assert_eq!(parts(&data, &["--split-by", "index", "--fractions", "0.5,0.25,0.25"]), expected);
+}
+
+#[test]
+fn at_random_every_row_is_in_one_part_and_the_seed_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(86).npz(folder.path());
+    let split = parts(&data, &["--seed", "5"]);
+    assert_eq!(split.each_ref().map(Vec::len), [70, 8, 8]);
+    let mut rows = split.concat();
+    assert!(!rows.is_sorted());
+    rows.sort();
+    assert_eq!(rows, Vec::from_iter(0..86));
+    assert_eq!(split, parts(&data, &["--seed", "5"]));
+    assert_ne!(split, parts(&data, &["--seed", "6"]));
+}
+
+#[test]
+fn the_rows_of_a_group_stay_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let group = |row: usize| row * row % 29;
+    let data = Example::new(290).with_column("scaffold", |row| group(row).to_string()).csv(folder.path());
+    let options = ["--labels", "y*", "--group", "scaffold"];
+    for further in [&["--split-by", "random"][..], &["--split-by", "index"], &["--folds", "5", "--fold", "2"]] {
+        let split = parts(&data, &[&options, further].concat());
+        let mut homes = HashMap::new();
+        for (part, rows) in split.iter().enumerate() {
+            for &row in rows {
+                assert_eq!(*homes.entry(group(row)).or_insert(part), part, "{further:?}");
+            }
+        }
+        assert_eq!(split.concat().len(), 290);
+        let share = split[0].len() as f64 / 290.0;
+        assert!((0.5..0.9).contains(&share), "{further:?}: {share}");
+    }
+}
+
+#[test]
+fn every_row_is_in_the_test_part_of_one_fold() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(83).npz(folder.path());
+    let folds = ["1", "2", "3", "4"].map(|fold| parts(&data, &["--folds", "4", "--fold", fold]));
+    for (fold, [train, validation, test]) in folds.iter().enumerate() {
+        assert_eq!(*validation, folds[(fold + 1) % 4][2]);
+        assert_eq!(train.len() + validation.len() + test.len(), 83);
+        assert!((20..=21).contains(&test.len()));
+    }
+    let mut tested = folds.map(|[.., test]| test).concat();
+    tested.sort();
+    assert_eq!(tested, Vec::from_iter(0..83));
+}
+
+#[test]
+fn a_split_that_is_read_back_comes_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let out = folder.path().join("run");
+    assert!(run(&data, &["--fractions", "0.6,0.2,0.2", "--out", out.to_str().unwrap()]).status.success());
+    let split = out.join("split.csv");
+    let first: serde_json::Value = tables::read_json(&out.join("metrics.json"));
+    assert_eq!(first, metrics(&data, &["--split-file", split.to_str().unwrap()]));
+    // A run goes on with its own split only.
+    let other = run(&data, &["--split-by", "index", "--resume", "--out", out.to_str().unwrap()]);
+    assert!(String::from_utf8(other.stderr).unwrap().contains("of a run with another split; see split.csv"));
+
+    let whole = fs::read_to_string(&split).unwrap();
+    let refuse = |content: &str, sentence: &str| {
+        fs::write(&split, content).unwrap();
+        let found = complaint(&data, &["--split-file", split.to_str().unwrap()]);
+        assert_eq!(found, format!("error: cannot use {}: {sentence}\n", split.display()));
+    };
+    let (rest, last) = whole.trim_end().rsplit_once('\n').unwrap();
+    let row = last.split(',').next().unwrap();
+    refuse(&(rest.to_owned() + "\n"), &format!("row {row} is missing"));
+    refuse(&format!("{whole}{last}\n"), &format!("row {row} is there twice"));
+    refuse(&format!("{whole}80,test\n"), "there is no row 80: the table's are 0 to 79");
+    refuse(
+        &whole.replace(last, &format!("{row},exam")),
+        &format!(r#"row {row} is "exam", not train, validation or test"#),
+    );
+}
+
+#[test]
+fn what_says_twice_how_to_split_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    for options in [
+        &["--folds", "5"][..],
+        &["--fold", "1"],
+        &["--folds", "2", "--fold", "1"],
+        &["--fractions", "0.8,0.1"],
+        &["--fractions", "0.8,0.1,0.2"],
+        &["--fractions", "1,0,0"],
+        &["--fractions", "0.8,0.1,0.1", "--folds", "5", "--fold", "1"],
+        &["--split", "a", "--split-by", "index"],
+        &["--split-file", "a.csv", "--split-by", "index"],
+    ] {
+        let mut command = Command::new(program());
+        let output = command.args(["train", "--data"]).arg(&data).args(SMALL).args(options).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+    }
+    assert!(complaint(&data, &["--folds", "5", "--fold", "6"]).contains("--fold 6 is above --folds 5"));
+}
