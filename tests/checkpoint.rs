@@ -72,24 +72,56 @@ fn an_interrupt_ends_after_the_step_and_can_be_gone_on_with() {
     assert!(bits(&parts) == bits(&whole));
 }
 
+/// `MASKED_LOSS_KILLS=1000` kills as often.
 #[test]
 fn killed_at_any_moment_it_can_be_gone_on_with() {
+    let kills: u64 = std::env::var("MASKED_LOSS_KILLS").map_or(12, |kills| kills.parse().unwrap());
+    let epochs = kills.to_string();
+    let long = [LONG, &["--epochs", &epochs]].concat();
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(2000).npz(folder.path());
     let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
-    finish(command(&data, &whole, LONG));
-    for kill in 0..12 {
+    finish(command(&data, &whole, &long));
+    for kill in 0..kills {
         let resume = parts.join("checkpoint.safetensors").exists();
-        let arguments = if resume { [LONG, &["--resume"]].concat() } else { LONG.to_vec() };
+        let arguments = if resume { [&long[..], &["--resume"]].concat() } else { long.clone() };
         let mut child = command(&data, &parts, &arguments).spawn().unwrap();
         if !resume {
             wait_for_checkpoint(&mut child, &parts);
         }
-        sleep(Duration::from_millis(150 + 17 * kill));
+        sleep(Duration::from_millis(150 + 17 * (kill % 12)));
         child.kill().unwrap();
-        child.wait().unwrap();
+        let output = child.wait_with_output().unwrap();
+        // Killed, or at the end of the last epoch: never for want of something to go on from.
+        assert!(output.status.code().is_none_or(|code| code == 0), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    finish(command(&data, &parts, &[LONG, &["--resume"]].concat()));
+    finish(command(&data, &parts, &[&long[..], &["--resume"]].concat()));
+    assert!(bits(&parts) == bits(&whole));
+}
+
+#[test]
+fn where_no_more_can_be_written_the_last_checkpoint_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(200).npz(folder.path());
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    finish(command(&data, &whole, &["--epochs", "6"]));
+    finish(command(&data, &parts, &["--epochs", "2"]));
+    let checkpoint = parts.join("checkpoint.safetensors");
+    let before = fs::read(&checkpoint).unwrap();
+    // A limit on the length of files: a write fails half-way, as on a full disk.
+    let blocks = before.len() as u64 / 2 / 512;
+    let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    let go_on = command(&data, &parts, &["--epochs", "6", "--resume"]);
+    let output =
+        Command::new("sh").args(["-c", &limited, "sh"]).arg(go_on.get_program()).args(go_on.get_args()).output();
+    let output = output.unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("cannot write") && complaint.contains("checkpoint.safetensors"), "{complaint}");
+    assert!(fs::read(&checkpoint).unwrap() == before);
+    let left = fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.starts_with('.')).collect::<Vec<_>>(), [""; 0]);
+    finish(command(&data, &parts, &["--epochs", "6", "--resume"]));
     assert!(bits(&parts) == bits(&whole));
 }
 
@@ -183,9 +215,34 @@ fn options_may_stand_in_a_file_and_the_command_line_comes_first() {
     assert_eq!((&training["balanced"], &training["guard"]), (&true.into(), &false.into()));
     assert_eq!(training["batch_size"], 7);
 
+    // What the run was told and what it took by default can be told again.
+    let again = folder.path().join("again");
+    let mut command = Command::new(program());
+    finish({
+        command.args(["train", "--config"]).arg(out.join("run.toml")).arg("--out").arg(&again);
+        command
+    });
+    assert!(bits(&again) == bits(&out));
+
     fs::write(&config, "lr = [").unwrap();
     let mut command = Command::new(program());
     let output = command.args(["train", "--config"]).arg(&config).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("run.toml"));
+}
+
+#[test]
+fn half_precision_learns_and_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(600).npz(folder.path());
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    let options = ["--precision", "bf16", "--lr", "0.01", "--epochs"];
+    finish(command(&data, &whole, &[&options[..], &["20"]].concat()));
+    finish(command(&data, &parts, &[&options[..], &["7"]].concat()));
+    finish(command(&data, &parts, &[&options[..], &["20", "--resume"]].concat()));
+    assert!(bits(&parts) == bits(&whole));
+    assert!(read_json(&whole.join("metrics.json"))["test"]["macro_auroc"].as_f64().unwrap() > 0.9);
+    let full = folder.path().join("full");
+    finish(command(&data, &full, &["--lr", "0.01", "--epochs", "20"]));
+    assert!(bits(&full)[0] != bits(&whole)[0]);
 }

@@ -52,7 +52,8 @@ fn weights_configuration_and_metrics_are_left() {
     left.sort();
     let results = ["calibration.svg", "curves.svg", "labels.svg", "observed.svg", "predictions.csv", "report.html"];
     let mut expected =
-        ["checkpoint.safetensors", "config.json", "metrics.json", "split.csv", "weights.safetensors"].to_vec();
+        ["checkpoint.safetensors", "config.json", "metrics.json", "run.toml", "split.csv", "weights.safetensors"]
+            .to_vec();
     expected.extend(results);
     expected.push("events.out.tfevents.masked-loss");
     expected.sort();

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind};
 
 use crate::source::{Inspect, Source, Splitting};
 use crate::{objective, optimizer};
@@ -145,6 +145,10 @@ pub struct Training {
     /// Rows that go through the network at a time; the steps are those of --batch-size all the same.
     #[arg(long, value_name = "ROWS", value_parser = value_parser!(u32).range(1..))]
     pub micro_batch: Option<u32>,
+    /// What the layers multiply in. Weights, sums and the loss are f32 with either.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub precision: Precision,
     #[arg(long, value_enum, default_value_t)]
     pub optimizer: optimizer::Kind,
     /// Learning rate.
@@ -171,6 +175,24 @@ pub struct Training {
     #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
     #[serde(skip, default)]
     pub device: DeviceChoice,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// Half the memory, and faster where the device has it.
+    Bf16,
+}
+
+impl Precision {
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::F32 => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ValueEnum)]

@@ -1,11 +1,34 @@
-//! Options from a file.
+//! Options from a file, and into one.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use toml::{Table, Value};
+
+use crate::args::{Train, Training};
+use crate::output::Folder;
+use crate::source::{Source, Splitting};
+
+/// What a run was told and what it took by default, for `--config`.
+pub const FILE: &str = "run.toml";
+
+#[derive(Serialize)]
+struct Options<'a> {
+    #[serde(flatten)]
+    source: &'a Source,
+    #[serde(flatten)]
+    splitting: &'a Splitting,
+    #[serde(flatten)]
+    training: &'a Training,
+}
+
+pub fn write(Train { source, splitting, training, .. }: &Train, folder: &Folder) -> Result<()> {
+    let options = toml::to_string(&Options { source, splitting, training })?;
+    folder.write(FILE, |path| Ok(fs::write(path, options)?))
+}
 
 /// The command line, with the options of `--config FILE` put before its own: of an option given twice the later one counts,
 /// and clap has one word for what is wrong, wherever it stands.
@@ -39,6 +62,7 @@ fn options(file: &Path) -> Result<Vec<OsString>> {
         match value {
             Value::Boolean(true) => options.push(flag.into()),
             Value::Boolean(false) => {}
+            Value::Array(values) if values.is_empty() => {}
             value => options.extend([flag.into(), text(&name, &value)?.into()]),
         }
     }

@@ -95,7 +95,8 @@ pub struct Scores {
 
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
-        let probabilities = logits(network, &table.features, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
+        let probabilities =
+            logits(network, &table.features, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
         let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
         Ok(Self {
             evaluation: evaluate(network, table, rows)?,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use tch::nn::{self, Init, LinearConfig, ModuleT};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::args::Training;
 
@@ -12,7 +12,11 @@ pub struct Network {
     pub weights: nn::VarStore,
     /// Mean and deviation of the inputs, beside the weights, so that they go wherever these go.
     standard: Option<[Tensor; 2]>,
-    layers: nn::SequentialT,
+    hidden: Vec<nn::Linear>,
+    output: nn::Linear,
+    dropout: f64,
+    /// What is multiplied in; weights and logits stay as they are.
+    kind: Kind,
 }
 
 impl Network {
@@ -21,18 +25,14 @@ impl Network {
         let input = weights.root() / "input";
         let standard = || [input.zeros_no_train("mean", &[inputs]), input.ones_no_train("deviation", &[inputs])];
         let standard = config.standardize.then(standard);
-        let dropout = config.dropout;
-        let mut layers = nn::seq_t();
+        let mut hidden = Vec::new();
         let mut width = inputs;
-        for (depth, &hidden) in config.hidden.iter().enumerate() {
-            layers = layers
-                .add(linear(weights.root() / "hidden" / depth, width, hidden))
-                .add_fn(Tensor::relu)
-                .add_fn_t(move |x, train| x.dropout(dropout, train));
-            width = hidden;
+        for (depth, &next) in config.hidden.iter().enumerate() {
+            hidden.push(linear(weights.root() / "hidden" / depth, width, next));
+            width = next;
         }
-        let layers = layers.add(linear(weights.root() / "output", width, labels));
-        Self { weights, standard, layers }
+        let output = linear(weights.root() / "output", width, labels);
+        Self { weights, standard, hidden, output, dropout: config.dropout, kind: config.precision.kind() }
     }
 
     /// Takes weights by name.
@@ -66,10 +66,16 @@ impl Network {
 
 impl ModuleT for Network {
     fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
-        match &self.standard {
-            Some([mean, deviation]) => self.layers.forward_t(&((inputs - mean) / deviation), train),
-            None => self.layers.forward_t(inputs, train),
-        }
+        let inputs = match &self.standard {
+            Some([mean, deviation]) => (inputs - mean) / deviation,
+            None => inputs.shallow_clone(),
+        };
+        let apply = |layer: &nn::Linear, x: &Tensor| {
+            let bias = layer.bs.as_ref().map(|bias| bias.to_kind(self.kind));
+            x.linear(&layer.ws.to_kind(self.kind), bias)
+        };
+        let hidden = |x: Tensor, layer| apply(layer, &x).relu().dropout(self.dropout, train);
+        apply(&self.output, &self.hidden.iter().fold(inputs.to_kind(self.kind), hidden))
     }
 }
 

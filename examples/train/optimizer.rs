@@ -92,10 +92,11 @@ impl Optimizer {
                 if !gradient.defined() {
                     continue;
                 }
+                // In place: fresh memory for every weight costs more than the arithmetic. The gradient is not needed again.
                 if self.weight_decay > 0.0 {
                     match self.kind {
                         Kind::AdamW => *weight *= 1.0 - rate * self.weight_decay,
-                        Kind::Adam | Kind::Sgd => gradient = &gradient + &*weight * self.weight_decay,
+                        Kind::Adam | Kind::Sgd => gradient += &*weight * self.weight_decay,
                     }
                 }
                 if self.kind == Kind::Sgd {
@@ -105,9 +106,12 @@ impl Optimizer {
                     continue;
                 }
                 let _ = first.lerp_(&gradient, 1.0 - BETAS[0]);
-                let _ = second.lerp_(&gradient.square(), 1.0 - BETAS[1]);
-                let scale = second.sqrt() / beta_square.sqrt() + EPSILON;
-                let _ = weight.addcdiv_(&(&*first * (-rate / beta)), &scale);
+                let _ = second.lerp_(&gradient.square_(), 1.0 - BETAS[1]);
+                let mut scale = second.sqrt();
+                scale /= beta_square.sqrt();
+                scale += EPSILON;
+                scale *= -beta / rate;
+                let _ = weight.addcdiv_(&*first, &scale);
             }
         });
     }
@@ -130,5 +134,48 @@ impl Optimizer {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+    use tch::nn::{self, OptimizerConfig};
+
+    use super::*;
+
+    /// A weight after ten steps down a slope that changes.
+    fn walk(weights: &VarStore, mut step: impl FnMut()) -> Vec<f64> {
+        let weight = weights.variables().remove("weight").unwrap();
+        tch::no_grad(|| weight.shallow_clone().copy_(&Tensor::from_slice(&[1.0f32, -2.0, 0.5])));
+        for time in 0..10 {
+            let mut gradient = weight.grad();
+            if gradient.defined() {
+                let _ = gradient.zero_();
+            }
+            let target = Tensor::from_slice(&[0.3f32, 0.1, -1.0]) * f64::from(time).sin();
+            ((&weight - target).square() * 0.5).sum(tch::Kind::Float).backward();
+            step();
+        }
+        Vec::try_from(&weight.to_kind(tch::Kind::Double)).unwrap()
+    }
+
+    fn agrees(kind: Kind, theirs: impl OptimizerConfig) {
+        let [a, b] = [(); 2].map(|()| VarStore::new(Device::Cpu));
+        for store in [&a, &b] {
+            let _ = store.root().zeros("weight", &[3]);
+        }
+        let mut ours = Optimizer::new(kind, 0.01, &a);
+        let mut theirs = theirs.build(&b, 0.1).unwrap();
+        theirs.set_weight_decay(0.01);
+        let (ours, theirs) = (walk(&a, || ours.step(0.1)), walk(&b, || theirs.step()));
+        assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-6), "{kind:?}: {ours:?}, not {theirs:?}");
+    }
+
+    #[test]
+    fn steps_are_those_of_libtorch() {
+        agrees(Kind::Adam, nn::Adam::default());
+        agrees(Kind::AdamW, nn::AdamW { wd: 0.01, ..Default::default() });
+        agrees(Kind::Sgd, nn::Sgd { momentum: 0.9, ..Default::default() });
     }
 }

@@ -8,6 +8,7 @@ use tch::Device;
 
 use crate::args::{Train, Training};
 use crate::checkpoint;
+use crate::config;
 use crate::data::Table;
 use crate::evaluate::Scores;
 use crate::fit::{Fit, Run, STOP};
@@ -19,7 +20,8 @@ use crate::split::{self, Split};
 
 const METRICS: &str = "metrics.json";
 
-pub fn run(Train { source, splitting, training, out, resume, .. }: &Train) -> Result<()> {
+pub fn run(arguments: &Train) -> Result<()> {
+    let Train { source, splitting, training, out, resume, .. } = arguments;
     let device = training.start()?;
     let folder = out.as_deref().map(Folder::create).transpose()?;
     let table = Table::read(source)?;
@@ -41,6 +43,7 @@ pub fn run(Train { source, splitting, training, out, resume, .. }: &Train) -> Re
             folder.write(split::FILE, |path| split.write(path))?;
         }
         folder.write_json("config.json", &config)?;
+        config::write(arguments, folder)?;
         // A second Ctrl-C ends at once.
         ctrlc::set_handler(|| {
             if STOP.swap(true, Ordering::Relaxed) {

@@ -99,7 +99,7 @@ pub(crate) struct Block<'a, F> {
 }
 
 /// What a formula takes of its input's tails, with its derivative or without: found out by one evaluation, since
-/// formulas do not branch.
+/// formulas do not branch on numbers, nor does a [`Lane`].
 pub(crate) fn uses<E: Elementwise + ?Sized>(loss: &E, derivative: bool) -> Uses {
     let uses = cell::Cell::default();
     let lane = |value| Lane::<f32, Recorder, false, true>::new(value);
@@ -330,5 +330,6 @@ mod tests {
         assert_eq!(uses(&BceWithLogits::default(), false), Uses { sigmoid: false, log });
         assert_eq!(uses(&SigmoidFocal::default(), false), Uses { sigmoid, log });
         assert_eq!(uses(&SquaredError, true), Uses::default());
+        assert_eq!(uses(&crate::Hill::default(), true), Uses { sigmoid, log: false });
     }
 }

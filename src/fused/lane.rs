@@ -9,7 +9,8 @@ use crate::Real;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane<F, T, const FMA: bool, const INTEGER: bool> {
     pub(crate) value: F,
-    /// Of the logit and its negative, whose tails are the same. The compiler sees through the `Option`.
+    /// Of the logit and its negative, whose tails are the same: there or not by how a formula is written, whatever the
+    /// numbers, so that the compiler sees through the `Option`.
     tails: Option<T>,
 }
 
@@ -114,7 +115,9 @@ impl<F: Float, T: Tails<F>, const FMA: bool, const INTEGER: bool> Real for Lane<
     }
     #[inline(always)]
     fn select_lt(&self, threshold: f64, below: &Self, otherwise: &Self) -> Self {
-        select(self.value < F::from_f64(threshold), *below, *otherwise)
+        let value = select(self.value < F::from_f64(threshold), below.value, otherwise.value);
+        // Which tails a formula takes must not depend on numbers; those of both sides are the same.
+        Self { value, tails: below.tails.and(otherwise.tails) }
     }
     #[inline(always)]
     fn detach(&self) -> Self {

@@ -54,8 +54,8 @@ impl Selection {
         }
         let (all, bits) = (&all[..self.length], &self.bits[..self.length.div_ceil(8)]);
         let (entries, mut count) = F::pack(simd, bits, all, room);
-        for i in entries..self.length {
-            room[count] = all[i];
+        for (i, &number) in all.iter().enumerate().skip(entries) {
+            room[count % BLOCK] = number;
             count += usize::from(bits[i / 8] >> (i % 8) & 1);
         }
         &room[..self.filled_up()]
@@ -65,9 +65,9 @@ impl Selection {
     pub(super) fn unpack<F: Pack>(&self, simd: Simd, packed: &[F; BLOCK], all: &mut [F]) {
         let (all, bits) = (&mut all[..self.length], &self.bits[..self.length.div_ceil(8)]);
         let (entries, mut count) = F::unpack(simd, bits, packed, all);
-        for i in entries..self.length {
+        for (i, number) in all.iter_mut().enumerate().skip(entries) {
             let counts = bits[i / 8] >> (i % 8) & 1 != 0;
-            all[i] = if counts { packed[count] } else { F::default() };
+            *number = packed[count % BLOCK].or_zero(counts);
             count += usize::from(counts);
         }
     }
@@ -95,6 +95,8 @@ fn not_negative(simd: Simd, flags: &[i8], bits: &mut [u8; BLOCK / 8]) -> (usize,
 /// Packing by vectors. Both do the first entries, as many as fit into vectors, and say how many of them there are and
 /// how many of those count.
 pub(super) trait Pack: Copy + Default {
+    /// The number, or 0, by its bits: a choice between the two would become a branch, which is guessed wrong too often.
+    fn or_zero(self, keep: bool) -> Self;
     fn pack(_: Simd, _bits: &[u8], _all: &[Self], _packed: &mut [Self; BLOCK]) -> (usize, usize) {
         (0, 0)
     }
@@ -103,9 +105,19 @@ pub(super) trait Pack: Copy + Default {
     }
 }
 
-impl Pack for f64 {}
+impl Pack for f64 {
+    #[inline(always)]
+    fn or_zero(self, keep: bool) -> Self {
+        Self::from_bits(self.to_bits() & u64::from(keep).wrapping_neg())
+    }
+}
 
 impl Pack for i8 {
+    #[inline(always)]
+    fn or_zero(self, keep: bool) -> Self {
+        self & -Self::from(keep)
+    }
+
     #[cfg(target_arch = "x86_64")]
     fn pack(simd: Simd, bits: &[u8], all: &[Self], packed: &mut [Self; BLOCK]) -> (usize, usize) {
         match simd {
@@ -117,6 +129,11 @@ impl Pack for i8 {
 }
 
 impl Pack for f32 {
+    #[inline(always)]
+    fn or_zero(self, keep: bool) -> Self {
+        Self::from_bits(self.to_bits() & u32::from(keep).wrapping_neg())
+    }
+
     #[cfg(target_arch = "x86_64")]
     fn pack(simd: Simd, bits: &[u8], all: &[Self], packed: &mut [Self; BLOCK]) -> (usize, usize) {
         // SAFETY: such a level is only chosen where the machine has its features.

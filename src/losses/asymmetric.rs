@@ -9,7 +9,8 @@ use crate::{Elementwise, Real, Result, check};
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1).
 /// * Labels: within [0, 1].
-/// * Errors: see [`Loss::forward`](crate::Loss::forward).
+/// * Errors: see [`Loss::forward`](crate::Loss::forward). For `γ` between 0 and 1 the gradient is NaN where what it is the
+///   power of underflows to 0.
 /// * Source: Ridnik et al. 2021, *Asymmetric Loss for Multi-Label Classification*. Published as a sum, with learning
 ///   rates to match. The authors' class detaches the focal weights, their "optimized" one does not.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,7 +9,8 @@ use crate::{Elementwise, Real, Result, check};
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1).
 /// * Labels: within [0, 1]; soft ones as torchvision takes them.
-/// * Errors: see [`Loss::forward`](crate::Loss::forward). The gradient of `γ` below 1 is unbounded where `p_t` is 1.
+/// * Errors: see [`Loss::forward`](crate::Loss::forward). The gradient of `γ` below 1 is unbounded where `p_t` is 1, and
+///   NaN where `1 − p_t` underflows to 0.
 /// * Source: Lin et al. 2017, *Focal Loss for Dense Object Detection*; torchvision's `sigmoid_focal_loss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SigmoidFocal {
