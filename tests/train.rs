@@ -191,7 +191,7 @@ fn a_loss_that_is_no_number_stops_the_run() {
     assert!(complaint.contains("loss became NaN in epoch 1; a smaller --lr may help"), "{complaint}");
     let mut left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["config.json", "split.csv"]);
+    assert_eq!(left, ["config.json", "run.toml", "split.csv"]);
 }
 
 #[test]
