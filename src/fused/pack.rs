@@ -197,7 +197,7 @@ mod tests {
     fn what_counts_is_packed_in_order_and_put_back() {
         for length in [0, 1, 7, 8, 15, 16, 100, BLOCK - 1, BLOCK] {
             for every in [1, 2, 3, 50, BLOCK + 1] {
-                let counts = |i: usize| (i * i + i / 7) % every == 0;
+                let counts = |i: usize| (i * i + i / 7).is_multiple_of(every);
                 let flags: Vec<i8> = (0..length).map(|i| if counts(i) { (i % 2) as i8 } else { -1 }).collect();
                 for simd in Simd::available() {
                     let selection = Selection::of(simd, &flags);

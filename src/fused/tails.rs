@@ -95,17 +95,17 @@ impl<F: Float> Job for Fill<'_, F> {
             *tail = exp_below_one::<F, FMA>(-x.abs());
         }
         match self.uses {
-            Uses { sigmoid: true, log: true } => self.from_tail::<FMA, true, true>(),
-            Uses { sigmoid: true, log: false } => self.from_tail::<FMA, true, false>(),
-            _ => self.from_tail::<FMA, false, true>(),
+            Uses { sigmoid: true, log: true } => self.rest::<FMA, true, true>(),
+            Uses { sigmoid: true, log: false } => self.rest::<FMA, true, false>(),
+            _ => self.rest::<FMA, false, true>(),
         }
     }
 }
 
 impl<F: Float> Fill<'_, F> {
-    /// From `e^−|x|` in `far`.
+    /// The rest, from `e^−|x|` in `far`.
     #[inline(always)]
-    fn from_tail<const FMA: bool, const SIGMOID: bool, const LOG: bool>(&mut self) {
+    fn rest<const FMA: bool, const SIGMOID: bool, const LOG: bool>(&mut self) {
         let n = self.input.len();
         let (near, far, log) = (&mut self.near[..n], &mut self.far[..n], &mut self.log[..n]);
         for i in 0..n {
