@@ -93,8 +93,7 @@ impl<F: Number + Pack> Part<'_, F> {
         room: &mut Packed<F, Y>,
     ) -> f64 {
         let Source { which, scale, ahead, .. } = *source;
-        let (n, derivative) = (which.filled_up(), !wanted.gradient.is_empty());
-        let count = if which.packs() { which.count } else { n };
+        let (n, count, derivative) = (which.filled_up(), which.count, !wanted.gradient.is_empty());
         let Packed { near, far, log, value, slope, .. } = room;
         let (near, far, log) = (&mut near[..n], &mut far[..n], &mut log[..n]);
         let input = which.packed(simd, source.input, &mut room.input);
@@ -113,17 +112,13 @@ impl<F: Number + Pack> Part<'_, F> {
 
         ahead.ask(1);
 
-        // What is not packed is in its place at once.
-        let direct = !which.packs();
+        // Where all entries count they are in their places at once.
+        let direct = which.is_all();
         let value = if direct && !wanted.values.is_empty() { &mut *wanted.values } else { &mut value[..n] };
         let slope = if direct { &mut *wanted.gradient } else { &mut slope[..if derivative { n } else { 0 }] };
         let (value_of, slope_of) = (&mut *value, &mut *slope);
         let block = Block { input, label, near, far, log, parameter, value: value_of, slope: slope_of, scale };
         F::run(self.formula, simd, block);
-        if direct {
-            which.clear(simd, value);
-            which.clear(simd, slope);
-        }
         ahead.ask(2);
         let weights = which.packed(simd, source.weights, &mut room.weights);
         let weighed = if derivative { &mut slope[..count] } else { &mut [][..] };

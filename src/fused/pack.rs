@@ -4,7 +4,7 @@
 mod x86;
 
 use super::BLOCK;
-use super::simd::{Job, Simd};
+use super::simd::Simd;
 
 /// A bit for each entry of a block, set where it counts.
 #[derive(Clone)]
@@ -39,22 +39,17 @@ impl Selection {
         self.count == self.length
     }
 
-    /// Whether entries are packed. Where few are left out, to compute them all costs less than to move them.
-    pub(super) fn packs(&self) -> bool {
-        10 * self.count < 7 * self.length
-    }
-
     /// How many entries [`packed`](Self::packed) gives.
     pub(super) fn filled_up(&self) -> usize {
         /// Entries of the longest vectors that the compiler makes, several at a time.
         const VECTORS: usize = 32;
-        if self.packs() { self.count.next_multiple_of(VECTORS) } else { self.length }
+        if self.is_all() { self.count } else { self.count.next_multiple_of(VECTORS) }
     }
 
     /// The numbers that count side by side, and behind them what fills up the last vectors: something that was in `all` or
-    /// in `room`. All of them, in their places, where nothing is packed; none of none.
+    /// in `room`. None of none.
     pub(super) fn packed<'a, F: Pack>(&self, simd: Simd, all: &'a [F], room: &'a mut [F; BLOCK]) -> &'a [F] {
-        if all.is_empty() || !self.packs() {
+        if all.is_empty() || self.is_all() {
             return all;
         }
         let (all, bits) = (&all[..self.length], &self.bits[..self.length.div_ceil(8)]);
@@ -66,13 +61,6 @@ impl Selection {
         &room[..self.filled_up()]
     }
 
-    /// Puts 0 where an entry does not count, of numbers that are in their places.
-    pub(super) fn clear<F: Pack>(&self, simd: Simd, numbers: &mut [F]) {
-        if !self.is_all() && !numbers.is_empty() {
-            simd.run(Clear { bits: &self.bits, numbers });
-        }
-    }
-
     /// Puts packed numbers back where they belong, and 0 elsewhere.
     pub(super) fn unpack<F: Pack>(&self, simd: Simd, packed: &[F; BLOCK], all: &mut [F]) {
         let (all, bits) = (&mut all[..self.length], &self.bits[..self.length.div_ceil(8)]);
@@ -81,28 +69,6 @@ impl Selection {
             let counts = bits[i / 8] >> (i % 8) & 1 != 0;
             *number = packed[count % BLOCK].or_zero(counts);
             count += usize::from(counts);
-        }
-    }
-}
-
-struct Clear<'a, F> {
-    bits: &'a [u8],
-    numbers: &'a mut [F],
-}
-
-impl<F: Pack> Job for Clear<'_, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let whole = self.numbers.len() / 8;
-        let (chunks, rest) = self.numbers.as_chunks_mut::<8>();
-        for (chunk, &bits) in chunks.iter_mut().zip(self.bits) {
-            for (i, number) in chunk.iter_mut().enumerate() {
-                *number = number.or_zero(bits >> i & 1 != 0);
-            }
-        }
-        for (i, number) in rest.iter_mut().enumerate() {
-            *number = number.or_zero(self.bits[whole] >> i & 1 != 0);
         }
     }
 }
@@ -220,20 +186,13 @@ mod tests {
         let all: Vec<F> = (0..length).map(&number).collect();
         let kept: Vec<F> = (0..length).filter(|&i| counts(i)).map(&number).collect();
         assert_eq!((selection.count, selection.is_all()), (kept.len(), kept.len() == length));
-        let expected: Vec<F> = (0..length).map(|i| if counts(i) { number(i) } else { F::default() }).collect();
         let mut room = [F::default(); BLOCK];
-        let found = selection.packed(simd, &all, &mut room);
-        if selection.packs() {
-            assert_eq!(found[..kept.len()], kept, "{simd:?}");
-        } else {
-            let mut found = found.to_vec();
-            selection.clear(simd, &mut found);
-            assert_eq!(found, expected, "{simd:?}");
-        }
+        assert_eq!(selection.packed(simd, &all, &mut room)[..kept.len()], kept, "{simd:?}");
         let mut packed = [F::default(); BLOCK];
         packed[..kept.len()].copy_from_slice(&kept);
         let mut found = vec![number(BLOCK); length];
         selection.unpack(simd, &packed, &mut found);
+        let expected: Vec<F> = (0..length).map(|i| if counts(i) { number(i) } else { F::default() }).collect();
         assert_eq!(found, expected, "{simd:?}");
     }
 }
