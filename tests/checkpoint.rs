@@ -138,6 +138,14 @@ fn what_cannot_be_gone_on_with_is_an_error() {
     assert!(complaint(&["--resume"]).contains("cannot go on from"));
     finish(command(&data, &out, &[]));
     assert!(complaint(&["--resume", "--lr", "0.5"]).contains("of a run with other options"));
+    let csv = Example::new(80).csv(folder.path());
+    let renamed = folder.path().join("renamed.csv");
+    fs::write(&renamed, fs::read_to_string(&csv).unwrap().replacen("a,y1,b,y2", "a,y2,b,y1", 1)).unwrap();
+    let named = folder.path().join("named");
+    finish(command(&csv, &named, &["--labels", "y*"]));
+    let output = command(&renamed, &named, &["--labels", "y*", "--epochs", "4", "--resume"]).output().unwrap();
+    let found = String::from_utf8(output.stderr).unwrap();
+    assert!(found.contains(r#"another table: outputs in config.json is ["y1","y2"], now ["y2","y1"]"#), "{found}");
     let checkpoint = out.join("checkpoint.safetensors");
     let whole = fs::read(&checkpoint).unwrap();
     for damaged in [&whole[..whole.len() / 2], &whole[..20], b""] {
@@ -215,7 +223,22 @@ fn options_may_stand_in_a_file_and_the_command_line_comes_first() {
     assert_eq!((&training["balanced"], &training["guard"]), (&true.into(), &false.into()));
     assert_eq!(training["batch_size"], 7);
 
-    // What the run was told and what it took by default can be told again.
+    // What the run was told and what it took by default can be told again, and the command line comes before it.
+    let mut command = Command::new(program());
+    let other = folder.path().join("other");
+    finish({
+        command.args(["train", "--config"]).arg(out.join("run.toml")).arg("--out").arg(&other);
+        command.args(["--hidden", "5", "--folds", "4", "--fold", "2"]);
+        command
+    });
+    let resolved = read_json(&other.join("config.json"));
+    assert_eq!(resolved["training"]["hidden"], serde_json::json!([5]));
+    assert_eq!(resolved["splitting"]["folds"], 4);
+    let mut command = Command::new(program());
+    finish({
+        command.args(["train", "--config"]).arg(other.join("run.toml")).arg("--out").arg(folder.path().join("fold"));
+        command
+    });
     let again = folder.path().join("again");
     let mut command = Command::new(program());
     finish({

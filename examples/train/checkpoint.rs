@@ -86,7 +86,11 @@ pub fn read(folder: &Path) -> Result<(Progress, HashMap<String, Tensor>)> {
         let bytes = fs::read(&path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes)?;
         let progress = header.metadata().as_ref().and_then(|metadata| metadata.get("progress"));
-        let progress = serde_json::from_str(progress.context("it is no checkpoint")?)?;
+        let progress: Progress = serde_json::from_str(progress.context("it is no checkpoint")?)?;
+        let Progress { epoch, best_epoch, history, times, .. } = &progress;
+        let ended = history.len() as u64;
+        let whole = *epoch == ended + 1 && times.len() as u64 == ended && *best_epoch <= ended;
+        ensure!(whole, "it says epoch {epoch}, with {ended} epochs in its history");
         let file = SafeTensors::deserialize(&bytes)?;
         let tensor = |(name, view): (String, TensorView)| {
             ensure!(view.dtype() == Dtype::F32, "{name} is not of f32");

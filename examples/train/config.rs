@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -30,15 +30,24 @@ pub fn write(Train { source, splitting, training, .. }: &Train, folder: &Folder)
     folder.write(FILE, |path| Ok(fs::write(path, options)?))
 }
 
-/// The command line, with the options of `--config FILE` put before its own: of an option given twice the later one counts,
-/// and clap has one word for what is wrong, wherever it stands.
+/// The options that say which rows are for what: one on the command line stands for all of them in the file.
+const SPLITTING: [&str; 7] = ["--split", "--group", "--split-by", "--fractions", "--folds", "--fold", "--split-file"];
+
+/// The command line, with the options of `--config FILE` that it does not give itself put before its own, so that clap has
+/// one word for what is wrong, wherever it stands.
 pub fn arguments() -> Result<Vec<OsString>> {
     let given: Vec<OsString> = std::env::args_os().collect();
     let Some(file) = config_file(&given) else { return Ok(given) };
     let options = options(Path::new(&file)).with_context(|| format!("cannot use {}", file.to_string_lossy()))?;
+    let told: Vec<_> = given.iter().filter_map(|argument| argument.to_str()?.split('=').next()).collect();
+    let splits = SPLITTING.iter().any(|flag| told.contains(flag));
+    let left = options
+        .into_iter()
+        .filter(|(flag, _)| !told.contains(&flag.as_str()) && !(splits && SPLITTING.contains(&flag.as_str())));
+    let left = left.map(|(flag, value)| value.map_or_else(|| flag.clone(), |value| format!("{flag}={value}")).into());
     // After the name of the program and that of the command.
     let (head, tail) = given.split_at(2.min(given.len()));
-    Ok(head.iter().cloned().chain(options).chain(tail.iter().cloned()).collect())
+    Ok(head.iter().cloned().chain(left).chain(tail.iter().cloned()).collect())
 }
 
 fn config_file(arguments: &[OsString]) -> Option<OsString> {
@@ -54,16 +63,18 @@ fn config_file(arguments: &[OsString]) -> Option<OsString> {
     None
 }
 
-fn options(file: &Path) -> Result<Vec<OsString>> {
-    let table: Table = fs::read_to_string(file)?.parse()?;
+/// Flags with their values.
+fn options(file: &Path) -> Result<Vec<(String, Option<String>)>> {
+    let table = fs::read_to_string(file)?.parse::<Table>();
+    let table = table.map_err(|error| anyhow!("it is no TOML: {}", error.message()))?;
     let mut options = Vec::new();
     for (name, value) in table {
         let flag = format!("--{}", name.replace('_', "-"));
         match value {
-            Value::Boolean(true) => options.push(flag.into()),
+            Value::Boolean(true) => options.push((flag, None)),
             Value::Boolean(false) => {}
             Value::Array(values) if values.is_empty() => {}
-            value => options.extend([flag.into(), text(&name, &value)?.into()]),
+            value => options.push((flag, Some(text(&name, &value)?))),
         }
     }
     Ok(options)

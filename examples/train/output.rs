@@ -7,11 +7,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+const PARTIAL: &str = ".partial-";
+
 pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn create(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+        // What a run that was killed was writing.
+        for entry in fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
         Ok(Self(path.to_owned()))
     }
 
@@ -39,7 +47,7 @@ impl Folder {
     pub fn write(&self, name: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let path = self.0.join(name);
         let place = || -> Result<()> {
-            let folder = tempfile::Builder::new().prefix(".partial-").tempdir_in(&self.0)?;
+            let folder = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(&self.0)?;
             // Not by its own name: what looks through folders for such files would find it there too.
             let temporary = folder.path().join("file").with_extension(path.extension().unwrap_or_default());
             write(&temporary)?;

@@ -78,10 +78,12 @@ pub struct Inspect {
 pub struct Splitting {
     /// The order in which rows (or groups) go to the parts.
     #[arg(long, value_enum, default_value_t, value_name = "ORDER", conflicts_with = "split")]
+    #[serde(skip_serializing_if = "is_default")]
     pub split_by: Order,
     /// Shares of the rows to train on, for validation and for the test.
     #[arg(long, value_name = "TRAIN,VALIDATION,TEST", default_value = "0.8,0.1,0.1", value_parser = parse_fractions)]
     #[arg(conflicts_with_all = ["split", "folds"])]
+    #[serde(skip_serializing_if = "is_default")]
     pub fractions: Fractions,
     /// Cuts the rows into this many equal folds: --fold is the test part, the one after it is for validation.
     #[arg(long, value_name = "K", requires = "fold", conflicts_with = "split", value_parser = value_parser!(u32).range(3..))]
@@ -114,6 +116,11 @@ impl Default for Fractions {
     fn default() -> Self {
         Self([0.8, 0.1, 0.1])
     }
+}
+
+/// What conflicts with another option must not be written down where nobody gave it.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn parse_fractions(text: &str) -> Result<Fractions, &'static str> {

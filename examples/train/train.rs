@@ -1,5 +1,6 @@
 //! `train`: one table, one network.
 
+use std::fs;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, ensure};
@@ -34,6 +35,7 @@ pub fn run(arguments: &Train) -> Result<()> {
     if let Some(folder) = &folder {
         // What an earlier run left is of another network.
         if *resume {
+            same_table(folder, &config)?;
             run.resume(folder)?;
             let began = Split::read(&folder.path().join(split::FILE), table.rows())?;
             ensure!(began == split, "the checkpoint is of a run with another split; see {} beside it", split::FILE);
@@ -94,6 +96,30 @@ impl Training {
         }
         self.device.device().context("--device")
     }
+}
+
+/// A part of a configuration, the start of a long one.
+fn shown(part: Option<&Value>) -> String {
+    let text = part.map_or_else(|| "not there".to_owned(), Value::to_string);
+    if text.chars().count() > 80 { text.chars().take(80).chain("...".chars()).collect() } else { text }
+}
+
+/// Whether a run that is gone on with was of this table, as far as names and the reading of labels tell.
+fn same_table(folder: &Folder, config: &Value) -> Result<()> {
+    let path = folder.path().join("config.json");
+    let read = || -> Result<Value> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
+    let began = read().with_context(|| format!("cannot go on from {}", path.display()))?;
+    for part in ["/inputs", "/features", "/outputs", "/source/threshold", "/source/missing_value", "/source/bits"] {
+        let (began, now) = (began.pointer(part), config.pointer(part));
+        ensure!(
+            began == now,
+            "the checkpoint is of a run on another table: {} in config.json is {}, now {}",
+            &part[1..],
+            shown(began),
+            shown(now)
+        );
+    }
+    Ok(())
 }
 
 /// What was asked for, and what it takes to use the weights.
