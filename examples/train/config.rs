@@ -41,9 +41,8 @@ pub fn arguments() -> Result<Vec<OsString>> {
     let options = options(Path::new(&file)).with_context(|| format!("cannot use {}", file.to_string_lossy()))?;
     let told: Vec<_> = given.iter().filter_map(|argument| argument.to_str()?.split('=').next()).collect();
     let splits = SPLITTING.iter().any(|flag| told.contains(flag));
-    let left = options
-        .into_iter()
-        .filter(|(flag, _)| !told.contains(&flag.as_str()) && !(splits && SPLITTING.contains(&flag.as_str())));
+    let replaced = |flag: &str| told.contains(&flag) || (splits && SPLITTING.contains(&flag));
+    let left = options.into_iter().filter(|(flag, _)| !replaced(flag));
     let left = left.map(|(flag, value)| value.map_or_else(|| flag.clone(), |value| format!("{flag}={value}")).into());
     // After the name of the program and that of the command.
     let (head, tail) = given.split_at(2.min(given.len()));
