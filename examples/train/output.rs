@@ -14,17 +14,20 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn create(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
-        // What a run that was killed was writing.
-        for entry in fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
         Ok(Self(path.to_owned()))
     }
 
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Removes what a run that was killed was writing. For a run's own folder: elsewhere somebody else may be writing.
+    pub fn sweep(&self) -> Result<()> {
+        let entries = fs::read_dir(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
+        for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PARTIAL)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+        Ok(())
     }
 
     /// Removes what an earlier run left.

@@ -33,6 +33,7 @@ pub fn run(arguments: &Train) -> Result<()> {
     let config = configuration(source, splitting, training, device, &table, &split)?;
     let mut run = Run::new(&table, &split, training)?;
     if let Some(folder) = &folder {
+        folder.sweep()?;
         // What an earlier run left is of another network.
         if *resume {
             same_table(folder, &config)?;
