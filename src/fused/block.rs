@@ -1,9 +1,9 @@
 //! One block of entries: those that count are put side by side, computed, and put back where they belong.
 
-use super::BLOCK;
+use super::CHUNK;
 use super::float::Float;
-use super::kernel::{Block, Cell, Each, Number, Weigh};
-use super::memory::Ahead;
+use super::kernel::{AddUp, Block, Number, Sums, Weigh};
+use super::memory::{Ahead, Buffer};
 use super::pack::{Pack, Selection};
 use super::simd::Simd;
 use super::stream::Stream;
@@ -32,22 +32,21 @@ pub(super) struct Part<'a, F> {
 
 /// A block, and which of its entries count.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a, F, Y> {
+pub(super) struct Source<'a, F> {
     pub(super) start: usize,
     pub(super) which: &'a Selection,
     pub(super) input: &'a [F],
-    pub(super) label: Label<'a, F, Y>,
+    pub(super) label: Label<'a, F>,
     /// What each entry's loss and derivative are multiplied by; empty for 1.
     pub(super) weights: &'a [F],
     /// What derivatives are multiplied by besides.
     pub(super) scale: F,
-    /// Asked for on the way.
-    pub(super) ahead: &'a Ahead,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Label<'a, F, Y> {
-    Cells(&'a [Y]),
+pub(super) enum Label<'a, F> {
+    /// Of the entries that count, side by side.
+    Packed(&'a [F]),
     Same(F),
 }
 
@@ -55,82 +54,105 @@ pub(super) enum Label<'a, F, Y> {
 pub(super) struct Wanted<'a, F> {
     pub(super) gradient: &'a mut [F],
     pub(super) values: &'a mut [F],
+    /// Whether the gradient may be written past the caches.
+    pub(super) past_caches: bool,
 }
 
 /// Room for the entries that count.
-#[repr(align(64))]
-pub(super) struct Packed<F, Y> {
-    input: [F; BLOCK],
-    cells: [Y; BLOCK],
-    labels: [F; BLOCK],
-    near: [F; BLOCK],
-    far: [F; BLOCK],
-    log: [F; BLOCK],
+pub(super) struct Packed<F> {
+    input: Buffer<F>,
     /// Before they are packed.
-    parameters: [F; BLOCK],
-    parameter: [F; BLOCK],
-    weights: [F; BLOCK],
-    value: [F; BLOCK],
-    slope: [F; BLOCK],
+    parameters: Buffer<F>,
+    parameter: Buffer<F>,
+    weights: Buffer<F>,
+    values: Buffer<F>,
+    gradient: Buffer<F>,
+    chunk: Chunk<F>,
 }
 
-impl<F: Float, Y: Pack> Packed<F, Y> {
+/// What is computed in between, for so few entries that it stays in the first-level cache.
+#[repr(align(64))]
+struct Chunk<F> {
+    label: [F; CHUNK],
+    near: [F; CHUNK],
+    far: [F; CHUNK],
+    log: [F; CHUNK],
+    value: [F; CHUNK],
+}
+
+impl<F: Float> Packed<F> {
     pub(super) fn new() -> Self {
-        let room = [F::default(); BLOCK];
-        let (input, cells, labels) = (room, [Y::default(); BLOCK], room);
-        let (near, far, log, parameters, parameter, weights) = (room, room, room, room, room, room);
-        Self { input, cells, labels, near, far, log, parameters, parameter, weights, value: room, slope: room }
+        let [input, parameters, parameter, weights, values, gradient] = [const { Buffer::new() }; 6];
+        let room = [F::default(); CHUNK];
+        let chunk = Chunk { label: room, near: room, far: room, log: room, value: room };
+        Self { input, parameters, parameter, weights, values, gradient, chunk }
     }
 }
 
 impl<F: Number + Pack> Part<'_, F> {
-    /// The sum over the entries that count.
-    pub(super) fn compute<Y: Cell<F>>(
+    /// The sum over the entries that count. What comes next is asked for on the way.
+    pub(super) fn compute(
         &self,
         simd: Simd,
-        source: &Source<'_, F, Y>,
+        source: &Source<'_, F>,
         wanted: Wanted<'_, F>,
-        room: &mut Packed<F, Y>,
+        room: &mut Packed<F>,
+        ahead: &mut Ahead,
     ) -> f64 {
-        let Source { which, scale, ahead, .. } = *source;
-        let (n, count, derivative) = (which.filled_up(), which.count, !wanted.gradient.is_empty());
-        let Packed { near, far, log, value, slope, .. } = room;
-        let (near, far, log) = (&mut near[..n], &mut far[..n], &mut log[..n]);
-        let input = which.packed(simd, source.input, &mut room.input);
-        let label = &mut room.labels[..n];
-        match source.label {
-            Label::Same(same) => label.fill(same),
-            Label::Cells(cells) => {
-                let from = which.packed(simd, cells, &mut room.cells);
-                simd.run(Each { from, to: &mut *label, with: Y::label });
-            }
-        }
-        let parameter = Stream::read(self.parameter.as_ref(), source.start, &mut room.parameters[..source.input.len()]);
-        let parameter = which.packed(simd, parameter, &mut room.parameter);
-        ahead.ask(0);
-        simd.run(Fill { uses: self.uses, input, near: &mut *near, far: &mut *far, log: &mut *log });
-
-        ahead.ask(1);
-
+        let Source { which, scale, .. } = *source;
+        let Wanted { gradient, values, past_caches } = wanted;
+        let n = which.filled_up();
+        ahead.spread_over(2 * Selection::PARTS + 3 * n.div_ceil(CHUNK));
+        let input = which.packed(simd, source.input, &mut room.input, || ahead.ask());
+        let parameter = Stream::read(self.parameter.as_ref(), source.start, source.input.len(), &mut room.parameters);
+        let parameter = which.packed(simd, parameter, &mut room.parameter, || ());
+        let weights = which.packed(simd, source.weights, &mut room.weights, || ());
         // Where all entries count they are in their places at once.
         let direct = which.is_all();
-        let value = if direct && !wanted.values.is_empty() { &mut *wanted.values } else { &mut value[..n] };
-        let slope = if direct { &mut *wanted.gradient } else { &mut slope[..if derivative { n } else { 0 }] };
-        let (value_of, slope_of) = (&mut *value, &mut *slope);
-        let block = Block { input, label, near, far, log, parameter, value: value_of, slope: slope_of, scale };
-        F::run(self.formula, simd, block);
-        ahead.ask(2);
-        let weights = which.packed(simd, source.weights, &mut room.weights);
-        let weighed = if derivative { &mut slope[..count] } else { &mut [][..] };
-        let weights = &weights[..count.min(weights.len())];
-        let sum = simd.run(Weigh { weights, value: &mut value[..count], slope: weighed });
-        ahead.ask(3);
-        if !direct && derivative {
-            which.unpack(simd, &room.slope, wanted.gradient);
+        let losses = if direct || values.is_empty() { &mut *values } else { &mut room.values.get()[..n] };
+        let slopes = if direct || gradient.is_empty() { &mut *gradient } else { &mut room.gradient.get()[..n] };
+
+        let Chunk { label: same, near, far, log, value } = &mut room.chunk;
+        if let Label::Same(label) = source.label {
+            same.fill(label);
         }
-        if !direct && !wanted.values.is_empty() {
-            which.unpack(simd, &room.value, wanted.values);
+        let mut sums = Sums::default();
+        for start in (0..n).step_by(CHUNK) {
+            let length = CHUNK.min(n - start);
+            let part = |all| part(all, start, length);
+            let input = part(input);
+            let label = match source.label {
+                Label::Packed(labels) => part(labels),
+                Label::Same(_) => &same[..length],
+            };
+            let (near, far, log) = (&mut near[..length], &mut far[..length], &mut log[..length]);
+            simd.run(Fill { uses: self.uses, input, near: &mut *near, far: &mut *far, log: &mut *log });
+            ahead.ask();
+            let value = if losses.is_empty() { &mut value[..length] } else { &mut losses[start..][..length] };
+            let slope = if slopes.is_empty() { &mut [][..] } else { &mut slopes[start..][..length] };
+            let (value_of, slope_of) = (&mut *value, &mut *slope);
+            let parameter = part(parameter);
+            let block = Block { input, label, near, far, log, parameter, value: value_of, slope: slope_of, scale };
+            F::run(self.formula, simd, block);
+            ahead.ask();
+            let weights = part(weights);
+            simd.run(Weigh { weights, numbers: slope });
+            simd.run(Weigh { weights, numbers: &mut *value });
+            // What fills up the last vectors adds nothing.
+            value[length.min(which.count - start)..].fill(F::default());
+            simd.run(AddUp { values: value, sums: &mut sums });
+            ahead.ask();
         }
-        sum
+        if !direct && !gradient.is_empty() {
+            which.unpack(simd, room.gradient.get(), gradient, past_caches, || ahead.ask());
+        }
+        if !direct && !values.is_empty() {
+            which.unpack(simd, room.values.get(), values, false, || ());
+        }
+        sums.iter().sum()
     }
+}
+
+fn part<F>(all: &[F], start: usize, length: usize) -> &[F] {
+    if all.is_empty() { all } else { &all[start..][..length] }
 }

@@ -81,20 +81,21 @@ pub(crate) fn select<F>(condition: bool, yes: F, no: F) -> F {
 
 #[inline(always)]
 pub(crate) fn exp<F: Float, const FMA: bool>(x: F) -> F {
-    let (mantissa, rounded) = exp_parts::<F, FMA>(select(x > F::EXP_DOMAIN.1, F::EXP_DOMAIN.1, x));
+    let (above_one, rounded) = exp_parts::<F, FMA>(select(x > F::EXP_DOMAIN.1, F::EXP_DOMAIN.1, x));
     let (a, b) = F::power_of_two(rounded);
-    mantissa * a * b
+    (F::ONE + above_one) * a * b
 }
 
 /// `exp` for `x ≤ 0`: its exponents leave room for a simpler last step.
 #[inline(always)]
 pub(crate) fn exp_below_one<F: Float, const FMA: bool>(x: F) -> F {
-    let (mantissa, rounded) = exp_parts::<F, FMA>(x);
+    let (above_one, rounded) = exp_parts::<F, FMA>(x);
     let (raised, lower) = F::lifted_power_of_two(rounded);
-    mantissa * raised * lower
+    let power = raised * lower;
+    fma::<F, FMA>(above_one, power, power)
 }
 
-/// `e^x = m·2^k`: m, and k as [`Float::ROUNDER`] rounds it.
+/// `e^x = (1 + m)·2^k`: m, and k as [`Float::ROUNDER`] rounds it.
 #[inline(always)]
 fn exp_parts<F: Float, const FMA: bool>(x: F) -> (F, F) {
     // Selected by comparison, so that NaN stays.
@@ -103,7 +104,7 @@ fn exp_parts<F: Float, const FMA: bool>(x: F) -> (F, F) {
     let k = rounded - F::ROUNDER;
     let r = fma::<F, FMA>(k, -F::LN_2.1, fma::<F, FMA>(k, -F::LN_2.0, x));
     // The leading term is added last, so that the rounding of the others is small against it.
-    (F::ONE + fma::<F, FMA>(r * r, polynomial::<F, FMA>(r, F::EXP), r), rounded)
+    (fma::<F, FMA>(r * r, polynomial::<F, FMA>(r, F::EXP), r), rounded)
 }
 
 /// `ln(1 + e)` for `0 ≤ e ≤ 1`.

@@ -4,7 +4,6 @@ use std::cell;
 
 use super::float::Float;
 use super::lane::Lane;
-use super::pack::Pack;
 use super::simd::{Job, Simd};
 use super::tails::{Known, Recorder, Uses};
 use crate::formula::Formula;
@@ -26,42 +25,6 @@ impl Number for f64 {
         formula.run_f64(simd, block)
     }
 }
-
-/// How a label and its missingness lie in memory.
-pub(crate) trait Cell<F>: Pack + Send + Sync {
-    /// Numbers that are negative where the label is missing: the cells themselves, or put into `room`.
-    fn flags<'a>(simd: Simd, cells: &'a [Self], room: &'a mut [i8]) -> &'a [i8];
-    fn label(self) -> F;
-}
-
-macro_rules! cells {
-    ($($number:ident)*) => {$(
-        /// One byte: −1 is missing.
-        impl Cell<$number> for i8 {
-            fn flags<'a>(_: Simd, cells: &'a [Self], _: &'a mut [i8]) -> &'a [i8] {
-                cells
-            }
-            #[inline(always)]
-            fn label(self) -> $number {
-                $number::from(self)
-            }
-        }
-
-        /// Floating point: NaN is missing.
-        impl Cell<$number> for $number {
-            fn flags<'a>(simd: Simd, cells: &'a [Self], room: &'a mut [i8]) -> &'a [i8] {
-                let room = &mut room[..cells.len()];
-                simd.run(Each { from: cells, to: &mut *room, with: |cell: $number| -i8::from(cell.is_nan()) });
-                room
-            }
-            #[inline(always)]
-            fn label(self) -> $number {
-                self
-            }
-        }
-    )*};
-}
-cells!(f32 f64);
 
 /// `to[i] = with(from[i])`
 pub(super) struct Each<'a, A, B, G> {
@@ -150,7 +113,7 @@ fn by_level<E: Elementwise + ?Sized, F: Float, const INTEGER: bool, const PARAME
         Simd::Portable => each!(each, cfg!(target_arch = "aarch64")),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: such a level is only chosen where the machine has its features.
-        Simd::Avx2 => unsafe { each!(each_avx2) },
+        Simd::Avx2 | Simd::Avx2Bmi2 => unsafe { each!(each_avx2) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Simd::Avx512 => unsafe { each!(each_avx512) },
@@ -227,38 +190,50 @@ fn each<E, F, const FMA: bool, const INTEGER: bool, const PARAMETER: bool, const
     }
 }
 
-/// Multiplies by weights, where there are any, and adds up the values.
+/// `numbers[i] *= weights[i]`, as far as there are weights.
 pub(super) struct Weigh<'a, F> {
     pub(super) weights: &'a [F],
-    pub(super) value: &'a mut [F],
-    pub(super) slope: &'a mut [F],
+    pub(super) numbers: &'a mut [F],
 }
 
 impl<F: Float> Job for Weigh<'_, F> {
-    type Output = f64;
+    type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f64 {
-        for numbers in [&mut *self.value, self.slope] {
-            for (number, &weight) in numbers.iter_mut().zip(self.weights) {
-                *number = *number * weight;
-            }
+    fn run<const FMA: bool>(self) {
+        for (number, &weight) in self.numbers.iter_mut().zip(self.weights) {
+            *number = *number * weight;
         }
-        sum(self.value)
     }
 }
 
-/// `Σ x`, in lanes of the number's own type over a block, and in `f64` from there.
-#[inline(always)]
-fn sum<F: Float>(values: &[F]) -> f64 {
-    const LANES: usize = 32;
-    let mut lanes = [F::default(); LANES];
-    let mut chunks = values.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+/// Sums side by side, as many as fit into a few vectors.
+pub(super) type Sums = [f64; LANES];
+const LANES: usize = 32;
+
+/// Adds up values, in their own type over a few at a time and in `f64` from there.
+pub(super) struct AddUp<'a, F> {
+    pub(super) values: &'a [F],
+    pub(super) sums: &'a mut Sums,
+}
+
+impl<F: Float> Job for AddUp<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let mut lanes = [F::default(); LANES];
+        let (chunks, rest) = self.values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane = *lane + value;
+            }
+        }
+        for (lane, &value) in lanes.iter_mut().zip(rest) {
             *lane = *lane + value;
         }
+        for (sum, lane) in self.sums.iter_mut().zip(lanes) {
+            *sum += lane.to_f64();
+        }
     }
-    lanes.iter().chain(chunks.remainder()).map(|&x| x.to_f64()).sum()
 }
 
 #[cfg(test)]
@@ -301,14 +276,15 @@ mod tests {
     fn weights_multiply_and_values_add_up_at_every_level() {
         for simd in Simd::available() {
             for length in [0, 1, 31, 32, 100] {
-                let (mut value, mut slope) = (vec![1.5f32; length], vec![-1.0f32; length]);
                 let weights: Vec<f32> = (0..length).map(|i| i as f32).collect();
-                let total = (length * length.saturating_sub(1) / 2) as f64;
-                let plain = simd.run(Weigh { weights: &[], value: &mut value, slope: &mut slope });
-                assert_eq!(plain, 1.5 * length as f64, "{simd:?}");
-                let weighed = simd.run(Weigh { weights: &weights, value: &mut value, slope: &mut slope });
-                assert_eq!(weighed, 1.5 * total, "{simd:?}");
-                assert!(slope.iter().zip(&weights).all(|(slope, weight)| *slope == -weight), "{simd:?}");
+                let mut numbers = vec![1.5f32; length];
+                let mut sums = [0.0; LANES];
+                for weights in [&[][..], &weights] {
+                    simd.run(Weigh { weights, numbers: &mut numbers });
+                    simd.run(AddUp { values: &numbers, sums: &mut sums });
+                }
+                let weighed = (length * length.saturating_sub(1) / 2) as f64;
+                assert_eq!(sums.iter().sum::<f64>(), 1.5 * (length as f64 + weighed), "{simd:?}");
             }
         }
     }

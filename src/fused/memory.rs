@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::BLOCK;
 use super::half::{Bf16, F16, Half, widen};
 use super::kernel::Number;
 use super::pack::Pack;
@@ -69,8 +70,12 @@ impl<T> Output<T> {
 
 impl<T> Output<T> {
     /// Where elements are to be, for [`Ahead`].
-    pub(super) fn place(&self, start: usize, length: usize) -> Place {
-        (self.start.wrapping_add(start).cast_const().cast(), length * size_of::<T>())
+    pub(super) fn place(&self, start: usize) -> Place {
+        (self.start.wrapping_add(start).cast_const().cast(), size_of::<T>())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.length * size_of::<T>()
     }
 }
 
@@ -86,15 +91,15 @@ impl<T: Element> Output<T> {
 pub(super) trait Storage: Element {
     type Number: Number + Pack + Element + tch::kind::Element;
 
-    /// The numbers, either where they lie or converted into `buffer`.
-    fn read<'a>(stored: &'a [Self], buffer: &'a mut [Self::Number]) -> &'a [Self::Number];
+    /// The numbers, either where they lie or converted into `room`.
+    fn read<'a>(stored: &'a [Self], room: &'a mut Buffer<Self::Number>) -> &'a [Self::Number];
 }
 
 macro_rules! storage_in_place {
     ($($type:ty),*) => {$(
         impl Storage for $type {
             type Number = Self;
-            fn read<'a>(stored: &'a [Self], _: &'a mut [Self]) -> &'a [Self] {
+            fn read<'a>(stored: &'a [Self], _: &'a mut Buffer<Self>) -> &'a [Self] {
                 stored
             }
         }
@@ -104,41 +109,84 @@ storage_in_place!(f32, f64);
 
 impl<H: Half + Element> Storage for H {
     type Number = f32;
-    fn read<'a>(stored: &'a [Self], buffer: &'a mut [f32]) -> &'a [f32] {
-        let buffer = &mut buffer[..stored.len()];
-        widen(stored, buffer);
-        buffer
+    fn read<'a>(stored: &'a [Self], room: &'a mut Buffer<f32>) -> &'a [f32] {
+        let room = &mut room.get()[..stored.len()];
+        widen(stored, room);
+        room
     }
 }
 
-/// Where something lies, and how many bytes.
+/// Where elements lie, and the bytes of one.
 pub(super) type Place = (*const u8, usize);
 
 pub(super) fn place<T>(elements: &[T]) -> Place {
-    (elements.as_ptr().cast(), size_of_val(elements))
+    (elements.as_ptr().cast(), size_of::<T>())
 }
 
-/// What the next block reads and writes, asked for before it is needed. A block is too much arithmetic for the processor
-/// to look past its end by itself, and without this it waits for memory at the start of each.
-pub(super) struct Ahead(pub(super) [Option<Place>; 3]);
+/// What the next block reads and writes, asked for while this one is computed, a little at a time: a block is too much
+/// arithmetic for the processor to look past its end by itself, and all at once is more than it can have under way.
+pub(super) struct Ahead {
+    places: [Option<Place>; 3],
+    entries: usize,
+    asked: usize,
+    /// Entries for each time that is asked.
+    share: usize,
+}
 
 impl Ahead {
-    /// Asks for one of [`PARTS`](Self::PARTS) parts: more at once is more than the processor can have under way, so that
-    /// it would wait.
-    #[inline(always)]
-    pub(super) fn ask(&self, part: usize) {
-        #[cfg(target_arch = "x86_64")]
-        for (start, bytes) in self.0.iter().flatten() {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let part = bytes * part / Self::PARTS..bytes * (part + 1) / Self::PARTS;
-            for offset in part.step_by(64) {
-                // SAFETY: a hint; no address makes it fault.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(offset).cast()) };
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = part;
+    /// So many entries fill whole cache lines, whatever their type.
+    const STEP: usize = 64;
+
+    /// Of the arrays of that many entries that begin there; none of none.
+    pub(super) fn of(places: [Option<Place>; 3], entries: usize) -> Self {
+        Self { places, entries, asked: 0, share: entries }
     }
 
-    pub(super) const PARTS: usize = 4;
+    /// How many more times will be asked.
+    pub(super) fn spread_over(&mut self, times: usize) {
+        self.share = (self.entries - self.asked).div_ceil(times.max(1)).next_multiple_of(Self::STEP);
+    }
+
+    #[inline(always)]
+    pub(super) fn ask(&mut self) {
+        let end = self.entries.min(self.asked + self.share);
+        #[cfg(target_arch = "x86_64")]
+        for entry in (self.asked..end).step_by(Self::STEP) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            for &(start, size) in self.places.iter().flatten() {
+                for line in 0..Self::STEP * size / 64 {
+                    // SAFETY: a hint; no address makes it fault.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(entry * size + line * 64).cast()) };
+                }
+            }
+        }
+        self.asked = end;
+    }
+}
+
+/// Lets other threads see what was written past the caches.
+pub(super) fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has it.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
+/// Room for a block's numbers, made when first asked for, in whole cache lines: a vector that lies across two takes longer.
+pub(crate) struct Buffer<T>(Option<Box<Lines<T>>>);
+
+#[repr(align(64))]
+struct Lines<T>([T; BLOCK]);
+
+impl<T> Buffer<T> {
+    pub(super) const fn new() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Copy + Default> Buffer<T> {
+    pub(super) fn get(&mut self) -> &mut [T; BLOCK] {
+        &mut self.0.get_or_insert_with(|| Box::new(Lines([T::default(); BLOCK]))).0
+    }
 }

@@ -1,6 +1,7 @@
 //! The fused CPU path: value and gradient in one pass over memory, from the same formula as the composed path.
 
 mod block;
+mod cells;
 mod float;
 mod half;
 mod kernel;
@@ -17,12 +18,11 @@ pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
 use self::block::{Label, Packed, Parameters, Part, Source, Wanted};
+use self::cells::Cell;
 use self::float::Float;
 use self::half::{Bf16, F16};
-use self::kernel::Cell;
 pub(crate) use self::kernel::{Block, entries, uses};
-use self::memory::{Ahead, Element, Output, Storage, place, slice};
-use self::pack::{Pack, Selection};
+use self::memory::{Ahead, Buffer, Element, Output, Storage, fence, place, slice};
 pub(crate) use self::simd::Simd;
 use self::stream::{Broadcast, Stream};
 pub(crate) use self::tails::Uses;
@@ -30,12 +30,19 @@ use crate::formula;
 use crate::reduction::Divisor;
 use crate::{Error, Labels, Result};
 
-/// Entries to a block: what it reads and writes stays in the first-level cache, next to what is asked for ahead. Sums
-/// are taken by block, so this, not the number of threads, decides their bits.
-const BLOCK: usize = 512;
+/// Entries to a block, for which each step's fixed cost is paid once, and whose numbers stay in the caches next to what is
+/// asked for ahead. Sums are taken by block, so this, not the number of threads, decides their bits.
+const BLOCK: usize = 4096;
+
+/// Entries that a formula is computed for at a time.
+const CHUNK: usize = 512;
 
 /// Blocks under which another thread costs more than it brings.
-const GRAIN: usize = 32;
+const GRAIN: usize = 4;
+
+/// Bytes of a gradient that will be out of the caches before anybody reads it: writing it past them spares the reading
+/// of what is to be overwritten.
+const PAST_CACHES: usize = 32 << 20;
 
 /// The instructions that the fused path uses on this machine, for people to read.
 pub fn simd_level() -> &'static str {
@@ -156,66 +163,68 @@ where
     fn run(&self, gradient: Option<Output<X::Number>>, values: Option<Output<X::Number>>) -> Result<f64> {
         let mut sums = vec![0.0; self.input.len().div_ceil(BLOCK)];
         let sum_of = Output::new(&mut sums);
+        // What is assumed of missing entries is added to what is there.
+        let past_caches =
+            self.missing.is_none() && gradient.as_ref().is_some_and(|gradient| gradient.bytes() >= PAST_CACHES);
         native::parallel(sums.len(), GRAIN, |blocks| {
             let mut room = Room::new();
             for block in blocks {
                 let start = block * BLOCK;
                 let length = BLOCK.min(self.input.len() - start);
-                let ahead = self.ahead(start + length, gradient.as_ref());
+                let mut ahead = self.ahead(start + length, gradient.as_ref().filter(|_| !past_caches));
                 // SAFETY: the outputs outlive this call, and each block is visited once.
                 unsafe {
-                    let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length));
-                    let values = values.as_ref().map(|values| values.part(start, length));
-                    sum_of.part(block, 1)[0] = self.block(start, length, gradient, values, &ahead, &mut room);
+                    let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length)).unwrap_or_default();
+                    let values = values.as_ref().map(|values| values.part(start, length)).unwrap_or_default();
+                    let wanted = Wanted { gradient, values, past_caches };
+                    sum_of.part(block, 1)[0] = self.block(start, length, wanted, &mut ahead, &mut room);
                 }
             }
+            fence();
         })?;
         Ok(sums.iter().sum())
     }
 
     /// What the block at `start` will read and write.
     fn ahead(&self, start: usize, gradient: Option<&Output<X::Number>>) -> Ahead {
-        let length = BLOCK.min(self.input.len() - start);
-        let (input, cells) = (&self.input[start..][..length], &self.cells[start..][..length]);
-        Ahead([Some(place(input)), Some(place(cells)), gradient.map(|gradient| gradient.place(start, length))])
+        let (input, cells) = (&self.input[start..], &self.cells[start..]);
+        let places = [Some(place(input)), Some(place(cells)), gradient.map(|gradient| gradient.place(start))];
+        Ahead::of(places, BLOCK.min(input.len()))
     }
 
     fn block(
         &self,
         start: usize,
         length: usize,
-        gradient: Option<&mut [X::Number]>,
-        values: Option<&mut [X::Number]>,
-        ahead: &Ahead,
-        room: &mut Room<X::Number, Y>,
+        wanted: Wanted<'_, X::Number>,
+        ahead: &mut Ahead,
+        room: &mut Room<X::Number>,
     ) -> f64 {
-        let Room { input, flags, weights, more_values, more_gradient, packed } = room;
-        let cells = &self.cells[start..][..length];
-        let observed = Selection::of(self.simd, Y::flags(self.simd, cells, flags));
-        let (gradient, values) = (gradient.unwrap_or_default(), values.unwrap_or_default());
+        let Room { input, labels, weights, more_values, more_gradient, packed } = room;
+        let Wanted { gradient, values, past_caches } = wanted;
+        let (observed, labels) = Y::observed(self.simd, &self.cells[start..][..length], labels);
         let source = Source {
             start,
             which: &observed,
             input: X::read(&self.input[start..][..length], input),
-            label: Label::Cells(cells),
-            weights: Stream::read(self.weights.as_ref(), start, &mut weights[..length]),
+            label: Label::Packed(labels),
+            weights: Stream::read(self.weights.as_ref(), start, length, weights),
             scale: self.scale,
-            ahead,
         };
-        let sum = self.observed.compute(self.simd, &source, Wanted { gradient, values }, packed);
+        let wanted = Wanted { gradient: &mut *gradient, values: &mut *values, past_caches };
+        let sum = self.observed.compute(self.simd, &source, wanted, packed, ahead);
         let Some(Assumption { part, label, weight }) = &self.missing else { return sum };
         // The same over the other entries, while they are in the cache.
         let (which, label, scale) = (&observed.complement(), Label::Same(*label), self.scale * *weight);
-        let (more_values, more_gradient) = (&mut more_values[..values.len()], &mut more_gradient[..gradient.len()]);
-        let wanted = Wanted { gradient: &mut *more_gradient, values: &mut *more_values };
-        let assumed = part.compute(
-            self.simd,
-            &Source { which, label, scale, ahead: &Ahead([None; 3]), ..source },
-            wanted,
-            packed,
-        );
-        add_scaled(values, more_values, *weight);
-        add_scaled(gradient, more_gradient, X::Number::ONE);
+        let wanted = Wanted {
+            gradient: &mut more_gradient.get()[..gradient.len()],
+            values: &mut more_values.get()[..values.len()],
+            past_caches: false,
+        };
+        let source = Source { which, label, scale, ..source };
+        let assumed = part.compute(self.simd, &source, wanted, packed, ahead);
+        add_scaled(values, more_values.get(), *weight);
+        add_scaled(gradient, more_gradient.get(), X::Number::ONE);
         sum + weight.to_f64() * assumed
     }
 }
@@ -226,21 +235,19 @@ fn add_scaled<F: Float>(sum: &mut [F], terms: &[F], weight: F) {
     }
 }
 
-/// A thread's own room for one block, in whole cache lines: a vector that lies across two takes longer to store.
-#[repr(align(64))]
-struct Room<F, Y> {
-    input: [F; BLOCK],
-    flags: [i8; BLOCK],
-    weights: [F; BLOCK],
-    more_values: [F; BLOCK],
-    more_gradient: [F; BLOCK],
-    packed: Packed<F, Y>,
+/// A thread's own room for one block.
+struct Room<F> {
+    input: Buffer<F>,
+    labels: cells::Room<F>,
+    weights: Buffer<F>,
+    more_values: Buffer<F>,
+    more_gradient: Buffer<F>,
+    packed: Packed<F>,
 }
 
-impl<F: Float, Y: Pack> Room<F, Y> {
+impl<F: Float> Room<F> {
     fn new() -> Self {
-        let room = [F::default(); BLOCK];
-        let (input, weights, more_values, more_gradient) = (room, room, room, room);
-        Self { input, flags: [0; BLOCK], weights, more_values, more_gradient, packed: Packed::new() }
+        let [input, weights, more_values, more_gradient] = [const { Buffer::new() }; 4];
+        Self { input, labels: cells::Room::new(), weights, more_values, more_gradient, packed: Packed::new() }
     }
 }

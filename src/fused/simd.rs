@@ -13,6 +13,9 @@ pub(crate) enum Simd {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// With instructions that gather and scatter bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Bmi2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -25,12 +28,13 @@ impl Simd {
             let avx2 = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("popcnt");
-            let avx512 = avx2
+            let bmi2 = avx2 && bmi2_is_fast();
+            let avx512 = bmi2
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
-            [avx2.then_some(Self::Avx2), avx512.then_some(Self::Avx512)]
+            [avx2.then_some(Self::Avx2), bmi2.then_some(Self::Avx2Bmi2), avx512.then_some(Self::Avx512)]
         };
         #[cfg(not(target_arch = "x86_64"))]
         let vector: [Option<Self>; 0] = [];
@@ -49,8 +53,15 @@ impl Simd {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "AVX2 and FMA",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "AVX-512 (F, BW, DQ, VL)",
+            Self::Avx2Bmi2 => "AVX2, FMA and BMI2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512 (F, BW, DQ, VL) and BMI2",
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn gathers_bits(self) -> bool {
+        matches!(self, Self::Avx2Bmi2 | Self::Avx512)
     }
 
     pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
@@ -59,12 +70,25 @@ impl Simd {
             Self::Portable => job.run::<{ cfg!(target_arch = "aarch64") }>(),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` saw the features.
-            Self::Avx2 => unsafe { avx2(job) },
+            Self::Avx2 | Self::Avx2Bmi2 => unsafe { avx2(job) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Self::Avx512 => unsafe { avx512(job) },
         }
     }
+}
+
+/// Whether the machine has BMI2 in hardware: AMD before Zen 3, and Hygon, gather bits in microcode, bit by bit.
+#[cfg(target_arch = "x86_64")]
+fn bmi2_is_fast() -> bool {
+    use std::arch::x86_64::__cpuid;
+    #[allow(unused_unsafe)] // newer versions of Rust have it safe
+    // SAFETY: every x86-64 processor has the instruction and both leaves.
+    let (vendor, signature) = unsafe { (__cpuid(0), __cpuid(1).eax) };
+    // "AuthenticAMD" and "HygonGenuine" end so.
+    let slow_before_family_19h = [u32::from_le_bytes(*b"cAMD"), u32::from_le_bytes(*b"uine")].contains(&vendor.ecx);
+    let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
+    is_x86_feature_detected!("bmi2") && !(slow_before_family_19h && family < 0x19)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,7 @@
 use tch::Tensor;
 
 use super::float::Float;
-use super::memory::{Element, slice};
+use super::memory::{Buffer, Element, slice};
 use crate::Result;
 
 /// Numbers that belong to entries, rows or labels, read as if there were one for each entry.
@@ -13,15 +13,12 @@ pub(super) enum Stream<'a, F> {
 }
 
 impl<'a, F: Float> Stream<'a, F> {
-    /// The numbers of the entries from `start` on, put into `block`; none if there is no stream.
-    pub(super) fn read<'b>(stream: Option<&Self>, start: usize, block: &'b mut [F]) -> &'b [F] {
-        match stream {
-            Some(stream) => {
-                stream.fill(start, block);
-                block
-            }
-            None => &[],
-        }
+    /// The numbers of `length` entries from `start` on, put into `room`; none if there is no stream.
+    pub(super) fn read<'b>(stream: Option<&Self>, start: usize, length: usize, room: &'b mut Buffer<F>) -> &'b [F] {
+        let Some(stream) = stream else { return &[] };
+        let block = &mut room.get()[..length];
+        stream.fill(start, block);
+        block
     }
 
     fn fill(&self, start: usize, block: &mut [F]) {
