@@ -49,33 +49,46 @@ pub(super) fn not_negative(flags: &[i8], bits: &mut [u8; BLOCK / 8]) -> (usize, 
 /// A bit for each cell that is not negative, those cells side by side, each being 0 or 1, and how many they are.
 #[target_feature(enable = "avx2,bmi2,popcnt")]
 pub(super) fn not_negative_and_packed(cells: &[i8], bits: &mut [u8; BLOCK / 8], packed: &mut [i8; BLOCK]) -> usize {
+    assert!(cells.len() <= BLOCK);
+    let (chunks, rest) = cells.as_chunks::<64>();
+    let (bits, to) = (bits.as_chunks_mut::<8>().0, packed.as_mut_ptr());
+    let mut count = 0;
+    for (cells, bits) in chunks.iter().zip(&mut *bits) {
+        // SAFETY: see above.
+        count += unsafe { pack_bits(cells, bits, to.add(count)) };
+    }
+    if let Some(bits) = bits.get_mut(chunks.len())
+        && !rest.is_empty()
+    {
+        let mut last = [-1; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        // SAFETY: see above.
+        count += unsafe { pack_bits(&last, bits, to.add(count)) };
+    }
+    count
+}
+
+/// # Safety
+/// There is room for 64 at `to`.
+#[target_feature(enable = "avx2,bmi2,popcnt")]
+#[inline]
+unsafe fn pack_bits(cells: &[i8; 64], bits: &mut [u8; 8], to: *mut i8) -> usize {
     const LOWEST: u64 = 0x0101_0101_0101_0101;
-    let (mut count, mut last) = (0, [-1; 64]);
-    let chunks = cells.len().div_ceil(64);
-    for (i, bits) in bits.as_chunks_mut::<8>().0[..chunks].iter_mut().enumerate() {
-        let rest = &cells[64 * i..];
-        let cells = rest.first_chunk().unwrap_or_else(|| {
-            last[..rest.len()].copy_from_slice(rest);
-            &last
-        });
-        // SAFETY: 64 bytes.
-        let halves = unsafe { [0, 32].map(|half| _mm256_loadu_si256(cells.as_ptr().add(half).cast())) };
-        let [negative, ones] = [halves, halves.map(|half| _mm256_slli_epi16::<7>(half))]
-            .map(|[low, high]| u64::from(movemask(low)) | u64::from(movemask(high)) << 32);
-        let set = !negative;
-        *bits = set.to_le_bytes();
-        // Their lowest bits side by side, and from there to a byte for each.
-        let mut labels = _pext_u64(ones, set);
-        let number = set.count_ones() as usize;
-        for eight in 0..if number <= 32 { 4 } else { 8 } {
-            // SAFETY: 8 bytes; see above.
-            unsafe {
-                let to = packed.as_mut_ptr().add(count + 8 * eight);
-                to.cast::<u64>().write_unaligned(_pdep_u64(labels, LOWEST));
-            }
-            labels >>= 8;
-        }
-        count += number;
+    // SAFETY: 64 bytes.
+    let halves = unsafe { [0, 32].map(|half| _mm256_loadu_si256(cells.as_ptr().add(half).cast())) };
+    let [negative, ones] = [halves, halves.map(|half| _mm256_slli_epi16::<7>(half))]
+        .map(|[low, high]| u64::from(movemask(low)) | u64::from(movemask(high)) << 32);
+    *bits = (!negative).to_le_bytes();
+    let count = negative.count_zeros() as usize;
+    // Their lowest bits side by side, and from there to a byte for each.
+    let labels = _pext_u64(ones, !negative);
+    let eight = |which: usize| {
+        // SAFETY: the caller's.
+        unsafe { to.add(8 * which).cast::<u64>().write_unaligned(_pdep_u64(labels >> (8 * which), LOWEST)) }
+    };
+    (0..4).for_each(eight);
+    if count > 32 {
+        (4..8).for_each(eight);
     }
     count
 }
