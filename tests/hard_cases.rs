@@ -43,6 +43,22 @@ fn two_threads_through_one_graph_get_the_gradient_or_an_error() {
 }
 
 #[test]
+fn a_gradient_too_large_for_the_caches_is_that_of_its_halves() {
+    // 35 MB of gradient, and last blocks that vectors do not fill.
+    let size = [2 * 1099, 4001];
+    let logits = Tensor::randn(size, tch::kind::FLOAT_CPU);
+    let labels = logits.rand_like().round().where_self(&logits.rand_like().lt(0.3), &Tensor::from(f32::NAN));
+    let gradient = |part: i64, of: i64| {
+        let [logits, labels] = [&logits, &labels].map(|whole| whole.chunk(of, 0).swap_remove(part as usize));
+        let labels = Labels::from_nan(&labels).unwrap();
+        value_and_gradient(&bce(), Path::Fused, &logits, &labels, Reduction::Sum, 1.0).1
+    };
+    let halves = [gradient(0, 2), gradient(1, 2)].concat();
+    assert!(halves.iter().filter(|&&number| number != 0.0).count() > 2_000_000);
+    assert!(gradient(0, 1) == halves);
+}
+
+#[test]
 fn a_thread_may_compute_while_it_ends() {
     fn step() {
         let labels = Labels::complete(&Tensor::zeros([1024, 1024], tch::kind::FLOAT_CPU)).unwrap();

@@ -1,9 +1,9 @@
 //! One block of entries: those that count are put side by side, computed, and put back where they belong.
 
 use super::CHUNK;
+use super::cache::{Ahead, Buffer};
 use super::float::Float;
 use super::kernel::{AddUp, Block, Number, Sums, Weigh};
-use super::memory::{Ahead, Buffer};
 use super::pack::{Pack, Selection};
 use super::simd::Simd;
 use super::stream::Stream;
@@ -101,14 +101,13 @@ impl<F: Number + Pack> Part<'_, F> {
     ) -> f64 {
         let Source { which, scale, .. } = *source;
         let Wanted { gradient, values, past_caches } = wanted;
-        let n = which.filled_up();
-        ahead.spread_over(2 * Selection::PARTS + 3 * n.div_ceil(CHUNK));
+        // Where all entries count they are in their places at once.
+        let (direct, n) = (which.is_all(), which.filled_up());
+        ahead.spread_over(3 * n.div_ceil(CHUNK) + if direct { 0 } else { 2 * Selection::PARTS });
         let input = which.packed(simd, source.input, &mut room.input, || ahead.ask());
         let parameter = Stream::read(self.parameter.as_ref(), source.start, source.input.len(), &mut room.parameters);
         let parameter = which.packed(simd, parameter, &mut room.parameter, || ());
         let weights = which.packed(simd, source.weights, &mut room.weights, || ());
-        // Where all entries count they are in their places at once.
-        let direct = which.is_all();
         let losses = if direct || values.is_empty() { &mut *values } else { &mut room.values.get()[..n] };
         let slopes = if direct || gradient.is_empty() { &mut *gradient } else { &mut room.gradient.get()[..n] };
 

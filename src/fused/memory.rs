@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::BLOCK;
+use super::cache::{Buffer, Place};
 use super::half::{Bf16, F16, Half, widen};
 use super::kernel::Number;
 use super::pack::Pack;
@@ -113,80 +113,5 @@ impl<H: Half + Element> Storage for H {
         let room = &mut room.get()[..stored.len()];
         widen(stored, room);
         room
-    }
-}
-
-/// Where elements lie, and the bytes of one.
-pub(super) type Place = (*const u8, usize);
-
-pub(super) fn place<T>(elements: &[T]) -> Place {
-    (elements.as_ptr().cast(), size_of::<T>())
-}
-
-/// What the next block reads and writes, asked for while this one is computed, a little at a time: a block is too much
-/// arithmetic for the processor to look past its end by itself, and all at once is more than it can have under way.
-pub(super) struct Ahead {
-    places: [Option<Place>; 3],
-    entries: usize,
-    asked: usize,
-    /// Entries for each time that is asked.
-    share: usize,
-}
-
-impl Ahead {
-    /// So many entries fill whole cache lines, whatever their type.
-    const STEP: usize = 64;
-
-    /// Of the arrays of that many entries that begin there; none of none.
-    pub(super) fn of(places: [Option<Place>; 3], entries: usize) -> Self {
-        Self { places, entries, asked: 0, share: entries }
-    }
-
-    /// How many more times will be asked.
-    pub(super) fn spread_over(&mut self, times: usize) {
-        self.share = (self.entries - self.asked).div_ceil(times.max(1)).next_multiple_of(Self::STEP);
-    }
-
-    #[inline(always)]
-    pub(super) fn ask(&mut self) {
-        let end = self.entries.min(self.asked + self.share);
-        #[cfg(target_arch = "x86_64")]
-        for entry in (self.asked..end).step_by(Self::STEP) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            for &(start, size) in self.places.iter().flatten() {
-                for line in 0..Self::STEP * size / 64 {
-                    // SAFETY: a hint; no address makes it fault.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(entry * size + line * 64).cast()) };
-                }
-            }
-        }
-        self.asked = end;
-    }
-}
-
-/// Lets other threads see what was written past the caches.
-pub(super) fn fence() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has it.
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
-    }
-}
-
-/// Room for a block's numbers, made when first asked for, in whole cache lines: a vector that lies across two takes longer.
-pub(crate) struct Buffer<T>(Option<Box<Lines<T>>>);
-
-#[repr(align(64))]
-struct Lines<T>([T; BLOCK]);
-
-impl<T> Buffer<T> {
-    pub(super) const fn new() -> Self {
-        Self(None)
-    }
-}
-
-impl<T: Copy + Default> Buffer<T> {
-    pub(super) fn get(&mut self) -> &mut [T; BLOCK] {
-        &mut self.0.get_or_insert_with(|| Box::new(Lines([T::default(); BLOCK]))).0
     }
 }

@@ -1,6 +1,7 @@
 //! The fused CPU path: value and gradient in one pass over memory, from the same formula as the composed path.
 
 mod block;
+mod cache;
 mod cells;
 mod float;
 mod half;
@@ -18,11 +19,12 @@ pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
 use self::block::{Label, Packed, Parameters, Part, Source, Wanted};
+use self::cache::{Ahead, Buffer, fence, place};
 use self::cells::Cell;
 use self::float::Float;
 use self::half::{Bf16, F16};
 pub(crate) use self::kernel::{Block, entries, uses};
-use self::memory::{Ahead, Buffer, Element, Output, Storage, fence, place, slice};
+use self::memory::{Element, Output, Storage, slice};
 pub(crate) use self::simd::Simd;
 use self::stream::{Broadcast, Stream};
 pub(crate) use self::tails::Uses;

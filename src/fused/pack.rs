@@ -4,7 +4,7 @@
 mod x86;
 
 use super::BLOCK;
-use super::memory::Buffer;
+use super::cache::Buffer;
 use super::simd::Simd;
 
 /// A bit for each entry of a block, set where it counts.
@@ -94,7 +94,7 @@ impl Selection {
     }
 
     /// Puts packed numbers back where they belong, and 0 elsewhere. `past_caches`: straight to memory, which for other
-    /// threads to see takes a [`fence`](super::memory::fence).
+    /// threads to see takes a [`fence`](super::cache::fence).
     pub(super) fn unpack<F: Pack>(
         &self,
         simd: Simd,
@@ -219,7 +219,7 @@ impl Pack for f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fused::memory::fence;
+    use crate::fused::cache::fence;
 
     #[test]
     fn what_counts_is_packed_in_order_and_put_back() {

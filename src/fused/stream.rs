@@ -1,7 +1,8 @@
 use tch::Tensor;
 
+use super::cache::Buffer;
 use super::float::Float;
-use super::memory::{Buffer, Element, slice};
+use super::memory::{Element, slice};
 use crate::Result;
 
 /// Numbers that belong to entries, rows or labels, read as if there were one for each entry.
