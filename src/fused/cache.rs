@@ -19,6 +19,9 @@ pub(super) struct Ahead {
     share: usize,
 }
 
+/// Bytes that come together.
+const LINE: usize = 64;
+
 impl Ahead {
     /// So many entries fill whole cache lines, whatever their type.
     const STEP: usize = 64;
@@ -36,11 +39,9 @@ impl Ahead {
     #[inline(always)]
     pub(super) fn ask(&mut self) {
         let end = self.entries.min(self.asked + self.share);
-        for entry in (self.asked..end).step_by(Self::STEP) {
-            for &(start, size) in self.places.iter().flatten() {
-                for line in 0..Self::STEP * size / 64 {
-                    prefetch(start.wrapping_add(entry * size + line * 64));
-                }
+        for &(start, size) in self.places.iter().flatten() {
+            for line in self.asked * size / LINE..end * size / LINE {
+                prefetch(start.wrapping_add(line * LINE));
             }
         }
         self.asked = end;
