@@ -110,9 +110,9 @@ struct Kept : std::vector<at::Storage> {
 };
 thread_local Kept kept;
 
-// A page of 2 MiB is faulted in, and found by the processor, as quickly as one of 4 KiB. Whether there are any is the
-// system's affair.
-void ask_for_large_pages(void* start, size_t bytes) {
+// Pages of 2 MiB take one fault, and one entry of the processor's table, where those of 4 KiB take 512. Whether there are
+// any is the system's affair.
+void ask_for_large_pages([[maybe_unused]] void* start, [[maybe_unused]] size_t bytes) {
 #ifdef MADV_HUGEPAGE
   constexpr uintptr_t kPage = uintptr_t{1} << 21;
   const uintptr_t first = (reinterpret_cast<uintptr_t>(start) + kPage - 1) / kPage * kPage;

@@ -103,7 +103,8 @@ impl<F: Number + Pack> Part<'_, F> {
         let Wanted { gradient, values, past_caches } = wanted;
         // Where all entries count they are in their places at once.
         let (direct, n) = (which.is_all(), which.filled_up());
-        ahead.spread_over(3 * n.div_ceil(CHUNK) + if direct { 0 } else { 2 * Selection::PARTS });
+        let passes = if direct { 0 } else { 1 + usize::from(!gradient.is_empty()) };
+        ahead.spread_over(3 * n.div_ceil(CHUNK) + passes * Selection::PARTS);
         let input = which.packed(simd, source.input, &mut room.input, || ahead.ask());
         let parameter = Stream::read(self.parameter.as_ref(), source.start, source.input.len(), &mut room.parameters);
         let parameter = which.packed(simd, parameter, &mut room.parameter, || ());

@@ -3,10 +3,11 @@
 use super::BLOCK;
 
 /// Where elements lie, and the bytes of one.
-pub(super) type Place = (*const u8, usize);
+type Place = (*const u8, usize);
 
-pub(super) fn place<T>(elements: &[T]) -> Place {
-    (elements.as_ptr().cast(), size_of::<T>())
+/// Where those behind `elements` lie; nowhere behind none.
+pub(super) fn behind<T>(elements: &[T]) -> Option<Place> {
+    (!elements.is_empty()).then(|| (elements.as_ptr_range().end.cast(), size_of::<T>()))
 }
 
 /// What the next block reads and writes, asked for while this one is computed, a little at a time: a block is too much

@@ -1,6 +1,6 @@
 //! Value and derivative of the entries that count, in loops that vectorise. Knows slices, no tensors.
 
-use std::cell;
+use std::cell::Cell;
 
 use super::float::Float;
 use super::lane::Lane;
@@ -64,7 +64,7 @@ pub(crate) struct Block<'a, F> {
 /// What a formula takes of its input's tails, with its derivative or without: found out by one evaluation, since
 /// formulas do not branch on numbers, nor does a [`Lane`].
 pub(crate) fn uses<E: Elementwise + ?Sized>(loss: &E, derivative: bool) -> Uses {
-    let uses = cell::Cell::default();
+    let uses = Cell::default();
     let lane = |value| Lane::<f32, Recorder, false, true>::new(value);
     let (x, y) = (Lane::logit(0.0, Recorder(&uses)), lane(0.0));
     let (dual_x, dual_y) = (Dual::variable(x), Dual::fixed(y));

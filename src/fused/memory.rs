@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::cache::{Buffer, Place};
+use super::cache::Buffer;
 use super::half::{Bf16, F16, Half, widen};
 use super::kernel::Number;
 use super::pack::Pack;
@@ -69,11 +69,6 @@ impl<T> Output<T> {
 }
 
 impl<T> Output<T> {
-    /// Where elements are to be, for [`Ahead`].
-    pub(super) fn place(&self, start: usize) -> Place {
-        (self.start.wrapping_add(start).cast_const().cast(), size_of::<T>())
-    }
-
     pub(super) fn bytes(&self) -> usize {
         self.length * size_of::<T>()
     }

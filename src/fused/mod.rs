@@ -19,12 +19,13 @@ pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
 use self::block::{Label, Packed, Parameters, Part, Source, Wanted};
-use self::cache::{Ahead, Buffer, fence, place};
+use self::cache::{Ahead, Buffer, behind, fence};
 use self::cells::Cell;
 use self::float::Float;
 use self::half::{Bf16, F16};
 pub(crate) use self::kernel::{Block, entries, uses};
 use self::memory::{Element, Output, Storage, slice};
+use self::pack::Pack;
 pub(crate) use self::simd::Simd;
 use self::stream::{Broadcast, Stream};
 pub(crate) use self::tails::Uses;
@@ -42,8 +43,8 @@ const CHUNK: usize = 512;
 /// Blocks under which another thread costs more than it brings.
 const GRAIN: usize = 4;
 
-/// Bytes of a gradient that will be out of the caches before anybody reads it: writing it past them spares the reading
-/// of what is to be overwritten.
+/// Bytes of a gradient that is likely to be out of the caches before anybody reads it: writing it past them spares the
+/// reading of what is to be overwritten.
 const PAST_CACHES: usize = 32 << 20;
 
 /// The instructions that the fused path uses on this machine, for people to read.
@@ -166,49 +167,42 @@ where
         let mut sums = vec![0.0; self.input.len().div_ceil(BLOCK)];
         let sum_of = Output::new(&mut sums);
         // What is assumed of missing entries is added to what is there.
-        let past_caches =
-            self.missing.is_none() && gradient.as_ref().is_some_and(|gradient| gradient.bytes() >= PAST_CACHES);
+        let past_caches = self.missing.is_none()
+            && X::Number::streams(self.simd)
+            && gradient.as_ref().is_some_and(|gradient| gradient.bytes() >= PAST_CACHES);
         native::parallel(sums.len(), GRAIN, |blocks| {
             let mut room = Room::new();
             for block in blocks {
                 let start = block * BLOCK;
                 let length = BLOCK.min(self.input.len() - start);
-                let mut ahead = self.ahead(start + length, gradient.as_ref().filter(|_| !past_caches));
                 // SAFETY: the outputs outlive this call, and each block is visited once.
                 unsafe {
                     let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length)).unwrap_or_default();
                     let values = values.as_ref().map(|values| values.part(start, length)).unwrap_or_default();
                     let wanted = Wanted { gradient, values, past_caches };
-                    sum_of.part(block, 1)[0] = self.block(start, length, wanted, &mut ahead, &mut room);
+                    sum_of.part(block, 1)[0] = self.block(start, length, wanted, &mut room);
                 }
             }
-            fence();
+            if past_caches {
+                fence();
+            }
         })?;
         Ok(sums.iter().sum())
     }
 
-    /// What the block at `start` will read and write.
-    fn ahead(&self, start: usize, gradient: Option<&Output<X::Number>>) -> Ahead {
-        let (input, cells) = (&self.input[start..], &self.cells[start..]);
-        let places = [Some(place(input)), Some(place(cells)), gradient.map(|gradient| gradient.place(start))];
-        Ahead::of(places, BLOCK.min(input.len()))
-    }
-
-    fn block(
-        &self,
-        start: usize,
-        length: usize,
-        wanted: Wanted<'_, X::Number>,
-        ahead: &mut Ahead,
-        room: &mut Room<X::Number>,
-    ) -> f64 {
+    fn block(&self, start: usize, length: usize, wanted: Wanted<'_, X::Number>, room: &mut Room<X::Number>) -> f64 {
         let Room { input, labels, weights, more_values, more_gradient, packed } = room;
         let Wanted { gradient, values, past_caches } = wanted;
-        let (observed, labels) = Y::observed(self.simd, &self.cells[start..][..length], labels);
+        let (stored, cells) = (&self.input[start..][..length], &self.cells[start..][..length]);
+        let (observed, labels) = Y::observed(self.simd, cells, labels);
+        // What goes past the caches need not be there; as this block does, the next one most often does.
+        let overwritten = if past_caches && !observed.is_all() { &[] } else { &*gradient };
+        let rest = self.input.len() - start - length;
+        let ahead = &mut Ahead::of([behind(stored), behind(cells), behind(overwritten)], BLOCK.min(rest));
         let source = Source {
             start,
             which: &observed,
-            input: X::read(&self.input[start..][..length], input),
+            input: X::read(stored, input),
             label: Label::Packed(labels),
             weights: Stream::read(self.weights.as_ref(), start, length, weights),
             scale: self.scale,

@@ -69,8 +69,8 @@ impl Selection {
         if self.is_all() { self.count } else { self.count.next_multiple_of(VECTORS) }
     }
 
-    /// The numbers that count side by side, and behind them what fills up the last vectors: something that was in `all` or
-    /// in `room`. None of none.
+    /// The numbers that count side by side, and behind them what fills up the last vectors: 0, or something that was in
+    /// `all` or in `room`. None of none.
     pub(super) fn packed<'a, F: Pack>(
         &self,
         simd: Simd,
@@ -153,6 +153,10 @@ pub(crate) trait Pack: Copy + Default {
     ) -> usize {
         0
     }
+    /// Whether [`unpack`](Self::unpack) can go past the caches.
+    fn streams(_: Simd) -> bool {
+        false
+    }
 }
 
 impl Pack for f64 {
@@ -213,6 +217,11 @@ impl Pack for f32 {
             (Simd::Avx512, false) => unsafe { x86::unpack_16::<false>(bits, packed, all, count) },
             (Simd::Avx512, true) => unsafe { x86::unpack_16::<true>(bits, packed, all, count) },
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn streams(simd: Simd) -> bool {
+        simd != Simd::Portable
     }
 }
 
