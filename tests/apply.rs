@@ -8,7 +8,7 @@ use npyz::AutoSerialize;
 use npyz::npz::NpzWriter;
 
 mod tables;
-use tables::{Example, SMALL, add, program, run};
+use tables::{Example, SMALL, add, program, read_json, run};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -90,6 +90,52 @@ fn columns_that_do_not_fit_the_network_are_refused() {
     };
     refuse("a\n1\n", "the network takes 2 features, and the table has 1");
     refuse("b,a\n1,2\n", r#"feature 1 of the network is "a", and that of the table "b""#);
+}
+
+/// The one line that is said of a run that was damaged.
+fn refused(out: &Path, data: &Path) -> String {
+    let output = apply("predict", out, data, &["--to", text(&out.join("p.csv"))]);
+    let found = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), found.lines().count()), (Some(1), 1), "{found}");
+    found
+}
+
+#[test]
+fn a_configuration_that_describes_no_network_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let out = trained(&data, folder.path(), &[]);
+    let path = out.join("config.json");
+    let whole = read_json(&path);
+    let edits: [(&str, serde_json::Value, &str); 6] = [
+        ("/inputs", 0.into(), "no network has layers of 0 x 16 x 2 units"),
+        ("/inputs", i64::MAX.into(), "cannot make a network of 9223372036854775807 x 16 x 2 units"),
+        ("/training/hidden", vec![16, -1].into(), "no network has layers of 2 x 16 x -1 x 2 units"),
+        ("/training/hidden", vec![17].into(), "hidden.0.bias has shape [16], not [17]"),
+        ("/training/dropout", 1.5.into(), "the dropout is 1.5: expected 0 to below 1"),
+        ("/outputs", serde_json::json!([]), "no network has layers of 2 x 16 x 0 units"),
+    ];
+    for (part, value, sentence) in edits {
+        let mut config = whole.clone();
+        *config.pointer_mut(part).unwrap() = value;
+        fs::write(&path, config.to_string()).unwrap();
+        let found = refused(&out, &data);
+        assert!(found.contains("cannot use the run in") && found.contains(sentence), "{found}");
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let out = trained(&data, folder.path(), &[]);
+    let path = out.join("weights.safetensors");
+    let mut weights = fs::read(&path).unwrap();
+    let end = weights.len();
+    weights[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, weights).unwrap();
+    let found = refused(&out, &data);
+    assert!(found.contains("has numbers that are not finite"), "{found}");
 }
 
 #[test]

@@ -146,6 +146,18 @@ fn what_cannot_be_gone_on_with_is_an_error() {
     let output = command(&renamed, &named, &["--labels", "y*", "--epochs", "4", "--resume"]).output().unwrap();
     let found = String::from_utf8(output.stderr).unwrap();
     assert!(found.contains(r#"another table: outputs in config.json is ["y1","y2"], now ["y2","y1"]"#), "{found}");
+    // The names are the same, and one cell is another.
+    let cell = Example::new(80).map({
+        let mut left = 100;
+        move |label| {
+            left -= 1;
+            if left == 0 { label.map(|label| 1.0 - label).or(Some(1.0)) } else { label }
+        }
+    });
+    let other = cell.npz(named.as_path());
+    let output = command(&other, &out, &["--epochs", "4", "--resume"]).output().unwrap();
+    let found = String::from_utf8(output.stderr).unwrap();
+    assert!(found.contains("another table: checksum in config.json is"), "{found}");
     let checkpoint = out.join("checkpoint.safetensors");
     let whole = fs::read(&checkpoint).unwrap();
     for damaged in [&whole[..whole.len() / 2], &whole[..20], b""] {
@@ -252,6 +264,20 @@ fn options_may_stand_in_a_file_and_the_command_line_comes_first() {
     let output = command.args(["train", "--config"]).arg(&config).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("run.toml"));
+}
+
+#[test]
+fn a_name_with_a_comma_is_told_and_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).csv(folder.path());
+    fs::write(&data, fs::read_to_string(&data).unwrap().replacen("a,y1,b,y2", r#"a,"2,4-D",b,y2"#, 1)).unwrap();
+    let [out, again] = ["out", "again"].map(|name| folder.path().join(name));
+    finish(command(&data, &out, &["--labels", r#""2,4-D",y*"#]));
+    assert_eq!(read_json(&out.join("config.json"))["outputs"], serde_json::json!(["2,4-D", "y2"]));
+    let mut command = Command::new(program());
+    command.args(["train", "--config"]).arg(out.join("run.toml")).arg("--out").arg(&again);
+    finish(command);
+    assert!(bits(&again) == bits(&out));
 }
 
 #[test]

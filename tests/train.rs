@@ -270,6 +270,13 @@ fn a_shape_too_large_to_count_is_refused() {
 
 #[cfg(unix)]
 #[test]
+fn a_network_too_large_for_any_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = complaint(&Example::new(80).npz(folder.path()), &["--hidden", "1000000,1000000"]);
+    assert!(found.starts_with("error: cannot make a network of 2 x 16 x 1000000 x 1000000 x 2 units"), "{found}");
+}
+
+#[test]
 fn paths_need_not_be_unicode() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;

@@ -28,7 +28,7 @@ struct Config {
 fn load(run: &Path, device: Device) -> Result<(Config, Network)> {
     let read = || -> Result<_> {
         let config: Config = serde_json::from_reader(File::open(run.join("config.json"))?).context("config.json")?;
-        let network = Network::new(config.inputs, config.outputs.len() as i64, &config.training, device);
+        let network = Network::new(config.inputs, config.outputs.len() as i64, &config.training, device)?;
         let weights = Tensor::read_safetensors(run.join("weights.safetensors")).context("weights.safetensors")?;
         network.restore(|name| {
             weights.iter().find(|(known, _)| known == name).map(|(_, weight)| weight.shallow_clone())

@@ -9,6 +9,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::args::{Train, Training};
+use crate::names::Names;
 use crate::output::Folder;
 use crate::source::{Source, Splitting};
 
@@ -85,8 +86,8 @@ fn text(name: &str, value: &Value) -> Result<String> {
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => number.to_string(),
         Value::Array(values) => {
-            let values: Vec<_> = values.iter().map(|value| text(name, value)).collect::<Result<_>>()?;
-            values.join(",")
+            let values = values.iter().map(|value| text(name, value)).collect::<Result<_>>()?;
+            Names(values).to_string()
         }
         _ => bail!("{name} is a {}: expected a number, a string, true, false or a list", value.type_str()),
     })

@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
         tch::manual_seed(config.seed);
         let (inputs, labels) = (table.features.width(), table.label_names.len() as i64);
         let new = || Network::new(inputs, labels, config, table.features.device());
-        let (mut network, mut best) = (new(), new());
+        let (mut network, mut best) = (new()?, new()?);
         let device = table.features.device();
         let rows = Tensor::from_slice(&split.train).to_device(device);
         let labels = table.labels.rows(&rows)?;
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
             let order = order(self.split.train.len(), config.seed, epoch);
             let batches = order.chunks(config.batch_size as usize).skip(self.progress.step as usize);
             for batch in batches {
-                self.step(batch, config.rate(self.progress.steps, steps * config.epochs))?;
+                self.step(batch, config.rate(self.progress.steps, steps.saturating_mul(config.epochs)))?;
                 bar.inc(1);
                 if let (true, Some(folder)) = (STOP.load(Ordering::Relaxed), folder) {
                     bar.finish_and_clear();

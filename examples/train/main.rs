@@ -10,6 +10,7 @@ mod demo;
 mod evaluate;
 mod fit;
 mod inspect;
+mod names;
 mod network;
 mod objective;
 mod optimizer;

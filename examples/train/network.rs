@@ -1,7 +1,9 @@
 //! The multilayer perceptron.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
-use tch::nn::{self, Init, LinearConfig, ModuleT};
+use tch::nn::{self, Init, ModuleT};
 use tch::{Device, Kind, Tensor};
 
 use crate::args::Training;
@@ -20,26 +22,41 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn new(inputs: i64, labels: i64, config: &Training, device: Device) -> Self {
+    /// An error where its shape makes no sense, or takes more memory than there is.
+    pub fn new(inputs: i64, labels: i64, config: &Training, device: Device) -> Result<Self> {
+        let widths = || [inputs].into_iter().chain(config.hidden.iter().copied()).chain([labels]);
+        let shape = widths().map(|width| width.to_string()).collect::<Vec<_>>().join(" x ");
+        ensure!(widths().all(|width| width > 0), "no network has layers of {shape} units");
+        ensure!((0.0..1.0).contains(&config.dropout), "the dropout is {}: expected 0 to below 1", config.dropout);
+        Self::allocate(inputs, labels, config, device)
+            .with_context(|| format!("cannot make a network of {shape} units"))
+    }
+
+    fn allocate(inputs: i64, labels: i64, config: &Training, device: Device) -> Result<Self> {
         let weights = nn::VarStore::new(device);
         let input = weights.root() / "input";
-        let standard = || [input.zeros_no_train("mean", &[inputs]), input.ones_no_train("deviation", &[inputs])];
-        let standard = config.standardize.then(standard);
+        let standard = if config.standardize {
+            Some([input.f_zeros_no_train("mean", &[inputs])?, input.f_ones_no_train("deviation", &[inputs])?])
+        } else {
+            None
+        };
         let mut hidden = Vec::new();
         let mut width = inputs;
         for (depth, &next) in config.hidden.iter().enumerate() {
-            hidden.push(linear(weights.root() / "hidden" / depth, width, next));
+            hidden.push(linear(weights.root() / "hidden" / depth, width, next)?);
             width = next;
         }
-        let output = linear(weights.root() / "output", width, labels);
-        Self { weights, standard, hidden, output, dropout: config.dropout, kind: config.precision.kind() }
+        let output = linear(weights.root() / "output", width, labels)?;
+        Ok(Self { weights, standard, hidden, output, dropout: config.dropout, kind: config.precision.kind() })
     }
 
-    /// Takes weights by name.
+    /// Takes weights by name. One that is NaN or infinite is an error.
     pub fn restore(&self, find: impl Fn(&str) -> Option<Tensor>) -> Result<()> {
-        for (name, mut weight) in self.weights.variables() {
+        // In order, so that the same one is complained of every time.
+        for (name, mut weight) in self.weights.variables().into_iter().collect::<BTreeMap<_, _>>() {
             let saved = find(&name).with_context(|| format!("there is no weight {name}"))?;
             ensure!(saved.size() == weight.size(), "{name} has shape {:?}, not {:?}", saved.size(), weight.size());
+            ensure!(saved.isfinite().all().int64_value(&[]) != 0, "{name} has numbers that are not finite");
             tch::no_grad(|| weight.f_copy_(&saved))?;
         }
         Ok(())
@@ -80,12 +97,9 @@ impl ModuleT for Network {
 }
 
 /// With PyTorch's initial weights; tch's own are √6 times as large.
-fn linear(path: nn::Path, inputs: i64, outputs: i64) -> nn::Linear {
+fn linear(path: nn::Path, inputs: i64, outputs: i64) -> Result<nn::Linear> {
     let bound = 1.0 / (inputs as f64).sqrt();
-    nn::linear(
-        path,
-        inputs,
-        outputs,
-        LinearConfig { ws_init: Init::Uniform { lo: -bound, up: bound }, ..Default::default() },
-    )
+    let init = Init::Uniform { lo: -bound, up: bound };
+    let bias = path.f_var("bias", &[outputs], init)?;
+    Ok(nn::Linear { ws: path.f_var("weight", &[outputs, inputs], init)?, bs: Some(bias) })
 }

@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum, value_parser};
 use serde::{Serialize, Serializer};
 
+use crate::names::Names;
+
 /// Which table, and what in it means what.
 #[derive(Args, Clone, Serialize)]
 pub struct Source {
@@ -22,18 +24,19 @@ pub struct Source {
     #[arg(long, value_name = "FILE")]
     #[serde(serialize_with = "lossy_option")]
     pub features: Option<PathBuf>,
-    /// Label columns, names or globs; in arrays all of Y, unless told. Y's columns are named by the array `labels` of
+    /// Label columns, names or globs; in arrays all of Y, unless told. As in a CSV, a name with a comma stands between
+    /// quotes: '"2,4-D",NR-*'. Y's columns are named by the array `labels` of
     /// an .npz, by a JSON list under `labels` in the metadata of a .safetensors, else by their positions from 0.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    pub labels: Vec<String>,
+    #[arg(long, value_name = "NAME,...", default_value = "", hide_default_value = true)]
+    pub labels: Names,
     /// Columns to leave out, names or globs; in a table with named columns, all that is neither label nor left out is a
     /// feature.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    pub ignore: Vec<String>,
+    #[arg(long, value_name = "NAME,...", default_value = "", hide_default_value = true)]
+    pub ignore: Names,
     /// Feature columns, names or globs, that hold fingerprints as text of 0s and 1s: each character is a feature, and NAME
     /// becomes NAME[0], NAME[1], ... after all other features.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    pub bits: Vec<String>,
+    #[arg(long, value_name = "NAME,...", default_value = "", hide_default_value = true)]
+    pub bits: Names,
     /// A label of this value is missing, besides empty cells, ?, NA and NaN.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub missing_value: Option<f64>,

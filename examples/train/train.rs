@@ -105,12 +105,14 @@ fn shown(part: Option<&Value>) -> String {
     if text.chars().count() > 80 { text.chars().take(80).chain("...".chars()).collect() } else { text }
 }
 
-/// Whether a run that is gone on with was of this table, as far as names and the reading of labels tell.
+/// Whether a run that is gone on with was of this table.
 fn same_table(folder: &Folder, config: &Value) -> Result<()> {
     let path = folder.path().join("config.json");
     let read = || -> Result<Value> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
     let began = read().with_context(|| format!("cannot go on from {}", path.display()))?;
-    for part in ["/inputs", "/features", "/outputs", "/source/threshold", "/source/missing_value", "/source/bits"] {
+    let read = ["/source/threshold", "/source/missing_value", "/source/bits"];
+    // The last one tells least of what is another.
+    for part in ["/inputs", "/features", "/outputs"].into_iter().chain(read).chain(["/checksum"]) {
         let (began, now) = (began.pointer(part), config.pointer(part));
         ensure!(
             began == now,
@@ -141,6 +143,7 @@ fn configuration(
         "inputs": table.features.width(),
         "features": table.features.names(),
         "outputs": table.label_names,
+        "checksum": table.checksum()?,
         "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
     }))
 }

@@ -35,8 +35,8 @@ impl Example {
         Self { features, labels, column: None }
     }
 
-    pub fn map(mut self, change: impl Fn(Option<f32>) -> Option<f32>) -> Self {
-        self.labels.iter_mut().for_each(|labels| *labels = labels.map(&change));
+    pub fn map(mut self, mut change: impl FnMut(Option<f32>) -> Option<f32>) -> Self {
+        self.labels.iter_mut().for_each(|labels| *labels = labels.map(&mut change));
         self
     }
 

@@ -46,7 +46,7 @@ fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Op
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
     columns::distinct(&names)?;
     let all = ["*".to_string()];
-    let wanted = if source.labels.is_empty() { &all } else { source.labels.as_slice() };
+    let wanted = if source.labels.is_empty() { &all } else { &source.labels[..] };
     let mut chosen = columns::select(&names, wanted)?;
     let ignored = columns::select(&names, &source.ignore)?;
     chosen.retain(|column| !ignored.contains(column));

@@ -66,6 +66,11 @@ impl Csr {
         Self { starts, columns, values, width: self.width }
     }
 
+    /// All that it is, besides its width.
+    pub fn parts(&self) -> [&Tensor; 3] {
+        [&self.starts, &self.columns, &self.values]
+    }
+
     /// The rows that `index` names, dense, as `f32`; of entries of one place the sum, as SciPy has it.
     pub fn inputs(&self, index: &Tensor) -> Tensor {
         let rows = index.size()[0];

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod bits;
+mod checksum;
 mod columns;
 mod csr;
 mod csv;
