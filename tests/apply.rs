@@ -125,6 +125,19 @@ fn a_configuration_that_describes_no_network_is_refused() {
 }
 
 #[test]
+fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let none = folder.path().join("none");
+    assert!(refused(&none, &data).contains("cannot use the run in"));
+    assert!(refused(&none, &data).contains("config.json: No such file"));
+    // Said before anything is read.
+    let output = apply("predict", &none, &data, &["--to", "p.txt"]);
+    let found = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(found, "error: --to p.txt: its name must end in .csv or .npz\n");
+}
+
+#[test]
 fn weights_that_are_no_numbers_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());

@@ -177,6 +177,8 @@ fn files_that_are_no_tables_are_refused() {
         fs::write(path(name), "neither of these formats").unwrap();
         complaint(&path(name), &["--labels", "y"]);
     }
+    fs::write(path("empty.csv"), "").unwrap();
+    assert!(complaint(&path("empty.csv"), &["--labels", "y"]).contains("it is empty where a header was expected"));
     let data = Example::new(80).npz(folder.path());
     assert!(complaint(&data, &["--split", "part"]).contains("there is no array part"));
     assert!(complaint(&data, &["--labels", "y3"]).contains(r#"there is no column "y3"; there are y1, y2"#));
@@ -246,13 +248,17 @@ fn every_loss_for_logits_trains() {
 
 #[test]
 fn numbers_out_of_range_are_refused() {
-    for (flag, number) in
-        [("--hidden", "100000000000"), ("--threshold", "nan"), ("--threshold", "inf"), ("--missing-value", "inf")]
-    {
+    for (flag, number) in [
+        ("--hidden", "100000000000"),
+        ("--threshold", "nan"),
+        ("--threshold", "inf"),
+        ("--missing-value", "inf"),
+        ("--lr", "-1"),
+    ] {
         let output = run(Path::new("table.csv"), &[flag, number]);
         assert_eq!(output.status.code(), Some(2));
         let complaint = String::from_utf8(output.stderr).unwrap();
-        assert!(complaint.contains(flag) && complaint.contains(number), "{complaint}");
+        assert!(complaint.contains(&format!("invalid value '{number}' for '{flag}")), "{complaint}");
     }
 }
 

@@ -27,7 +27,8 @@ struct Config {
 
 fn load(run: &Path, device: Device) -> Result<(Config, Network)> {
     let read = || -> Result<_> {
-        let config: Config = serde_json::from_reader(File::open(run.join("config.json"))?).context("config.json")?;
+        let file = File::open(run.join("config.json")).context("config.json")?;
+        let config: Config = serde_json::from_reader(file).context("config.json")?;
         let network = Network::new(config.inputs, config.outputs.len() as i64, &config.training, device)?;
         let weights = Tensor::read_safetensors(run.join("weights.safetensors")).context("weights.safetensors")?;
         network.restore(|name| {
@@ -60,6 +61,14 @@ pub fn evaluate(Evaluate { run, source, device }: &Evaluate) -> Result<()> {
 }
 
 pub fn predict(Predict { what: Evaluate { run, source, device }, to }: &Predict) -> Result<()> {
+    let write = match to.extension().map(|extension| extension.to_ascii_lowercase()) {
+        Some(extension) if extension == "csv" => {
+            |path: &Path, probabilities: &Tensor, labels: &[String]| write_csv(path, None, probabilities, labels)
+        }
+        Some(extension) if extension == "npz" => write_npz,
+        _ => bail!("--to {}: its name must end in .csv or .npz", to.display()),
+    };
+    let file = to.file_name().and_then(|name| name.to_str()).context("--to is no Unicode")?;
     let device = device.device()?;
     let (config, network) = load(run, device)?;
     let features = Features::read(source, &config.outputs)?;
@@ -67,16 +76,8 @@ pub fn predict(Predict { what: Evaluate { run, source, device }, to }: &Predict)
     let rows: Vec<i64> = (0..features.rows()).collect();
     let probabilities =
         logits(&network, &features.to_device(device), &rows).sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
-    let name = to.file_name().context("--to is no file name")?.to_string_lossy().to_lowercase();
     let folder = Folder::create(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
-    let file = to.file_name().and_then(|name| name.to_str()).context("--to is no Unicode")?;
-    if name.ends_with(".csv") {
-        folder.write(file, |path| write_csv(path, None, &probabilities, &config.outputs))
-    } else if name.ends_with(".npz") {
-        folder.write(file, |path| write_npz(path, &probabilities, &config.outputs))
-    } else {
-        bail!("--to {}: its name must end in .csv or .npz", to.display())
-    }
+    folder.write(file, |path| write(path, &probabilities, &config.outputs))
 }
 
 /// `rows`: their numbers in the table, for a column before the others.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device, Kind};
+use tch::Kind;
 
+use crate::device::{DeviceChoice, parse_device};
 use crate::source::{Inspect, Source, Splitting};
 use crate::{objective, optimizer};
 
@@ -132,7 +132,7 @@ pub struct Training {
           value_parser = value_parser!(i64).range(1..=1_000_000))]
     pub hidden: Vec<i64>,
     /// Share of the hidden units left out in each training step.
-    #[arg(long, default_value_t = 0.5, value_parser = parse_dropout)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true, value_parser = parse_dropout)]
     pub dropout: f64,
     #[arg(long, default_value_t = 15, value_parser = value_parser!(u64).range(1..))]
     pub epochs: u64,
@@ -152,7 +152,7 @@ pub struct Training {
     #[arg(long, value_enum, default_value_t)]
     pub optimizer: optimizer::Kind,
     /// Learning rate.
-    #[arg(long, default_value_t = 2e-3, value_parser = parse_rate)]
+    #[arg(long, default_value_t = 2e-3, allow_negative_numbers = true, value_parser = parse_rate)]
     pub lr: f64,
     /// How the learning rate goes on after the warm-up.
     #[arg(long, value_enum, default_value_t)]
@@ -160,10 +160,10 @@ pub struct Training {
     /// Steps in which the learning rate rises from 0.
     #[arg(long, default_value_t = 0, value_name = "STEPS")]
     pub warmup: u64,
-    #[arg(long, default_value_t = 0.0, value_parser = parse_decay)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_parser = parse_decay)]
     pub weight_decay: f64,
     /// The norm down to which larger gradients are scaled.
-    #[arg(long, value_name = "NORM", value_parser = parse_rate)]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, value_parser = parse_rate)]
     pub clip: Option<f64>,
     /// Of the split, the shuffles, the initial weights and the dropout.
     #[arg(long, default_value_t = 0, value_parser = value_parser!(i64).range(0..))]
@@ -219,42 +219,6 @@ impl Training {
                 Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
                 Schedule::Linear => 1.0 - done,
             }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum DeviceChoice {
-    #[default]
-    Auto,
-    Cpu,
-    Cuda(usize),
-}
-
-impl DeviceChoice {
-    pub fn device(self) -> Result<Device> {
-        match self {
-            Self::Auto => Ok(Device::cuda_if_available()),
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(index) => {
-                ensure!(Cuda::is_available(), "CUDA is not usable here; cargo run --example doctor says why");
-                let count = Cuda::device_count();
-                ensure!((index as i64) < count, "there is no cuda:{index}: the CUDA devices are 0 to {}", count - 1);
-                Ok(Device::Cuda(index))
-            }
-        }
-    }
-}
-
-fn parse_device(text: &str) -> Result<DeviceChoice, &'static str> {
-    match text {
-        "auto" => Ok(DeviceChoice::Auto),
-        "cpu" => Ok(DeviceChoice::Cpu),
-        "cuda" => Ok(DeviceChoice::Cuda(0)),
-        _ => text
-            .strip_prefix("cuda:")
-            .and_then(|index| index.parse().ok())
-            .map(DeviceChoice::Cuda)
-            .ok_or("expected auto, cpu or cuda:0"),
     }
 }
 

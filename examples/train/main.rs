@@ -7,6 +7,7 @@ mod compare;
 mod config;
 mod data;
 mod demo;
+mod device;
 mod evaluate;
 mod fit;
 mod inspect;

@@ -3,7 +3,8 @@
 use super::CHUNK;
 use super::cache::{Ahead, Buffer};
 use super::float::Float;
-use super::kernel::{AddUp, Block, Number, Sums, Weigh};
+use super::kernel::{Block, Number};
+use super::loops::{AddUp, Sums, Weigh};
 use super::pack::{Pack, Selection};
 use super::simd::Simd;
 use super::stream::Stream;

@@ -1,7 +1,7 @@
 //! How a label and its missingness lie in memory.
 
 use super::cache::Buffer;
-use super::kernel::Each;
+use super::loops::Each;
 use super::pack::{Pack, Selection};
 use super::simd::Simd;
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::float::Float;
 use super::lane::Lane;
-use super::simd::{Job, Simd};
+use super::simd::Simd;
 use super::tails::{Known, Recorder, Uses};
 use crate::formula::Formula;
 use crate::{Dual, Elementwise};
@@ -23,23 +23,6 @@ impl Number for f32 {
 impl Number for f64 {
     fn run(formula: &dyn Formula, simd: Simd, block: Block<'_, Self>) {
         formula.run_f64(simd, block)
-    }
-}
-
-/// `to[i] = with(from[i])`
-pub(super) struct Each<'a, A, B, G> {
-    pub(super) from: &'a [A],
-    pub(super) to: &'a mut [B],
-    pub(super) with: G,
-}
-
-impl<A: Copy, B, G: Fn(A) -> B> Job for Each<'_, A, B, G> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (to, &from) in self.to.iter_mut().zip(self.from) {
-            *to = (self.with)(from);
-        }
     }
 }
 
@@ -102,28 +85,29 @@ fn by_level<E: Elementwise + ?Sized, F: Float, const INTEGER: bool, const PARAME
 ) {
     // Not a `Job`: slices that are parameters of the function that is compiled for a level are known not to overlap. For
     // as many that may overlap the compiler gives up on vectors.
-    macro_rules! each {
-        ($level:ident $(, $fma:expr)?) => {
-            $level::<E, F, $({ $fma },)? INTEGER, PARAMETER, DERIVATIVE>(
+    macro_rules! run {
+        ($level:ident) => {
+            $level::<E, F, INTEGER, PARAMETER, DERIVATIVE>(
                 loss, input, label, near, far, log, parameter, value, slope, scale,
             )
         };
     }
     match simd {
-        Simd::Portable => each!(each, cfg!(target_arch = "aarch64")),
+        Simd::Portable => run!(each_portable),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: such a level is only chosen where the machine has its features.
-        Simd::Avx2 | Simd::Avx2Bmi2 => unsafe { each!(each_avx2) },
+        Simd::Avx2 | Simd::Avx2Bmi2 => unsafe { run!(each_avx2) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Simd::Avx512 => unsafe { each!(each_avx512) },
+        Simd::Avx512 => unsafe { run!(each_avx512) },
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-macro_rules! compiled_for {
-    ($features:literal, $name:ident) => {
-        #[target_feature(enable = $features)]
+/// The loop, compiled for a level. Without a derivative the compiler drops its arithmetic.
+// No closure stands between the loop and the formula: it could not be made to inline.
+macro_rules! each {
+    ($(#[$level:meta])* $name:ident, fma $fma:expr) => {
+        $(#[$level])*
         #[allow(clippy::too_many_arguments)]
         fn $name<E, F, const INTEGER: bool, const PARAMETER: bool, const DERIVATIVE: bool>(
             loss: &E,
@@ -140,100 +124,40 @@ macro_rules! compiled_for {
             E: Elementwise + ?Sized,
             F: Float,
         {
-            each::<E, F, true, INTEGER, PARAMETER, DERIVATIVE>(
-                loss, input, label, near, far, log, parameter, value, slope, scale,
-            );
+            // Equal lengths known up front leave no bounds check in the loop.
+            let n = input.len();
+            let (label, value) = (&label[..n], &mut value[..n]);
+            let (near, far, log) = (&near[..n], &far[..n], &log[..n]);
+            let parameter = if PARAMETER { &parameter[..n] } else { parameter };
+            let slope = if DERIVATIVE { &mut slope[..n] } else { slope };
+            for i in 0..n {
+                // What the formula does not take is not read.
+                let tails = Known { near: near[i], far: far[i], log: log[i] };
+                let x = Dual::variable(Lane::<F, Known<F>, { $fma }, INTEGER>::logit(input[i], tails));
+                let y = Dual::fixed(Lane::new(label[i]));
+                let found = if PARAMETER {
+                    loss.entry_with(&x, &y, &Dual::fixed(Lane::new(parameter[i])))
+                } else {
+                    loss.entry(&x, &y)
+                };
+                value[i] = found.value.value;
+                if DERIVATIVE {
+                    slope[i] = found.derivative.value * scale;
+                }
+            }
         }
     };
 }
-#[cfg(target_arch = "x86_64")]
-compiled_for!("avx2,fma", each_avx2);
-#[cfg(target_arch = "x86_64")]
-compiled_for!("avx512f,avx512bw,avx512dq,avx512vl,fma", each_avx512);
-
-/// The loop. Without a derivative the compiler drops its arithmetic.
-// No closure stands between the loop and the formula: it could not be made to inline.
-#[allow(clippy::too_many_arguments)]
-#[inline(always)]
-fn each<E, F, const FMA: bool, const INTEGER: bool, const PARAMETER: bool, const DERIVATIVE: bool>(
-    loss: &E,
-    input: &[F],
-    label: &[F],
-    near: &[F],
-    far: &[F],
-    log: &[F],
-    parameter: &[F],
-    value: &mut [F],
-    slope: &mut [F],
-    scale: F,
-) where
-    E: Elementwise + ?Sized,
-    F: Float,
-{
-    // Equal lengths known up front leave no bounds check in the loop.
-    let n = input.len();
-    let (label, value) = (&label[..n], &mut value[..n]);
-    let (near, far, log) = (&near[..n], &far[..n], &log[..n]);
-    let parameter = if PARAMETER { &parameter[..n] } else { parameter };
-    let slope = if DERIVATIVE { &mut slope[..n] } else { slope };
-    for i in 0..n {
-        // What the formula does not take is not read.
-        let tails = Known { near: near[i], far: far[i], log: log[i] };
-        let x = Dual::variable(Lane::<F, Known<F>, FMA, INTEGER>::logit(input[i], tails));
-        let y = Dual::fixed(Lane::new(label[i]));
-        let found =
-            if PARAMETER { loss.entry_with(&x, &y, &Dual::fixed(Lane::new(parameter[i]))) } else { loss.entry(&x, &y) };
-        value[i] = found.value.value;
-        if DERIVATIVE {
-            slope[i] = found.derivative.value * scale;
-        }
-    }
+each!(each_portable, fma cfg!(target_arch = "aarch64"));
+each! {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    each_avx2, fma true
 }
-
-/// `numbers[i] *= weights[i]`, as far as there are weights.
-pub(super) struct Weigh<'a, F> {
-    pub(super) weights: &'a [F],
-    pub(super) numbers: &'a mut [F],
-}
-
-impl<F: Float> Job for Weigh<'_, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (number, &weight) in self.numbers.iter_mut().zip(self.weights) {
-            *number = *number * weight;
-        }
-    }
-}
-
-/// Sums side by side, as many as fit into a few vectors.
-pub(super) type Sums = [f64; LANES];
-const LANES: usize = 32;
-
-/// Adds up values, in their own type over a few at a time and in `f64` from there.
-pub(super) struct AddUp<'a, F> {
-    pub(super) values: &'a [F],
-    pub(super) sums: &'a mut Sums,
-}
-
-impl<F: Float> Job for AddUp<'_, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let mut lanes = [F::default(); LANES];
-        let (chunks, rest) = self.values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, &value) in lanes.iter_mut().zip(chunk) {
-                *lane = *lane + value;
-            }
-        }
-        for (lane, &value) in lanes.iter_mut().zip(rest) {
-            *lane = *lane + value;
-        }
-        for (sum, lane) in self.sums.iter_mut().zip(lanes) {
-            *sum += lane.to_f64();
-        }
-    }
+each! {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
+    each_avx512, fma true
 }
 
 #[cfg(test)]
@@ -268,23 +192,6 @@ mod tests {
                 let close = |found: f32, exact: f64| (f64::from(found) - exact).abs() <= 2e-6 * exact.abs() + 1e-8;
                 assert!(close(value[i], exact.value), "{simd:?} at {}: {} {exact:?}", input[i], value[i]);
                 assert!(close(slope[i], 0.5 * exact.derivative), "{simd:?} at {}: {exact:?}", input[i]);
-            }
-        }
-    }
-
-    #[test]
-    fn weights_multiply_and_values_add_up_at_every_level() {
-        for simd in Simd::available() {
-            for length in [0, 1, 31, 32, 100] {
-                let weights: Vec<f32> = (0..length).map(|i| i as f32).collect();
-                let mut numbers = vec![1.5f32; length];
-                let mut sums = [0.0; LANES];
-                for weights in [&[][..], &weights] {
-                    simd.run(Weigh { weights, numbers: &mut numbers });
-                    simd.run(AddUp { values: &numbers, sums: &mut sums });
-                }
-                let weighed = (length * length.saturating_sub(1) / 2) as f64;
-                assert_eq!(sums.iter().sum::<f64>(), 1.5 * (length as f64 + weighed), "{simd:?}");
             }
         }
     }

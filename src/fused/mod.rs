@@ -7,6 +7,7 @@ mod float;
 mod half;
 mod kernel;
 mod lane;
+mod loops;
 mod memory;
 mod native;
 mod pack;

@@ -20,6 +20,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     // Flexible, so that a row of the wrong width is reported in our own words.
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
     let header: Vec<String> = reader.headers()?.iter().map(String::from).collect();
+    ensure!(!header.is_empty(), "it is empty where a header was expected");
     let roles = Roles::new(&header, source)?;
 
     let (mut features, mut labels) = (Vec::new(), Vec::new());

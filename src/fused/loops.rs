@@ -1,0 +1,90 @@
+//! Plain loops over slices, compiled for each level of instructions.
+
+use super::float::Float;
+use super::simd::Job;
+
+/// `to[i] = with(from[i])`
+pub(super) struct Each<'a, A, B, G> {
+    pub(super) from: &'a [A],
+    pub(super) to: &'a mut [B],
+    pub(super) with: G,
+}
+
+impl<A: Copy, B, G: Fn(A) -> B> Job for Each<'_, A, B, G> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (to, &from) in self.to.iter_mut().zip(self.from) {
+            *to = (self.with)(from);
+        }
+    }
+}
+
+/// `numbers[i] *= weights[i]`, as far as there are weights.
+pub(super) struct Weigh<'a, F> {
+    pub(super) weights: &'a [F],
+    pub(super) numbers: &'a mut [F],
+}
+
+impl<F: Float> Job for Weigh<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (number, &weight) in self.numbers.iter_mut().zip(self.weights) {
+            *number = *number * weight;
+        }
+    }
+}
+
+/// Sums side by side, as many as fit into a few vectors.
+pub(super) type Sums = [f64; LANES];
+const LANES: usize = 32;
+
+/// Adds up values, in their own type over a few at a time and in `f64` from there.
+pub(super) struct AddUp<'a, F> {
+    pub(super) values: &'a [F],
+    pub(super) sums: &'a mut Sums,
+}
+
+impl<F: Float> Job for AddUp<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let mut lanes = [F::default(); LANES];
+        let (chunks, rest) = self.values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane = *lane + value;
+            }
+        }
+        for (lane, &value) in lanes.iter_mut().zip(rest) {
+            *lane = *lane + value;
+        }
+        for (sum, lane) in self.sums.iter_mut().zip(lanes) {
+            *sum += lane.to_f64();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fused::simd::Simd;
+
+    #[test]
+    fn weights_multiply_and_values_add_up_at_every_level() {
+        for simd in Simd::available() {
+            for length in [0, 1, 31, 32, 100] {
+                let weights: Vec<f32> = (0..length).map(|i| i as f32).collect();
+                let mut numbers = vec![1.5f32; length];
+                let mut sums = [0.0; LANES];
+                for weights in [&[][..], &weights] {
+                    simd.run(Weigh { weights, numbers: &mut numbers });
+                    simd.run(AddUp { values: &numbers, sums: &mut sums });
+                }
+                let weighed = (length * length.saturating_sub(1) / 2) as f64;
+                assert_eq!(sums.iter().sum::<f64>(), 1.5 * (length as f64 + weighed), "{simd:?}");
+            }
+        }
+    }
+}
