@@ -73,6 +73,14 @@ fn features_in_a_file_of_their_own_are_scored() {
         output.stdout
     };
     assert_eq!(scored(&[]), scored(&["--features", text(&features)]));
+    // All scores, for programs.
+    let to = folder.path().join("made/scores.json");
+    scored(&["--to", text(&to)]);
+    let (scores, metrics) = (read_json(&to), read_json(&out.join("metrics.json")));
+    let names = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&scores), names(&metrics["test"]));
+    let observed = example.labels.iter().filter(|labels| labels[0].is_some()).count();
+    assert_eq!(scores["labels"][0]["observed"], observed);
 }
 
 #[test]
@@ -135,6 +143,9 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
     let output = apply("predict", &none, &data, &["--to", "p.txt"]);
     let found = String::from_utf8(output.stderr).unwrap();
     assert_eq!(found, "error: --to p.txt: its name must end in .csv or .npz\n");
+    let output = apply("evaluate", &none, &data, &["--to", "p.txt"]);
+    let found = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(found, "error: --to p.txt: its name must end in .json\n");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::args::{Evaluate, Predict, Training};
+use crate::args::{Applied, Evaluate, Predict, Training};
 use crate::data::{Features, Table};
-use crate::evaluate::{evaluate as score, logits};
+use crate::evaluate::{Scores, logits};
 use crate::network::Network;
 use crate::output::Folder;
 use crate::report;
@@ -49,7 +49,17 @@ fn check(config: &Config, features: &Features) -> Result<()> {
     }
 }
 
-pub fn evaluate(Evaluate { run, source, device }: &Evaluate) -> Result<()> {
+/// What `--to` names must end in one of these; says in which.
+fn ending<'a>(to: &Path, endings: &[&'a str]) -> Result<&'a str> {
+    let found = to.extension().unwrap_or_default().to_ascii_lowercase();
+    let known = endings.iter().find(|ending| found == **ending);
+    known.copied().with_context(|| format!("--to {}: its name must end in .{}", to.display(), endings.join(" or .")))
+}
+
+pub fn evaluate(Evaluate { what: Applied { run, source, device }, to }: &Evaluate) -> Result<()> {
+    if let Some(to) = to {
+        ending(to, &["json"])?;
+    }
     let device = device.device()?;
     let (config, network) = load(run, device)?;
     let table = Table::read(source)?;
@@ -57,18 +67,16 @@ pub fn evaluate(Evaluate { run, source, device }: &Evaluate) -> Result<()> {
     let (expected, found) = (&config.outputs, &table.label_names);
     ensure!(expected == found, "the network was trained on the labels {expected:?}, and the table has {found:?}");
     let rows: Vec<i64> = (0..table.rows()).collect();
-    report::print(report::labels(&score(&network, &table.to_device(device)?, &rows)?))
+    let scores = Scores::of(&network, &table.to_device(device)?, &rows)?;
+    if let Some(to) = to {
+        let (folder, name) = Folder::of(to)?;
+        folder.write_json(name, &scores)?;
+    }
+    report::print(report::labels(&scores.evaluation))
 }
 
-pub fn predict(Predict { what: Evaluate { run, source, device }, to }: &Predict) -> Result<()> {
-    let write = match to.extension().map(|extension| extension.to_ascii_lowercase()) {
-        Some(extension) if extension == "csv" => {
-            |path: &Path, probabilities: &Tensor, labels: &[String]| write_csv(path, None, probabilities, labels)
-        }
-        Some(extension) if extension == "npz" => write_npz,
-        _ => bail!("--to {}: its name must end in .csv or .npz", to.display()),
-    };
-    let file = to.file_name().and_then(|name| name.to_str()).context("--to is no Unicode")?;
+pub fn predict(Predict { what: Applied { run, source, device }, to }: &Predict) -> Result<()> {
+    let ending = ending(to, &["csv", "npz"])?;
     let device = device.device()?;
     let (config, network) = load(run, device)?;
     let features = Features::read(source, &config.outputs)?;
@@ -76,8 +84,11 @@ pub fn predict(Predict { what: Evaluate { run, source, device }, to }: &Predict)
     let rows: Vec<i64> = (0..features.rows()).collect();
     let probabilities =
         logits(&network, &features.to_device(device), &rows).sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
-    let folder = Folder::create(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
-    folder.write(file, |path| write(path, &probabilities, &config.outputs))
+    let (folder, name) = Folder::of(to)?;
+    folder.write(name, |path| match ending {
+        "npz" => write_npz(path, &probabilities, &config.outputs),
+        _ => write_csv(path, None, &probabilities, &config.outputs),
+    })
 }
 
 /// `rows`: their numbers in the table, for a column before the others.

@@ -63,8 +63,9 @@ pub struct Train {
     pub config: Option<PathBuf>,
 }
 
+/// A trained network and a table.
 #[derive(Args)]
-pub struct Evaluate {
+pub struct Applied {
     /// The --out folder of a training run.
     #[arg(value_name = "DIR")]
     pub run: PathBuf,
@@ -75,9 +76,18 @@ pub struct Evaluate {
 }
 
 #[derive(Args)]
+pub struct Evaluate {
+    #[command(flatten)]
+    pub what: Applied,
+    /// A .json for the scores besides, as metrics.json of a run has them under test.
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+}
+
+#[derive(Args)]
 pub struct Predict {
     #[command(flatten)]
-    pub what: Evaluate,
+    pub what: Applied,
     /// Where the probabilities go: .csv, or .npz with the arrays P and labels.
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,

@@ -17,6 +17,14 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
+    /// The folder of a file, and the file's name in it.
+    pub fn of(file: &Path) -> Result<(Self, &str)> {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("{} is no file name in Unicode", file.display()))?;
+        let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok((Self::create(folder.unwrap_or(Path::new(".")))?, name))
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }
