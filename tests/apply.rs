@@ -115,21 +115,30 @@ fn a_configuration_that_describes_no_network_is_refused() {
     let out = trained(&data, folder.path(), &[]);
     let path = out.join("config.json");
     let whole = read_json(&path);
-    let edits: [(&str, serde_json::Value, &str); 6] = [
-        ("/inputs", 0.into(), "no network has layers of 0 x 16 x 2 units"),
-        ("/inputs", i64::MAX.into(), "cannot make a network of 9223372036854775807 x 16 x 2 units"),
-        ("/training/hidden", vec![16, -1].into(), "no network has layers of 2 x 16 x -1 x 2 units"),
-        ("/training/hidden", vec![17].into(), "hidden.0.bias has shape [16], not [17]"),
+    let edits: [(&str, serde_json::Value, &str); 7] = [
+        ("/inputs", 0.into(), "there is no network of 0 x 16 x 2 units"),
+        ("/inputs", i64::MAX.into(), "there is no network of 9223372036854775807 x 16 x 2 units"),
+        ("/training/hidden", vec![16, -1].into(), "there is no network of 2 x 16 x -1 x 2 units"),
+        ("/training/hidden", vec![17].into(), "config.json is of a network of 87 numbers, weights.safetensors has 82"),
+        ("/training/standardize", true.into(), "config.json is of a network of 86 numbers"),
         ("/training/dropout", 1.5.into(), "the dropout is 1.5: expected 0 to below 1"),
-        ("/outputs", serde_json::json!([]), "no network has layers of 2 x 16 x 0 units"),
+        ("/outputs", serde_json::json!([]), "there is no network of 2 x 16 x 0 units"),
     ];
-    for (part, value, sentence) in edits {
+    let refuse = |edits: &[(&str, serde_json::Value)], sentence: &str| {
         let mut config = whole.clone();
-        *config.pointer_mut(part).unwrap() = value;
+        for (part, value) in edits {
+            *config.pointer_mut(part).unwrap() = value.clone();
+        }
         fs::write(&path, config.to_string()).unwrap();
         let found = refused(&out, &data);
         assert!(found.contains("cannot use the run in") && found.contains(sentence), "{found}");
+    };
+    for (part, value, sentence) in edits {
+        refuse(&[(part, value)], sentence);
     }
+    // As many numbers, in other shapes.
+    let edits = [("/inputs", 7.into()), ("/training/hidden", vec![8].into())];
+    refuse(&edits, "hidden.0.bias has shape [16], not [8]");
 }
 
 #[test]
@@ -146,6 +155,12 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
     let output = apply("evaluate", &none, &data, &["--to", "p.txt"]);
     let found = String::from_utf8(output.stderr).unwrap();
     assert_eq!(found, "error: --to p.txt: its name must end in .json\n");
+    let folder = folder.path().join("folder.csv");
+    fs::create_dir(&folder).unwrap();
+    let out = trained(&data, folder.parent().unwrap(), &[]);
+    let output = apply("predict", &out, &data, &["--to", text(&folder)]);
+    let found = String::from_utf8(output.stderr).unwrap();
+    assert!(found.starts_with("error: --to: ") && found.ends_with("folder.csv is a folder\n"), "{found}");
 }
 
 #[test]

@@ -274,7 +274,8 @@ fn a_shape_too_large_to_count_is_refused() {
     assert!(complaint(&path, &[]).ends_with("array X: its shape is too large\n"));
 }
 
-#[cfg(unix)]
+// Elsewhere memory may be promised that is not there.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_network_too_large_for_any_memory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -282,6 +283,7 @@ fn a_network_too_large_for_any_memory_is_refused() {
     assert!(found.starts_with("error: cannot make a network of 2 x 16 x 1000000 x 1000000 x 2 units"), "{found}");
 }
 
+#[cfg(unix)]
 #[test]
 fn paths_need_not_be_unicode() {
     use std::ffi::OsStr;

@@ -29,8 +29,16 @@ fn load(run: &Path, device: Device) -> Result<(Config, Network)> {
     let read = || -> Result<_> {
         let file = File::open(run.join("config.json")).context("config.json")?;
         let config: Config = serde_json::from_reader(file).context("config.json")?;
-        let network = Network::new(config.inputs, config.outputs.len() as i64, &config.training, device)?;
+        let (inputs, outputs) = (config.inputs, config.outputs.len() as i64);
         let weights = Tensor::read_safetensors(run.join("weights.safetensors")).context("weights.safetensors")?;
+        // Before a network is made that may be too large.
+        let expected = Network::count(inputs, outputs, &config.training).context("config.json")?;
+        let found: i64 = weights.iter().map(|(_, weight)| weight.numel() as i64).sum();
+        ensure!(
+            found == expected,
+            "config.json is of a network of {expected} numbers, weights.safetensors has {found}"
+        );
+        let network = Network::new(inputs, outputs, &config.training, device)?;
         network.restore(|name| {
             weights.iter().find(|(known, _)| known == name).map(|(_, weight)| weight.shallow_clone())
         })?;
@@ -49,16 +57,16 @@ fn check(config: &Config, features: &Features) -> Result<()> {
     }
 }
 
-/// What `--to` names must end in one of these; says in which.
+/// Which of these the name that `--to` gives ends in.
 fn ending<'a>(to: &Path, endings: &[&'a str]) -> Result<&'a str> {
-    let found = to.extension().unwrap_or_default().to_ascii_lowercase();
-    let known = endings.iter().find(|ending| found == **ending);
-    known.copied().with_context(|| format!("--to {}: its name must end in .{}", to.display(), endings.join(" or .")))
+    let name = to.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let found = endings.iter().find(|ending| name.ends_with(**ending));
+    found.copied().with_context(|| format!("--to {}: its name must end in {}", to.display(), endings.join(" or ")))
 }
 
 pub fn evaluate(Evaluate { what: Applied { run, source, device }, to }: &Evaluate) -> Result<()> {
     if let Some(to) = to {
-        ending(to, &["json"])?;
+        ending(to, &[".json"])?;
     }
     let device = device.device()?;
     let (config, network) = load(run, device)?;
@@ -66,27 +74,27 @@ pub fn evaluate(Evaluate { what: Applied { run, source, device }, to }: &Evaluat
     check(&config, &table.features)?;
     let (expected, found) = (&config.outputs, &table.label_names);
     ensure!(expected == found, "the network was trained on the labels {expected:?}, and the table has {found:?}");
+    let to = to.as_deref().map(Folder::of).transpose().context("--to")?;
     let rows: Vec<i64> = (0..table.rows()).collect();
     let scores = Scores::of(&network, &table.to_device(device)?, &rows)?;
-    if let Some(to) = to {
-        let (folder, name) = Folder::of(to)?;
+    if let Some((folder, name)) = to {
         folder.write_json(name, &scores)?;
     }
     report::print(report::labels(&scores.evaluation))
 }
 
 pub fn predict(Predict { what: Applied { run, source, device }, to }: &Predict) -> Result<()> {
-    let ending = ending(to, &["csv", "npz"])?;
+    let ending = ending(to, &[".csv", ".npz"])?;
     let device = device.device()?;
     let (config, network) = load(run, device)?;
     let features = Features::read(source, &config.outputs)?;
     check(&config, &features)?;
+    let (folder, name) = Folder::of(to).context("--to")?;
     let rows: Vec<i64> = (0..features.rows()).collect();
     let probabilities =
         logits(&network, &features.to_device(device), &rows).sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
-    let (folder, name) = Folder::of(to)?;
     folder.write(name, |path| match ending {
-        "npz" => write_npz(path, &probabilities, &config.outputs),
+        ".npz" => write_npz(path, &probabilities, &config.outputs),
         _ => write_csv(path, None, &probabilities, &config.outputs),
     })
 }

@@ -79,7 +79,7 @@ pub struct Applied {
 pub struct Evaluate {
     #[command(flatten)]
     pub what: Applied,
-    /// A .json for the scores besides, as metrics.json of a run has them under test.
+    /// Where all scores go besides, a .json with what the metrics.json of a run has for its test rows.
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 }

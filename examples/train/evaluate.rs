@@ -21,6 +21,24 @@ pub struct Evaluation {
     pub labels: Vec<LabelScore>,
 }
 
+impl Evaluation {
+    fn of(logits: &Tensor, labels: &Labels, names: &[String]) -> Result<Self> {
+        let loss = BceWithLogits::default().forward(logits, labels, Reduction::Mean)?.double_value(&[]);
+        let rows = logits.size()[0] as usize;
+        let (logits, values) = (by_label(logits)?, by_label(&labels.values()?)?);
+        let columns = logits.chunks(rows).zip(values.chunks(rows));
+        let labels: Vec<_> =
+            names.iter().zip(columns).map(|(name, (logits, labels))| LabelScore::new(name, logits, labels)).collect();
+        Ok(Self {
+            loss,
+            macro_auroc: mean(labels.iter().filter_map(|label| label.auroc)),
+            macro_average_precision: mean(labels.iter().filter_map(|label| label.average_precision)),
+            scored_labels: labels.iter().filter(|label| label.auroc.is_some()).count(),
+            labels,
+        })
+    }
+}
+
 #[derive(Serialize)]
 pub struct LabelScore {
     pub name: String,
@@ -95,11 +113,10 @@ pub struct Scores {
 
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
-        let probabilities =
-            logits(network, &table.features, rows).to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
-        let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
+        let (logits, labels) = (logits(network, &table.features, rows), labels(table, rows)?);
+        let probabilities = logits.to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
         Ok(Self {
-            evaluation: evaluate(network, table, rows)?,
+            evaluation: Evaluation::of(&logits, &labels, &table.label_names)?,
             probabilistic: Probabilistic::of(&probabilities, &labels.to_device(Device::Cpu)?)?,
             probabilities,
         })
@@ -119,25 +136,11 @@ pub fn logits(network: &Network, features: &Features, rows: &[i64]) -> Tensor {
 }
 
 pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evaluation> {
-    let logits = logits(network, &table.features, rows);
-    let labels = table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?;
-    let loss = BceWithLogits::default().forward(&logits, &labels, Reduction::Mean)?.double_value(&[]);
+    Evaluation::of(&logits(network, &table.features, rows), &labels(table, rows)?, &table.label_names)
+}
 
-    let (logits, values) = (by_label(&logits)?, by_label(&labels.values()?)?);
-    let columns = logits.chunks(rows.len()).zip(values.chunks(rows.len()));
-    let labels: Vec<_> = table
-        .label_names
-        .iter()
-        .zip(columns)
-        .map(|(name, (logits, labels))| LabelScore::new(name, logits, labels))
-        .collect();
-    Ok(Evaluation {
-        loss,
-        macro_auroc: mean(labels.iter().filter_map(|label| label.auroc)),
-        macro_average_precision: mean(labels.iter().filter_map(|label| label.average_precision)),
-        scored_labels: labels.iter().filter(|label| label.auroc.is_some()).count(),
-        labels,
-    })
+fn labels(table: &Table, rows: &[i64]) -> Result<Labels> {
+    Ok(table.labels.rows(&Tensor::from_slice(rows).to_device(table.features.device()))?)
 }
 
 /// A matrix column by column.

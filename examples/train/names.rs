@@ -1,42 +1,43 @@
 //! Several names in one argument.
 
 use std::fmt::{self, Display, Formatter};
-use std::ops::Deref;
 use std::str::FromStr;
 
-use csv::{QuoteStyle, ReaderBuilder, StringRecord, WriterBuilder};
-use serde::Serialize;
+use csv::{ReaderBuilder, StringRecord, Writer};
+use serde::{Serialize, Serializer};
 
 /// As a line of CSV holds them: a name with a comma in it stands between quotes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Names(pub Vec<String>);
 
-impl Deref for Names {
-    type Target = [String];
-    fn deref(&self) -> &[String] {
-        &self.0
-    }
+/// Those of all lines, as the flag was given more than once.
+pub fn all(lines: &[Names]) -> Vec<String> {
+    lines.iter().flat_map(|line| line.0.clone()).collect()
+}
+
+pub fn serialize<S: Serializer>(lines: &[Names], serializer: S) -> Result<S::Ok, S::Error> {
+    all(lines).serialize(serializer)
 }
 
 impl FromStr for Names {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected names in one line, with commas between them";
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-        let lines: Vec<StringRecord> = reader.records().collect::<Result<_, _>>().map_err(|_| "it is no Unicode")?;
+        let lines: Vec<StringRecord> = reader.records().collect::<Result<_, _>>().map_err(|_| EXPECTED)?;
         match &lines[..] {
             [] => Ok(Self::default()),
             [names] => Ok(Self(names.iter().map(String::from).collect())),
-            _ => Err("expected one line"),
+            _ => Err(EXPECTED),
         }
     }
 }
 
 impl Display for Names {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // A single empty name would be no line at all without its quotes.
-        let mut writer = WriterBuilder::new().quote_style(QuoteStyle::Necessary).from_writer(Vec::new());
-        if !self.is_empty() {
+        let mut writer = Writer::from_writer(Vec::new());
+        // No names are no line; a record of none would be read as one empty name.
+        if !self.0.is_empty() {
             writer.write_record(&self.0).map_err(|_| fmt::Error)?;
         }
         let line = writer.into_inner().map_err(|_| fmt::Error)?;
@@ -56,6 +57,6 @@ mod tests {
             assert_eq!(names.to_string().parse(), Ok(names.clone()), "{names}");
         }
         assert_eq!(r#"a,"b,c""#.parse(), Ok(Names(vec!["a".into(), "b,c".into()])));
-        assert_eq!("a\nb".parse::<Names>(), Err("expected one line"));
+        assert!("a\nb".parse::<Names>().is_err());
     }
 }

@@ -22,14 +22,23 @@ pub struct Network {
 }
 
 impl Network {
-    /// An error where its shape makes no sense, or takes more memory than there is.
+    /// An error where there is no such network, or libtorch has no memory for it.
     pub fn new(inputs: i64, labels: i64, config: &Training, device: Device) -> Result<Self> {
-        let widths = || [inputs].into_iter().chain(config.hidden.iter().copied()).chain([labels]);
-        let shape = widths().map(|width| width.to_string()).collect::<Vec<_>>().join(" x ");
-        ensure!(widths().all(|width| width > 0), "no network has layers of {shape} units");
-        ensure!((0.0..1.0).contains(&config.dropout), "the dropout is {}: expected 0 to below 1", config.dropout);
+        Self::count(inputs, labels, config)?;
         Self::allocate(inputs, labels, config, device)
-            .with_context(|| format!("cannot make a network of {shape} units"))
+            .with_context(|| format!("cannot make a network of {} units", shape(inputs, labels, config)))
+    }
+
+    /// How many numbers it has, before there is one.
+    pub fn count(inputs: i64, labels: i64, config: &Training) -> Result<i64> {
+        let widths = widths(inputs, labels, config);
+        let standard = if config.standardize { inputs.checked_mul(2) } else { Some(0) };
+        let count = widths
+            .windows(2)
+            .fold(standard, |sum, layer| layer[0].checked_add(1)?.checked_mul(layer[1])?.checked_add(sum?));
+        let count = count.filter(|_| widths.iter().all(|&width| width > 0));
+        ensure!((0.0..1.0).contains(&config.dropout), "the dropout is {}: expected 0 to below 1", config.dropout);
+        count.with_context(|| format!("there is no network of {} units", shape(inputs, labels, config)))
     }
 
     fn allocate(inputs: i64, labels: i64, config: &Training, device: Device) -> Result<Self> {
@@ -56,8 +65,8 @@ impl Network {
         for (name, mut weight) in self.weights.variables().into_iter().collect::<BTreeMap<_, _>>() {
             let saved = find(&name).with_context(|| format!("there is no weight {name}"))?;
             ensure!(saved.size() == weight.size(), "{name} has shape {:?}, not {:?}", saved.size(), weight.size());
-            ensure!(saved.isfinite().all().int64_value(&[]) != 0, "{name} has numbers that are not finite");
             tch::no_grad(|| weight.f_copy_(&saved))?;
+            ensure!(weight.isfinite().all().int64_value(&[]) != 0, "{name} has numbers that are not finite");
         }
         Ok(())
     }
@@ -94,6 +103,14 @@ impl ModuleT for Network {
         let hidden = |x: Tensor, layer| apply(layer, &x).relu().dropout(self.dropout, train);
         apply(&self.output, &self.hidden.iter().fold(inputs.to_kind(self.kind), hidden))
     }
+}
+
+fn widths(inputs: i64, labels: i64, config: &Training) -> Vec<i64> {
+    [&[inputs], &config.hidden[..], &[labels]].concat()
+}
+
+fn shape(inputs: i64, labels: i64, config: &Training) -> String {
+    widths(inputs, labels, config).iter().map(i64::to_string).collect::<Vec<_>>().join(" x ")
 }
 
 /// With PyTorch's initial weights; tch's own are √6 times as large.

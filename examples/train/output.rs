@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 const PARTIAL: &str = ".partial-";
@@ -21,6 +21,7 @@ impl Folder {
     pub fn of(file: &Path) -> Result<(Self, &str)> {
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("{} is no file name in Unicode", file.display()))?;
+        ensure!(!file.is_dir(), "{} is a folder", file.display());
         let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         Ok((Self::create(folder.unwrap_or(Path::new(".")))?, name))
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum, value_parser};
 use serde::{Serialize, Serializer};
 
-use crate::names::Names;
+use crate::names::{self, Names};
 
 /// Which table, and what in it means what.
 #[derive(Args, Clone, Serialize)]
@@ -24,19 +24,22 @@ pub struct Source {
     #[arg(long, value_name = "FILE")]
     #[serde(serialize_with = "lossy_option")]
     pub features: Option<PathBuf>,
-    /// Label columns, names or globs; in arrays all of Y, unless told. As in a CSV, a name with a comma stands between
-    /// quotes: '"2,4-D",NR-*'. Y's columns are named by the array `labels` of
-    /// an .npz, by a JSON list under `labels` in the metadata of a .safetensors, else by their positions from 0.
-    #[arg(long, value_name = "NAME,...", default_value = "", hide_default_value = true)]
-    pub labels: Names,
-    /// Columns to leave out, names or globs; in a table with named columns, all that is neither label nor left out is a
+    /// Label columns, names or globs; in arrays all of Y, unless told. As in a line of CSV, a name with a comma stands
+    /// between quotes: '"2,4-D",NR-*'. Y's columns are named by the array `labels` of an .npz, by a JSON list under
+    /// `labels` in the metadata of a .safetensors, else by their positions from 0.
+    #[arg(long, value_name = "NAME,...")]
+    #[serde(serialize_with = "names::serialize")]
+    pub labels: Vec<Names>,
+    /// Columns to leave out, written as for --labels; in a table with named columns, all that is neither label nor left out is a
     /// feature.
-    #[arg(long, value_name = "NAME,...", default_value = "", hide_default_value = true)]
-    pub ignore: Names,
-    /// Feature columns, names or globs, that hold fingerprints as text of 0s and 1s: each character is a feature, and NAME
+    #[arg(long, value_name = "NAME,...")]
+    #[serde(serialize_with = "names::serialize")]
+    pub ignore: Vec<Names>,
+    /// Feature columns, written as for --labels, that hold fingerprints as text of 0s and 1s: each character is a feature, and NAME
     /// becomes NAME[0], NAME[1], ... after all other features.
-    #[arg(long, value_name = "NAME,...", default_value = "", hide_default_value = true)]
-    pub bits: Names,
+    #[arg(long, value_name = "NAME,...")]
+    #[serde(serialize_with = "names::serialize")]
+    pub bits: Vec<Names>,
     /// A label of this value is missing, besides empty cells, ?, NA and NaN.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub missing_value: Option<f64>,

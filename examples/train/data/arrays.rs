@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::features::{Block, Features};
 use super::{Raw, columns};
+use crate::names;
 use crate::source::Source;
 
 /// What a file has of what is asked for.
@@ -45,10 +46,12 @@ fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Op
     let names = names.unwrap_or_else(|| positions(count));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
     columns::distinct(&names)?;
-    let all = ["*".to_string()];
-    let wanted = if source.labels.is_empty() { &all } else { &source.labels[..] };
-    let mut chosen = columns::select(&names, wanted)?;
-    let ignored = columns::select(&names, &source.ignore)?;
+    let mut wanted = names::all(&source.labels);
+    if wanted.is_empty() {
+        wanted.push("*".to_owned());
+    }
+    let mut chosen = columns::select(&names, &wanted)?;
+    let ignored = columns::select(&names, &names::all(&source.ignore))?;
     chosen.retain(|column| !ignored.contains(column));
     let index: Vec<i64> = chosen.iter().map(|&column| column as i64).collect();
     let labels = y.index_select(1, &Tensor::from_slice(&index));

@@ -1,12 +1,12 @@
 //! A table in a few digits, by which a changed one is told.
 
 use anyhow::Result;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{Block, Table, chunk};
 
 impl Table {
-    /// CRC-32C of its cells as they lie in memory. The way its file names or orders its columns is not in it.
+    /// CRC-32C of its cells as they lie in memory; names are not in it.
     pub fn checksum(&self) -> Result<String> {
         let mut sum = 0;
         for block in self.features.blocks() {
@@ -19,9 +19,8 @@ impl Table {
                 }
             }
         }
-        for rows in Tensor::arange(self.rows(), (tch::Kind::Int64, self.features.device()))
-            .split(chunk(self.label_names.len() as i64), 0)
-        {
+        let rows = Tensor::arange(self.rows(), (Kind::Int64, self.labels.device()));
+        for rows in rows.split(chunk(self.label_names.len() as i64), 0) {
             sum = append(sum, &self.labels.rows(&rows)?.values()?)?;
         }
         Ok(format!("{sum:08x}"))
@@ -37,4 +36,63 @@ fn append(before: u32, cells: &Tensor) -> Result<u32> {
         part.f_copy_data_u8(&mut bytes, part.numel())?;
         Ok(crc32c::crc32c_append(sum, &bytes))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use masked_loss::Labels;
+
+    use super::super::csr::Csr;
+    use super::super::features::Features;
+    use super::*;
+
+    /// The checksum of three rows.
+    fn sum(blocks: Vec<Block>, labels: [f64; 3]) -> String {
+        Table {
+            features: Features::new(blocks, None),
+            labels: Labels::from_nan(&Tensor::from_slice(&labels).view([3, 1])).unwrap(),
+            label_names: vec!["y".to_owned()],
+            split: None,
+            group: None,
+        }
+        .checksum()
+        .unwrap()
+    }
+
+    #[test]
+    fn any_cell_changes_it() {
+        let dense = |cells: [f32; 3]| Block::Dense(Tensor::from_slice(&cells).view([3, 1]));
+        let bytes = |cells: [u8; 3]| Block::Dense(Tensor::from_slice(&cells).view([3, 1]));
+        let bits = |cells: [u8; 3]| Block::Bits { bytes: Tensor::from_slice(&cells).view([3, 1]), width: 8 };
+        let sparse = |starts: [i64; 4], columns: [i64; 2], values: [f32; 2]| {
+            let [starts, columns] = [&starts[..], &columns].map(Tensor::from_slice);
+            Block::Sparse(
+                Csr::new(&Tensor::from_slice(&[3i64, 2]), &starts, columns, Tensor::from_slice(&values)).unwrap(),
+            )
+        };
+        let labels = [1.0, f64::NAN, 0.0];
+        let table = |blocks| sum(blocks, labels);
+        assert_eq!(table(vec![dense([1.0, 2.0, 3.0])]), table(vec![dense([1.0, 2.0, 3.0])]));
+        let mut sums = vec![
+            table(vec![dense([1.0, 2.0, 3.0])]),
+            table(vec![dense([1.0, 2.0, 3.5])]),
+            table(vec![dense([2.0, 1.0, 3.0])]),
+            sum(vec![dense([1.0, 2.0, 3.0])], [0.0, f64::NAN, 0.0]),
+            sum(vec![dense([1.0, 2.0, 3.0])], [1.0, 0.0, 0.0]),
+            sum(vec![dense([1.0, 2.0, 3.0])], [1.0, f64::NAN, 0.5]),
+            table(vec![bytes([1, 0, 1])]),
+            table(vec![bytes([1, 1, 1])]),
+            table(vec![bits([128, 3, 0])]),
+            table(vec![bits([128, 2, 0])]),
+            table(vec![sparse([0, 1, 1, 2], [0, 1], [1.0, 2.0])]),
+            table(vec![sparse([0, 1, 2, 2], [0, 1], [1.0, 2.0])]),
+            table(vec![sparse([0, 1, 1, 2], [0, 0], [1.0, 2.0])]),
+            table(vec![sparse([0, 1, 1, 2], [0, 1], [1.0, 3.0])]),
+            table(vec![bytes([1, 0, 1]), bits([128, 3, 0])]),
+        ];
+        let count = sums.len();
+        sums.sort();
+        sums.dedup();
+        assert_eq!(sums.len(), count);
+    }
 }

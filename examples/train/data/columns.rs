@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context, Result, bail, ensure};
 use globset::Glob;
 
+use crate::names;
 use crate::source::Source;
 
 /// What the columns of a table are, by their positions in it.
@@ -24,15 +25,15 @@ impl Roles {
             |name: &String| header.iter().position(|column| column == name).with_context(|| no_such(name, header));
         let split = source.split.as_ref().map(find).transpose()?;
         let group = source.group.as_ref().map(find).transpose()?;
-        let mut others = select(header, &source.ignore)?;
+        let mut others = select(header, &names::all(&source.ignore))?;
         others.extend(split.iter().chain(&group));
-        let mut labels = select(header, &source.labels)?;
+        let mut labels = select(header, &names::all(&source.labels))?;
         match &source.unlabelled {
             Some(known) => others.extend((0..header.len()).filter(|&column| known.contains(&header[column]))),
             None => ensure!(!labels.is_empty(), "--labels is missing, the names of the label columns"),
         }
         labels.retain(|column| !others.contains(column));
-        let (mut bits, mut features) = (select(header, &source.bits)?, Vec::new());
+        let (mut bits, mut features) = (select(header, &names::all(&source.bits))?, Vec::new());
         if source.has_features() {
             bits.retain(|column| !others.contains(column) && !labels.contains(column));
             let free = |column: &usize| ![&others, &labels, &bits].iter().any(|taken| taken.contains(column));
