@@ -9,7 +9,7 @@ impl Labels {
     /// How many labels are known: a scalar `i64` tensor, left on the device so that a GPU need not wait.
     ///
     /// # Errors
-    /// [`Error::Torch`] only.
+    /// [`Error::Torch`](crate::Error::Torch) only.
     pub fn observed_count(&self) -> Result<Tensor> {
         if let Some(count) = self.count.get() {
             return Ok(count.shallow_clone());
@@ -21,7 +21,7 @@ impl Labels {
     /// How many labels are known of each column: `[C]`, `i64`.
     ///
     /// # Errors
-    /// [`Error::Torch`] only.
+    /// [`Error::Torch`](crate::Error::Torch) only.
     pub fn observed_per_label(&self) -> Result<Tensor> {
         sum_per_label(&self.observed()?, Kind::Int64)
     }
