@@ -8,7 +8,7 @@ use npyz::AutoSerialize;
 use npyz::npz::NpzWriter;
 
 mod tables;
-use tables::{Example, SMALL, add, program, read_json, run};
+use tables::{Example, SMALL, add, program, read_json, run, sentence};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -91,21 +91,15 @@ fn columns_that_do_not_fit_the_network_are_refused() {
     let refuse = |content: &str, sentence: &str| {
         let table = folder.path().join("other.csv");
         fs::write(&table, content).unwrap();
-        let output = apply("predict", &out, &table, &["--to", text(&out.join("p.csv"))]);
-        let found = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(found, format!("error: {sentence}\n"));
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(refused(&out, &table), format!("error: {sentence}\n"));
     };
     refuse("a\n1\n", "the network takes 2 features, and the table has 1");
     refuse("b,a\n1,2\n", r#"feature 1 of the network is "a", and that of the table "b""#);
 }
 
-/// The one line that is said of a run that was damaged.
+/// What is said where nothing can be predicted.
 fn refused(out: &Path, data: &Path) -> String {
-    let output = apply("predict", out, data, &["--to", text(&out.join("p.csv"))]);
-    let found = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), found.lines().count()), (Some(1), 1), "{found}");
-    found
+    sentence(apply("predict", out, data, &["--to", text(&out.join("p.csv"))]))
 }
 
 #[test]
@@ -149,17 +143,14 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
     assert!(refused(&none, &data).contains("cannot use the run in"));
     assert!(refused(&none, &data).contains("config.json: No such file"));
     // Said before anything is read.
-    let output = apply("predict", &none, &data, &["--to", "p.txt"]);
-    let found = String::from_utf8(output.stderr).unwrap();
+    let found = sentence(apply("predict", &none, &data, &["--to", "p.txt"]));
     assert_eq!(found, "error: --to p.txt: its name must end in .csv or .npz\n");
-    let output = apply("evaluate", &none, &data, &["--to", "p.txt"]);
-    let found = String::from_utf8(output.stderr).unwrap();
+    let found = sentence(apply("evaluate", &none, &data, &["--to", "p.txt"]));
     assert_eq!(found, "error: --to p.txt: its name must end in .json\n");
     let folder = folder.path().join("folder.csv");
     fs::create_dir(&folder).unwrap();
     let out = trained(&data, folder.parent().unwrap(), &[]);
-    let output = apply("predict", &out, &data, &["--to", text(&folder)]);
-    let found = String::from_utf8(output.stderr).unwrap();
+    let found = sentence(apply("predict", &out, &data, &["--to", text(&folder)]));
     assert!(found.starts_with("error: --to: ") && found.ends_with("folder.csv is a folder\n"), "{found}");
 }
 

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::args::{Applied, Evaluate, Predict, Training};
 use crate::data::{Features, Table};
-use crate::evaluate::{Scores, logits};
+use crate::evaluate::{Scores, evaluate as score, logits};
 use crate::network::Network;
 use crate::output::Folder;
 use crate::report;
@@ -76,11 +76,17 @@ pub fn evaluate(Evaluate { what: Applied { run, source, device }, to }: &Evaluat
     ensure!(expected == found, "the network was trained on the labels {expected:?}, and the table has {found:?}");
     let to = to.as_deref().map(Folder::of).transpose().context("--to")?;
     let rows: Vec<i64> = (0..table.rows()).collect();
-    let scores = Scores::of(&network, &table.to_device(device)?, &rows)?;
-    if let Some((folder, name)) = to {
-        folder.write_json(name, &scores)?;
-    }
-    report::print(report::labels(&scores.evaluation))
+    let table = table.to_device(device)?;
+    let evaluation = match to {
+        Some((folder, name)) => {
+            let scores = Scores::of(&network, &table, &rows)?;
+            folder.write_json(name, &scores)?;
+            scores.evaluation
+        }
+        // Calibration is not printed.
+        None => score(&network, &table, &rows)?,
+    };
+    report::print(report::labels(&evaluation))
 }
 
 pub fn predict(Predict { what: Applied { run, source, device }, to }: &Predict) -> Result<()> {

@@ -24,38 +24,30 @@ pub struct Network {
 impl Network {
     /// An error where there is no such network, or libtorch has no memory for it.
     pub fn new(inputs: i64, labels: i64, config: &Training, device: Device) -> Result<Self> {
-        Self::count(inputs, labels, config)?;
-        Self::allocate(inputs, labels, config, device)
-            .with_context(|| format!("cannot make a network of {} units", shape(inputs, labels, config)))
+        let widths = widths(inputs, labels, config);
+        count(&widths, config.standardize)?;
+        ensure!((0.0..1.0).contains(&config.dropout), "the dropout is {}: expected 0 to below 1", config.dropout);
+        Self::allocate(&widths, config, device)
+            .with_context(|| format!("cannot make a network of {} units", shape(&widths)))
     }
 
     /// How many numbers it has, before there is one.
     pub fn count(inputs: i64, labels: i64, config: &Training) -> Result<i64> {
-        let widths = widths(inputs, labels, config);
-        let standard = if config.standardize { inputs.checked_mul(2) } else { Some(0) };
-        let count = widths
-            .windows(2)
-            .fold(standard, |sum, layer| layer[0].checked_add(1)?.checked_mul(layer[1])?.checked_add(sum?));
-        let count = count.filter(|_| widths.iter().all(|&width| width > 0));
-        ensure!((0.0..1.0).contains(&config.dropout), "the dropout is {}: expected 0 to below 1", config.dropout);
-        count.with_context(|| format!("there is no network of {} units", shape(inputs, labels, config)))
+        count(&widths(inputs, labels, config), config.standardize)
     }
 
-    fn allocate(inputs: i64, labels: i64, config: &Training, device: Device) -> Result<Self> {
+    fn allocate(widths: &[i64], config: &Training, device: Device) -> Result<Self> {
         let weights = nn::VarStore::new(device);
-        let input = weights.root() / "input";
+        let (input, inputs) = (weights.root() / "input", &widths[..1]);
         let standard = if config.standardize {
-            Some([input.f_zeros_no_train("mean", &[inputs])?, input.f_ones_no_train("deviation", &[inputs])?])
+            Some([input.f_zeros_no_train("mean", inputs)?, input.f_ones_no_train("deviation", inputs)?])
         } else {
             None
         };
-        let mut hidden = Vec::new();
-        let mut width = inputs;
-        for (depth, &next) in config.hidden.iter().enumerate() {
-            hidden.push(linear(weights.root() / "hidden" / depth, width, next)?);
-            width = next;
-        }
-        let output = linear(weights.root() / "output", width, labels)?;
+        let layer = |depth: usize, path| linear(path, widths[depth], widths[depth + 1]);
+        let depths = 0..config.hidden.len();
+        let hidden = depths.map(|depth| layer(depth, weights.root() / "hidden" / depth)).collect::<Result<_>>()?;
+        let output = layer(config.hidden.len(), weights.root() / "output")?;
         Ok(Self { weights, standard, hidden, output, dropout: config.dropout, kind: config.precision.kind() })
     }
 
@@ -105,12 +97,21 @@ impl ModuleT for Network {
     }
 }
 
+/// From the inputs to the labels.
 fn widths(inputs: i64, labels: i64, config: &Training) -> Vec<i64> {
     [&[inputs], &config.hidden[..], &[labels]].concat()
 }
 
-fn shape(inputs: i64, labels: i64, config: &Training) -> String {
-    widths(inputs, labels, config).iter().map(i64::to_string).collect::<Vec<_>>().join(" x ")
+fn shape(widths: &[i64]) -> String {
+    widths.iter().map(i64::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+/// Weights and biases, and the mean and the deviation of each input.
+fn count(widths: &[i64], standardize: bool) -> Result<i64> {
+    let standard = if standardize { widths[0].checked_mul(2) } else { Some(0) };
+    let add = |sum: Option<i64>, layer: &[i64]| layer[0].checked_add(1)?.checked_mul(layer[1])?.checked_add(sum?);
+    let count = widths.windows(2).fold(standard, add).filter(|_| widths.iter().all(|&width| width > 0));
+    count.with_context(|| format!("there is no network of {} units", shape(widths)))
 }
 
 /// With PyTorch's initial weights; tch's own are √6 times as large.

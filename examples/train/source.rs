@@ -30,13 +30,13 @@ pub struct Source {
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub labels: Vec<Names>,
-    /// Columns to leave out, written as for --labels; in a table with named columns, all that is neither label nor left out is a
-    /// feature.
+    /// Columns to leave out, written as for --labels; in a table with named columns, all that is neither label nor left
+    /// out is a feature.
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub ignore: Vec<Names>,
-    /// Feature columns, written as for --labels, that hold fingerprints as text of 0s and 1s: each character is a feature, and NAME
-    /// becomes NAME[0], NAME[1], ... after all other features.
+    /// Feature columns, written as for --labels, that hold fingerprints as text of 0s and 1s: each character is a feature,
+    /// and NAME becomes NAME[0], NAME[1], ... after all other features.
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub bits: Vec<Names>,

@@ -35,8 +35,8 @@ impl Example {
         Self { features, labels, column: None }
     }
 
-    pub fn map(mut self, mut change: impl FnMut(Option<f32>) -> Option<f32>) -> Self {
-        self.labels.iter_mut().for_each(|labels| *labels = labels.map(&mut change));
+    pub fn map(mut self, change: impl Fn(Option<f32>) -> Option<f32>) -> Self {
+        self.labels.iter_mut().for_each(|labels| *labels = labels.map(&change));
         self
     }
 
@@ -169,7 +169,11 @@ pub fn metrics(data: &Path, arguments: &[&str]) -> serde_json::Value {
 
 /// The one sentence of a run that must fail.
 pub fn complaint(data: &Path, arguments: &[&str]) -> String {
-    let output = run(data, arguments);
+    sentence(run(data, arguments))
+}
+
+/// The one sentence of a program that failed.
+pub fn sentence(output: Output) -> String {
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{complaint}");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
