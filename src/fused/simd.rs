@@ -1,5 +1,7 @@
 //! The instructions that the machine has, chosen when the program runs.
 
+use std::sync::LazyLock;
+
 /// A loop that is compiled for each level of instructions. `FMA`: whether the target multiplies and adds in one.
 pub(crate) trait Job {
     type Output;
@@ -42,7 +44,9 @@ impl Simd {
     }
 
     pub(crate) fn best() -> Self {
-        Self::available().last().unwrap_or(Self::Portable)
+        // Asked once: on a virtual machine the host answers, which takes longer than a small loss.
+        static BEST: LazyLock<Simd> = LazyLock::new(|| Simd::available().last().unwrap_or(Simd::Portable));
+        *BEST
     }
 
     pub(crate) fn name(self) -> &'static str {
