@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::fused::{self, Block, Simd, Uses};
+use crate::fused::{self, Block, Simd};
 use crate::{Composed, Elementwise, Result};
 
 /// What [`Elementwise`] offers, without its type. The kernels are called once for each block of entries.
@@ -12,7 +12,7 @@ pub(crate) trait Formula: Send + Sync {
     fn labels(&self) -> RangeInclusive<f64>;
     fn parameter(&self) -> Option<&[f64]>;
     fn compose(&self, x: &Composed, y: &Composed, parameter: Option<&Composed>) -> Composed;
-    fn uses(&self, derivative: bool) -> Uses;
+    fn takes_tails(&self) -> bool;
     fn run_f32(&self, simd: Simd, block: Block<'_, f32>);
     fn run_f64(&self, simd: Simd, block: Block<'_, f64>);
 }
@@ -36,8 +36,8 @@ impl<E: Elementwise> Formula for E {
             None => self.entry(x, y),
         }
     }
-    fn uses(&self, derivative: bool) -> Uses {
-        fused::uses(self, derivative)
+    fn takes_tails(&self) -> bool {
+        fused::takes_tails(self)
     }
     fn run_f32(&self, simd: Simd, block: Block<'_, f32>) {
         fused::entries(self, simd, block);

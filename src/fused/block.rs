@@ -1,14 +1,17 @@
 //! One block of entries: those that count are put side by side, computed, and put back where they belong.
 
+use std::ops::Range;
+
 use super::CHUNK;
-use super::cache::{Ahead, Buffer};
+use super::cache::{Ask, Buffer};
+use super::cells::Label;
 use super::float::Float;
 use super::kernel::{Block, Number};
-use super::loops::{AddUp, Sums, Weigh};
-use super::pack::{Pack, Selection};
+use super::loops::{AddUp, Each, Sums, Weigh, total};
+use super::pack::{GROUP, Pack, RING, Selection, Traffic};
 use super::simd::Simd;
 use super::stream::Stream;
-use super::tails::{Fill, Uses};
+use super::tails::FillTails;
 use crate::formula::Formula;
 
 /// A formula's numbers, one for each label, if it has any.
@@ -19,15 +22,16 @@ impl<F: Float> Parameters<F> {
         Self(formula.parameter().map(|numbers| numbers.iter().map(|&number| F::from_f64(number)).collect()))
     }
 
-    pub(super) fn part<'a>(&'a self, formula: &'a dyn Formula, derivative: bool) -> Part<'a, F> {
-        Part { formula, uses: formula.uses(derivative), parameter: self.0.as_deref().map(Stream::Columns) }
+    pub(super) fn part<'a>(&'a self, formula: &'a dyn Formula) -> Part<'a, F> {
+        let parameter = self.0.as_deref().map(Stream::Columns);
+        Part { formula, takes_tails: formula.takes_tails(), parameter }
     }
 }
 
 /// A formula and what goes with it.
 pub(super) struct Part<'a, F> {
     formula: &'a dyn Formula,
-    uses: Uses,
+    takes_tails: bool,
     parameter: Option<Stream<'a, F>>,
 }
 
@@ -44,13 +48,6 @@ pub(super) struct Source<'a, F> {
     pub(super) scale: F,
 }
 
-#[derive(Clone, Copy)]
-pub(super) enum Label<'a, F> {
-    /// Of the entries that count, side by side.
-    Packed(&'a [F]),
-    Same(F),
-}
-
 /// Where each entry's derivative and loss go, 0 for one that does not count; empty if they are not wanted.
 pub(super) struct Wanted<'a, F> {
     pub(super) gradient: &'a mut [F],
@@ -61,32 +58,31 @@ pub(super) struct Wanted<'a, F> {
 
 /// Room for the entries that count.
 pub(super) struct Packed<F> {
-    input: Buffer<F>,
+    input: Buffer<F, RING>,
+    slopes: Buffer<F, RING>,
     /// Before they are packed.
     parameters: Buffer<F>,
     parameter: Buffer<F>,
     weights: Buffer<F>,
     values: Buffer<F>,
-    gradient: Buffer<F>,
     chunk: Chunk<F>,
 }
 
-/// What is computed in between, for so few entries that it stays in the first-level cache.
+/// What is needed for one chunk.
 #[repr(align(64))]
 struct Chunk<F> {
     label: [F; CHUNK],
-    near: [F; CHUNK],
-    far: [F; CHUNK],
-    log: [F; CHUNK],
+    tail: [F; CHUNK],
     value: [F; CHUNK],
 }
 
 impl<F: Float> Packed<F> {
     pub(super) fn new() -> Self {
-        let [input, parameters, parameter, weights, values, gradient] = [const { Buffer::new() }; 6];
+        let [input, slopes] = [const { Buffer::new() }; 2];
+        let [parameters, parameter, weights, values] = [const { Buffer::new() }; 4];
         let room = [F::default(); CHUNK];
-        let chunk = Chunk { label: room, near: room, far: room, log: room, value: room };
-        Self { input, parameters, parameter, weights, values, gradient, chunk }
+        let chunk = Chunk { label: room, tail: room, value: room };
+        Self { input, slopes, parameters, parameter, weights, values, chunk }
     }
 }
 
@@ -98,62 +94,94 @@ impl<F: Number + Pack> Part<'_, F> {
         source: &Source<'_, F>,
         wanted: Wanted<'_, F>,
         room: &mut Packed<F>,
-        ahead: &mut Ahead,
+        ahead: &mut impl Ask,
     ) -> f64 {
-        let Source { which, scale, .. } = *source;
+        let Source { which, label, .. } = *source;
         let Wanted { gradient, values, past_caches } = wanted;
-        // Where all entries count they are in their places at once.
-        let (direct, n) = (which.is_all(), which.filled_up());
-        let passes = if direct { 0 } else { 1 + usize::from(!gradient.is_empty()) };
-        ahead.spread_over(3 * n.div_ceil(CHUNK) + passes * Selection::PARTS);
-        let input = which.packed(simd, source.input, &mut room.input, || ahead.ask());
-        let parameter = Stream::read(self.parameter.as_ref(), source.start, source.input.len(), &mut room.parameters);
-        let parameter = which.packed(simd, parameter, &mut room.parameter, || ());
-        let weights = which.packed(simd, source.weights, &mut room.weights, || ());
-        let losses = if direct || values.is_empty() { &mut *values } else { &mut room.values.get()[..n] };
-        let slopes = if direct || gradient.is_empty() { &mut *gradient } else { &mut room.gradient.get()[..n] };
-
-        let Chunk { label: same, near, far, log, value } = &mut room.chunk;
-        if let Label::Same(label) = source.label {
-            same.fill(label);
+        let Packed { input, slopes, parameters, parameter, weights, values: losses, chunk } = room;
+        let all = Stream::read(self.parameter.as_ref(), source.start, source.input.len(), parameters);
+        let parameter = which.packed(simd, all, parameter);
+        let weights = which.packed(simd, source.weights, weights);
+        if let Label::Same(label) = label {
+            chunk.label.fill(label);
         }
-        let mut sums = Sums::default();
+        let (count, scale, sums) = (which.count, source.scale, Sums::default());
+        let mut chunks = Chunks { part: self, simd, count, label, parameter, weights, scale, room: chunk, sums };
+        let n = which.filled_up();
+        let (derive, keep) = (!gradient.is_empty(), !values.is_empty());
+        if which.is_all() {
+            // All are in their places at once.
+            for start in (0..n).step_by(CHUNK) {
+                let now = start..n.min(start + CHUNK);
+                let value = if keep { Some(&mut values[now.clone()]) } else { None };
+                let slope = if derive { &mut gradient[now.clone()] } else { &mut [] };
+                chunks.compute(now.clone(), &source.input[now], value, slope);
+                (0..CHUNK / GROUP).for_each(|_| ahead.ask());
+            }
+            return total(chunks.sums);
+        }
+        let losses = if keep { losses.get().as_mut_slice() } else { &mut [] };
+        let mut traffic = Traffic::new(which, source.input, input.get(), slopes.get(), gradient, past_caches, ahead);
         for start in (0..n).step_by(CHUNK) {
-            let length = CHUNK.min(n - start);
-            let part = |all| part(all, start, length);
-            let input = part(input);
-            let label = match source.label {
-                Label::Packed(labels) => part(labels),
-                Label::Same(_) => &same[..length],
-            };
-            let (near, far, log) = (&mut near[..length], &mut far[..length], &mut log[..length]);
-            simd.run(Fill { uses: self.uses, input, near: &mut *near, far: &mut *far, log: &mut *log });
-            ahead.ask();
-            let value = if losses.is_empty() { &mut value[..length] } else { &mut losses[start..][..length] };
-            let slope = if slopes.is_empty() { &mut [][..] } else { &mut slopes[start..][..length] };
-            let (value_of, slope_of) = (&mut *value, &mut *slope);
-            let parameter = part(parameter);
-            let block = Block { input, label, near, far, log, parameter, value: value_of, slope: slope_of, scale };
-            F::run(self.formula, simd, block);
-            ahead.ask();
-            let weights = part(weights);
-            simd.run(Weigh { weights, numbers: slope });
-            simd.run(Weigh { weights, numbers: &mut *value });
-            // What fills up the last vectors adds nothing.
-            value[length.min(which.count - start)..].fill(F::default());
-            simd.run(AddUp { values: value, sums: &mut sums });
-            ahead.ask();
+            let now = start..n.min(start + CHUNK);
+            // Numbers are left alone for a while when they are packed: what is on its way to the cache takes longer to read.
+            traffic.advance(simd, start + CHUNK + GROUP, start);
+            let (input, slope) = traffic.numbers(now.clone());
+            let value = if keep { Some(&mut losses[now.clone()]) } else { None };
+            chunks.compute(now, input, value, if derive { slope } else { &mut [] });
         }
-        if !direct && !gradient.is_empty() {
-            which.unpack(simd, room.gradient.get(), gradient, past_caches, || ahead.ask());
+        traffic.finish(simd);
+        if keep {
+            which.unpack(simd, losses, values);
         }
-        if !direct && !values.is_empty() {
-            which.unpack(simd, room.values.get(), values, false, || ());
-        }
-        sums.iter().sum()
+        total(chunks.sums)
     }
 }
 
-fn part<F>(all: &[F], start: usize, length: usize) -> &[F] {
-    if all.is_empty() { all } else { &all[start..][..length] }
+/// What the chunks of a block's entries that count, side by side, have in common.
+struct Chunks<'a, F> {
+    part: &'a Part<'a, F>,
+    simd: Simd,
+    count: usize,
+    label: Label<'a, F>,
+    /// May be empty, as the weights.
+    parameter: &'a [F],
+    weights: &'a [F],
+    scale: F,
+    room: &'a mut Chunk<F>,
+    sums: Sums,
+}
+
+impl<F: Number> Chunks<'_, F> {
+    /// Losses, into `value` if they are to be kept, and derivatives, unless `slope` is empty.
+    fn compute(&mut self, now: Range<usize>, input: &[F], value: Option<&mut [F]>, slope: &mut [F]) {
+        let (n, simd) = (now.len(), self.simd);
+        let Chunk { label, tail, value: room } = &mut *self.room;
+        let (label, tail) = (&mut label[..n], &mut tail[..n]);
+        let label = match self.label {
+            Label::Bytes(bytes) => {
+                let from = &bytes[now.clone()];
+                simd.run(Each { from, to: &mut *label, with: |label: i8| F::from_i8(label) });
+                label
+            }
+            Label::Numbers(labels) => &labels[now.clone()],
+            Label::Same(_) => label,
+        };
+        if self.part.takes_tails {
+            simd.run(FillTails { input, tail: &mut *tail });
+        }
+        let value = value.unwrap_or(&mut room[..n]);
+        let (parameter, weights, scale) = (of(self.parameter, &now), of(self.weights, &now), self.scale);
+        let block = Block { input, label, tail, parameter, value: &mut *value, slope: &mut *slope, scale };
+        F::run(self.part.formula, simd, block);
+        simd.run(Weigh { weights, numbers: slope });
+        simd.run(Weigh { weights, numbers: &mut *value });
+        // What fills up the last vectors is not added.
+        let values = &value[..n.min(self.count - now.start)];
+        simd.run(AddUp { values, sums: &mut self.sums });
+    }
+}
+
+fn of<'a, F>(all: &'a [F], range: &Range<usize>) -> &'a [F] {
+    if all.is_empty() { all } else { &all[range.clone()] }
 }

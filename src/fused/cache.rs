@@ -1,64 +1,63 @@
 //! What lies in the caches when: room to compute in, and memory asked for ahead of its use.
 
 use super::BLOCK;
-
-/// Where elements lie, and the bytes of one.
-type Place = (*const u8, usize);
-
-/// Where those behind `elements` lie; nowhere behind none.
-pub(super) fn behind<T>(elements: &[T]) -> Option<Place> {
-    (!elements.is_empty()).then(|| (elements.as_ptr_range().end.cast(), size_of::<T>()))
-}
+use super::pack::GROUP;
 
 /// What the next block reads and writes, asked for while this one is computed, a little at a time: a block is too much
-/// arithmetic for the processor to look past its end by itself, and all at once is more than it can have under way.
-pub(super) struct Ahead {
-    places: [Option<Place>; 3],
-    entries: usize,
-    asked: usize,
-    /// Entries for each time that is asked.
-    share: usize,
+/// arithmetic for the processor to look past its end by itself, and what is more than it can have under way is forgotten.
+pub(super) struct Ahead<X, Y, F> {
+    input: *const [X; GROUP],
+    cells: *const [Y; GROUP],
+    /// Null where it need not be there.
+    gradient: *const [F; GROUP],
 }
 
-/// Bytes that come together.
-const LINE: usize = 64;
+/// Asks for what another group needs.
+pub(super) trait Ask {
+    fn ask(&mut self);
+}
 
-impl Ahead {
-    /// So many entries fill whole cache lines, whatever their type.
-    const STEP: usize = 64;
+impl Ask for () {
+    fn ask(&mut self) {}
+}
 
-    /// Of the arrays of that many entries that begin there; none of none.
-    pub(super) fn of(places: [Option<Place>; 3], entries: usize) -> Self {
-        Self { places, entries, asked: 0, share: entries }
-    }
+impl<X, Y, F> Ahead<X, Y, F> {
+    /// Entries by which what is asked for is ahead of what is packed and put back. Labels are read a whole block at a time.
+    const DISTANCE: usize = 4096;
 
-    /// How many more times will be asked.
-    pub(super) fn spread_over(&mut self, times: usize) {
-        self.share = (self.entries - self.asked).div_ceil(times.max(1)).next_multiple_of(Self::STEP);
-    }
-
-    #[inline(always)]
-    pub(super) fn ask(&mut self) {
-        let end = self.entries.min(self.asked + self.share);
-        for &(start, size) in self.places.iter().flatten() {
-            for line in self.asked * size / LINE..end * size / LINE {
-                prefetch(start.wrapping_add(line * LINE));
-            }
+    /// For a block that begins there; nothing for no gradient.
+    pub(super) fn of(input: &[X], cells: &[Y], gradient: &[F]) -> Self {
+        let gradient =
+            if gradient.is_empty() { std::ptr::null() } else { gradient.as_ptr().wrapping_add(Self::DISTANCE) };
+        Self {
+            input: input.as_ptr().wrapping_add(Self::DISTANCE).cast(),
+            cells: cells.as_ptr_range().end.cast(),
+            gradient: gradient.cast(),
         }
-        self.asked = end;
     }
 }
 
-#[inline(always)]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; no address makes it fault.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+impl<X, Y, F> Ask for Ahead<X, Y, F> {
+    #[inline(always)]
+    fn ask(&mut self) {
+        self.input = prefetch(self.input);
+        self.cells = prefetch(self.cells);
+        if !self.gradient.is_null() {
+            self.gradient = prefetch(self.gradient);
+        }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
+}
+
+/// Asks for what lies there, and says what lies behind it.
+#[inline(always)]
+fn prefetch<T>(next: *const T) -> *const T {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of::<T>()).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint; no address makes it fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(next.wrapping_byte_add(line).cast()) };
+    }
+    next.wrapping_add(1)
 }
 
 /// Lets other threads see what was written past the caches.
@@ -70,20 +69,21 @@ pub(super) fn fence() {
     }
 }
 
-/// Room for a block's numbers, made when first asked for, in whole cache lines: a vector that lies across two takes longer.
-pub(crate) struct Buffer<T>(Option<Box<Lines<T>>>);
+/// Room for numbers, those of a block unless told otherwise, made when first asked for, in whole cache lines: a vector that
+/// lies across two takes longer.
+pub(crate) struct Buffer<T, const N: usize = BLOCK>(Option<Box<Aligned<T, N>>>);
 
 #[repr(align(64))]
-struct Lines<T>([T; BLOCK]);
+struct Aligned<T, const N: usize>([T; N]);
 
-impl<T> Buffer<T> {
+impl<T, const N: usize> Buffer<T, N> {
     pub(super) const fn new() -> Self {
         Self(None)
     }
 }
 
-impl<T: Copy + Default> Buffer<T> {
-    pub(super) fn get(&mut self) -> &mut [T; BLOCK] {
-        &mut self.0.get_or_insert_with(|| Box::new(Lines([T::default(); BLOCK]))).0
+impl<T: Copy + Default, const N: usize> Buffer<T, N> {
+    pub(super) fn get(&mut self) -> &mut [T; N] {
+        &mut self.0.get_or_insert_with(|| Box::new(Aligned([T::default(); N]))).0
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::float::Float;
 use super::lane::Lane;
 use super::simd::Simd;
-use super::tails::{Known, Recorder, Uses};
+use super::tails::{Known, Recorder};
 use crate::formula::Formula;
 use crate::{Dual, Elementwise};
 
@@ -31,10 +31,8 @@ impl Number for f64 {
 pub(crate) struct Block<'a, F> {
     pub(crate) input: &'a [F],
     pub(crate) label: &'a [F],
-    /// Of the input, as far as [`Formula::uses`] says that the formula takes them.
-    pub(crate) near: &'a [F],
-    pub(crate) far: &'a [F],
-    pub(crate) log: &'a [F],
+    /// `e^−|x|` of the input, where [`Formula::takes_tails`]; else anything.
+    pub(crate) tail: &'a [F],
     /// The per-label parameter, one for each entry; empty if the loss has none.
     pub(crate) parameter: &'a [F],
     /// Each entry's loss.
@@ -44,20 +42,17 @@ pub(crate) struct Block<'a, F> {
     pub(crate) scale: F,
 }
 
-/// What a formula takes of its input's tails, with its derivative or without: found out by one evaluation, since
-/// formulas do not branch on numbers, nor does a [`Lane`].
-pub(crate) fn uses<E: Elementwise + ?Sized>(loss: &E, derivative: bool) -> Uses {
-    let uses = Cell::default();
-    let lane = |value| Lane::<f32, Recorder, false, true>::new(value);
-    let (x, y) = (Lane::logit(0.0, Recorder(&uses)), lane(0.0));
-    let (dual_x, dual_y) = (Dual::variable(x), Dual::fixed(y));
-    match (loss.parameter().is_some(), derivative) {
-        (false, false) => drop(loss.entry(&x, &y)),
-        (false, true) => drop(loss.entry(&dual_x, &dual_y)),
-        (true, false) => drop(loss.entry_with(&x, &y, &lane(1.0))),
-        (true, true) => drop(loss.entry_with(&dual_x, &dual_y, &Dual::fixed(lane(1.0)))),
-    }
-    uses.get()
+/// Whether a formula takes sigmoids of its input: found out by one evaluation, since formulas do not branch on numbers, nor
+/// does a [`Lane`].
+pub(crate) fn takes_tails<E: Elementwise + ?Sized>(loss: &E) -> bool {
+    let taken = Cell::default();
+    let lane = |value| Dual::fixed(Lane::<f32, Recorder, false, true>::new(value));
+    let x = Dual::variable(Lane::logit(0.0, Recorder(&taken)));
+    match loss.parameter() {
+        Some(_) => loss.entry_with(&x, &lane(0.0), &lane(1.0)),
+        None => loss.entry(&x, &lane(0.0)),
+    };
+    taken.get()
 }
 
 /// A loss's formula over a block.
@@ -81,15 +76,13 @@ fn by_outputs<E: Elementwise + ?Sized, F: Float, const INTEGER: bool>(loss: &E, 
 fn by_level<E: Elementwise + ?Sized, F: Float, const INTEGER: bool, const PARAMETER: bool, const DERIVATIVE: bool>(
     loss: &E,
     simd: Simd,
-    Block { input, label, near, far, log, parameter, value, slope, scale }: Block<'_, F>,
+    Block { input, label, tail, parameter, value, slope, scale }: Block<'_, F>,
 ) {
     // Not a `Job`: slices that are parameters of the function that is compiled for a level are known not to overlap. For
     // as many that may overlap the compiler gives up on vectors.
     macro_rules! run {
         ($level:ident) => {
-            $level::<E, F, INTEGER, PARAMETER, DERIVATIVE>(
-                loss, input, label, near, far, log, parameter, value, slope, scale,
-            )
+            $level::<E, F, INTEGER, PARAMETER, DERIVATIVE>(loss, input, label, tail, parameter, value, slope, scale)
         };
     }
     match simd {
@@ -99,7 +92,7 @@ fn by_level<E: Elementwise + ?Sized, F: Float, const INTEGER: bool, const PARAME
         Simd::Avx2 | Simd::Avx2Bmi2 => unsafe { run!(each_avx2) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Simd::Avx512 => unsafe { run!(each_avx512) },
+        Simd::Avx512 | Simd::Avx512Vbmi2 => unsafe { run!(each_avx512) },
     }
 }
 
@@ -113,9 +106,7 @@ macro_rules! each {
             loss: &E,
             input: &[F],
             label: &[F],
-            near: &[F],
-            far: &[F],
-            log: &[F],
+            tail: &[F],
             parameter: &[F],
             value: &mut [F],
             slope: &mut [F],
@@ -126,13 +117,12 @@ macro_rules! each {
         {
             // Equal lengths known up front leave no bounds check in the loop.
             let n = input.len();
-            let (label, value) = (&label[..n], &mut value[..n]);
-            let (near, far, log) = (&near[..n], &far[..n], &log[..n]);
+            let (label, tail, value) = (&label[..n], &tail[..n], &mut value[..n]);
             let parameter = if PARAMETER { &parameter[..n] } else { parameter };
             let slope = if DERIVATIVE { &mut slope[..n] } else { slope };
             for i in 0..n {
-                // What the formula does not take is not read.
-                let tails = Known { near: near[i], far: far[i], log: log[i] };
+                // Of these only what the formula takes is computed.
+                let tails = Known::of::<{ $fma }>(tail[i]);
                 let x = Dual::variable(Lane::<F, Known<F>, { $fma }, INTEGER>::logit(input[i], tails));
                 let y = Dual::fixed(Lane::new(label[i]));
                 let found = if PARAMETER {
@@ -163,7 +153,7 @@ each! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fused::tails::Fill;
+    use crate::fused::tails::FillTails;
     use crate::{Asymmetric, BceWithLogits, SigmoidFocal, SquaredError};
 
     /// Every level that this machine has, on a block whose length no vector divides, against the oracle.
@@ -171,15 +161,14 @@ mod tests {
         let input: Vec<f32> = (0..1021).map(|i| (i as f32 - 510.0) * 0.02).collect();
         let label: Vec<f32> = (0..1021).map(|i| (i % 2) as f32).collect();
         for simd in Simd::available() {
-            let [mut near, mut far, mut log, mut value, mut slope] = [(); 5].map(|()| vec![f32::NAN; input.len()]);
-            let uses = uses(loss, true);
-            simd.run(Fill { uses, input: &input, near: &mut near, far: &mut far, log: &mut log });
+            let [mut tail, mut value, mut slope] = [(); 3].map(|()| vec![f32::NAN; input.len()]);
+            if takes_tails(loss) {
+                simd.run(FillTails { input: &input, tail: &mut tail });
+            }
             let block = Block {
                 input: &input,
                 label: &label,
-                near: &near,
-                far: &far,
-                log: &log,
+                tail: &tail,
                 parameter: &[],
                 value: &mut value,
                 slope: &mut slope,
@@ -208,11 +197,10 @@ mod tests {
 
     #[test]
     fn what_a_formula_takes_is_found_out() {
-        let (sigmoid, log) = (true, true);
-        assert_eq!(uses(&BceWithLogits::default(), true), Uses { sigmoid, log });
-        assert_eq!(uses(&BceWithLogits::default(), false), Uses { sigmoid: false, log });
-        assert_eq!(uses(&SigmoidFocal::default(), false), Uses { sigmoid, log });
-        assert_eq!(uses(&SquaredError, true), Uses::default());
-        assert_eq!(uses(&crate::Hill::default(), true), Uses { sigmoid, log: false });
+        assert!(takes_tails(&BceWithLogits::default()));
+        assert!(takes_tails(&BceWithLogits { pos_weight: Some(vec![2.0]), label_smoothing: 0.0 }));
+        assert!(takes_tails(&crate::Hill::default()));
+        assert!(!takes_tails(&SquaredError));
+        assert!(!takes_tails(&crate::BceProbabilities));
     }
 }

@@ -19,30 +19,26 @@ pub(crate) use self::native::is_strided;
 pub use self::native::release_buffers;
 use tch::{Device, Kind, Tensor};
 
-use self::block::{Label, Packed, Parameters, Part, Source, Wanted};
-use self::cache::{Ahead, Buffer, behind, fence};
-use self::cells::Cell;
+use self::block::{Packed, Parameters, Part, Source, Wanted};
+use self::cache::{Ahead, Buffer, fence};
+use self::cells::{Cell, Label};
 use self::float::Float;
 use self::half::{Bf16, F16};
-pub(crate) use self::kernel::{Block, entries, uses};
+pub(crate) use self::kernel::{Block, entries, takes_tails};
 use self::memory::{Element, Output, Storage, slice};
 use self::pack::Pack;
 pub(crate) use self::simd::Simd;
 use self::stream::{Broadcast, Stream};
-pub(crate) use self::tails::Uses;
 use crate::formula;
 use crate::reduction::Divisor;
 use crate::{Error, Labels, Result};
 
-/// Entries to a block, for which each step's fixed cost is paid once, and whose numbers stay in the caches next to what is
-/// asked for ahead. Sums are taken by block, so this, not the number of threads, decides their bits.
-const BLOCK: usize = 4096;
+/// Entries that one thread computes in one go, and whose losses are added up by themselves: this, not the number of threads,
+/// decides the bits of a sum. A thread more would cost more than it brings to fewer.
+const BLOCK: usize = 16384;
 
 /// Entries that a formula is computed for at a time.
-const CHUNK: usize = 512;
-
-/// Blocks under which another thread costs more than it brings.
-const GRAIN: usize = 4;
+const CHUNK: usize = 256;
 
 /// Bytes of a gradient that is likely to be out of the caches before anybody reads it: writing it past them spares the
 /// reading of what is to be overwritten.
@@ -118,10 +114,10 @@ where
     let divisor = divisor.unwrap_or(1.0);
 
     let task = Task {
-        observed: parameters.part(entries.observed, records),
+        observed: parameters.part(entries.observed),
         missing: entries.missing.zip(assumed_parameters.as_ref()).map(|(assumed, parameters)| {
             let [label, weight] = [assumed.label, assumed.weight].map(X::Number::from_f64);
-            Assumption { part: parameters.part(assumed.formula, records), label, weight }
+            Assumption { part: parameters.part(assumed.formula), label, weight }
         }),
         input: slice::<X>(&dense)?,
         cells: slice::<Y>(cells)?,
@@ -171,7 +167,7 @@ where
         let past_caches = self.missing.is_none()
             && X::Number::streams(self.simd)
             && gradient.as_ref().is_some_and(|gradient| gradient.bytes() >= PAST_CACHES);
-        native::parallel(sums.len(), GRAIN, |blocks| {
+        native::parallel(sums.len(), 1, |blocks| {
             let mut room = Room::new();
             for block in blocks {
                 let start = block * BLOCK;
@@ -195,16 +191,15 @@ where
         let Room { input, labels, weights, more_values, more_gradient, packed } = room;
         let Wanted { gradient, values, past_caches } = wanted;
         let (stored, cells) = (&self.input[start..][..length], &self.cells[start..][..length]);
-        let (observed, labels) = Y::observed(self.simd, cells, labels);
+        let (observed, label) = Y::observed(self.simd, cells, labels);
         // What goes past the caches need not be there; as this block does, the next one most often does.
         let overwritten = if past_caches && !observed.is_all() { &[] } else { &*gradient };
-        let rest = self.input.len() - start - length;
-        let ahead = &mut Ahead::of([behind(stored), behind(cells), behind(overwritten)], BLOCK.min(rest));
+        let ahead = &mut Ahead::of(stored, cells, overwritten);
         let source = Source {
             start,
-            which: &observed,
+            which: observed,
             input: X::read(stored, input),
-            label: Label::Packed(labels),
+            label,
             weights: Stream::read(self.weights.as_ref(), start, length, weights),
             scale: self.scale,
         };
@@ -219,7 +214,7 @@ where
             past_caches: false,
         };
         let source = Source { which, label, scale, ..source };
-        let assumed = part.compute(self.simd, &source, wanted, packed, ahead);
+        let assumed = part.compute(self.simd, &source, wanted, packed, &mut ());
         add_scaled(values, more_values.get(), *weight);
         add_scaled(gradient, more_gradient.get(), X::Number::ONE);
         sum + weight.to_f64() * assumed

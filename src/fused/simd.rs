@@ -20,6 +20,9 @@ pub(crate) enum Simd {
     Avx2Bmi2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// With an instruction that packs bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vbmi2,
 }
 
 impl Simd {
@@ -36,7 +39,13 @@ impl Simd {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
-            [avx2.then_some(Self::Avx2), bmi2.then_some(Self::Avx2Bmi2), avx512.then_some(Self::Avx512)]
+            let vbmi2 = avx512 && is_x86_feature_detected!("avx512vbmi2");
+            [
+                avx2.then_some(Self::Avx2),
+                bmi2.then_some(Self::Avx2Bmi2),
+                avx512.then_some(Self::Avx512),
+                vbmi2.then_some(Self::Avx512Vbmi2),
+            ]
         };
         #[cfg(not(target_arch = "x86_64"))]
         let vector: [Option<Self>; 0] = [];
@@ -60,12 +69,9 @@ impl Simd {
             Self::Avx2Bmi2 => "AVX2, FMA and BMI2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "AVX-512 (F, BW, DQ, VL) and BMI2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vbmi2 => "AVX-512 (F, BW, DQ, VL, VBMI2)",
         }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn gathers_bits(self) -> bool {
-        matches!(self, Self::Avx2Bmi2 | Self::Avx512)
     }
 
     pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
@@ -77,7 +83,7 @@ impl Simd {
             Self::Avx2 | Self::Avx2Bmi2 => unsafe { avx2(job) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Self::Avx512 => unsafe { avx512(job) },
+            Self::Avx512 | Self::Avx512Vbmi2 => unsafe { avx512(job) },
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What sigmoids are made of, computed once for all that a formula takes of ±x, in loops of their own: a loop over the
-//! whole formula would be one long chain of dependent steps, of which a processor overlaps too few.
+//! What sigmoids are made of. `e^−|x|` is computed in a loop of its own: a loop over a whole formula would be one long chain
+//! of dependent steps, of which a processor overlaps too few.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -28,8 +28,12 @@ pub(crate) struct Known<F> {
 impl<F: Float> Known<F> {
     #[inline(always)]
     pub(crate) fn at<const FMA: bool>(x: F) -> Self {
-        // Never overflows, and is the same for x and −x.
-        let tail = exp_below_one::<F, FMA>(-x.abs());
+        Self::of::<FMA>(tail::<F, FMA>(x))
+    }
+
+    /// From `e^−|x|`.
+    #[inline(always)]
+    pub(crate) fn of<const FMA: bool>(tail: F) -> Self {
         let near = F::ONE / (F::ONE + tail);
         Self { near, far: near * tail, log: log1p_unit::<F, FMA>(tail) }
     }
@@ -50,73 +54,41 @@ impl<F: Float> Tails<F> for Known<F> {
     }
 }
 
-/// Which of them a formula takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Uses {
-    pub(crate) sigmoid: bool,
-    pub(crate) log: bool,
+/// `e^−|x|`: never overflows, and is the same for x and −x.
+#[inline(always)]
+fn tail<F: Float, const FMA: bool>(x: F) -> F {
+    exp_below_one::<F, FMA>(-x.abs())
 }
 
-/// Stands in for the numbers, to find out.
+/// Stands in for the numbers, to find out whether a formula takes any.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Recorder<'a>(pub(crate) &'a Cell<Uses>);
+pub(crate) struct Recorder<'a>(pub(crate) &'a Cell<bool>);
 
 impl<F: Float> Tails<F> for Recorder<'_> {
     fn near(&self) -> F {
-        self.0.set(Uses { sigmoid: true, ..self.0.get() });
+        self.0.set(true);
         F::ONE
     }
     fn far(&self) -> F {
         <Self as Tails<F>>::near(self)
     }
     fn log(&self) -> F {
-        self.0.set(Uses { log: true, ..self.0.get() });
-        F::ONE
+        <Self as Tails<F>>::near(self)
     }
 }
 
-/// Computes those that are used, for all of `input`.
-pub(crate) struct Fill<'a, F> {
-    pub(crate) uses: Uses,
+/// `tail[i] = e^−|input[i]|`
+pub(crate) struct FillTails<'a, F> {
     pub(crate) input: &'a [F],
-    pub(crate) near: &'a mut [F],
-    pub(crate) far: &'a mut [F],
-    pub(crate) log: &'a mut [F],
+    pub(crate) tail: &'a mut [F],
 }
 
-impl<F: Float> Job for Fill<'_, F> {
+impl<F: Float> Job for FillTails<'_, F> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(mut self) {
-        if self.uses == Uses::default() {
-            return;
-        }
-        for (tail, &x) in self.far.iter_mut().zip(self.input) {
-            *tail = exp_below_one::<F, FMA>(-x.abs());
-        }
-        match self.uses {
-            Uses { sigmoid: true, log: true } => self.rest::<FMA, true, true>(),
-            Uses { sigmoid: true, log: false } => self.rest::<FMA, true, false>(),
-            _ => self.rest::<FMA, false, true>(),
-        }
-    }
-}
-
-impl<F: Float> Fill<'_, F> {
-    /// The rest, from `e^−|x|` in `far`.
-    #[inline(always)]
-    fn rest<const FMA: bool, const SIGMOID: bool, const LOG: bool>(&mut self) {
-        let n = self.input.len();
-        let (near, far, log) = (&mut self.near[..n], &mut self.far[..n], &mut self.log[..n]);
-        for i in 0..n {
-            let tail = far[i];
-            if LOG {
-                log[i] = log1p_unit::<F, FMA>(tail);
-            }
-            if SIGMOID {
-                near[i] = F::ONE / (F::ONE + tail);
-                far[i] = near[i] * tail;
-            }
+    fn run<const FMA: bool>(self) {
+        for (to, &x) in self.tail.iter_mut().zip(self.input) {
+            *to = tail::<F, FMA>(x);
         }
     }
 }
