@@ -275,7 +275,8 @@ mod tests {
         let all: Vec<F> = (0..length).map(&number).collect();
         let kept: Vec<F> = (0..length).filter(|&i| counts(i)).map(&number).collect();
         let expected: Vec<F> = (0..length).map(|i| if counts(i) { number(i) } else { F::default() }).collect();
-        assert_eq!(selection.count, kept.len());
+        let bits = selection.bits[..length.div_ceil(GROUP)].iter();
+        assert_eq!((selection.count, bits.map(|bits| bits.count_ones()).sum()), (kept.len(), kept.len() as u32));
         let (mut room, mut buffer) = (Buffer::new(), Buffer::<F>::new());
         let packed = selection.packed(simd, &all, &mut room);
         assert_eq!((packed.len(), &packed[..kept.len()]), (selection.filled_up(), &kept[..]), "{simd:?}");
