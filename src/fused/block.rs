@@ -11,7 +11,6 @@ use super::loops::{AddUp, Each, Sums, Weigh, total};
 use super::pack::{GROUP, Pack, RING, Selection, Traffic};
 use super::simd::Simd;
 use super::stream::Stream;
-use super::tails::FillTails;
 use crate::formula::Formula;
 
 /// A formula's numbers, one for each label, if it has any.
@@ -72,7 +71,6 @@ pub(super) struct Packed<F> {
 #[repr(align(64))]
 struct Chunk<F> {
     label: [F; CHUNK],
-    tail: [F; CHUNK],
     value: [F; CHUNK],
 }
 
@@ -81,7 +79,7 @@ impl<F: Float> Packed<F> {
         let [input, slopes] = [const { Buffer::new() }; 2];
         let [parameters, parameter, weights, values] = [const { Buffer::new() }; 4];
         let room = [F::default(); CHUNK];
-        let chunk = Chunk { label: room, tail: room, value: room };
+        let chunk = Chunk { label: room, value: room };
         Self { input, slopes, parameters, parameter, weights, values, chunk }
     }
 }
@@ -156,8 +154,8 @@ impl<F: Number> Chunks<'_, F> {
     /// Losses, into `value` if they are to be kept, and derivatives, unless `slope` is empty.
     fn compute(&mut self, now: Range<usize>, input: &[F], value: Option<&mut [F]>, slope: &mut [F]) {
         let (n, simd) = (now.len(), self.simd);
-        let Chunk { label, tail, value: room } = &mut *self.room;
-        let (label, tail) = (&mut label[..n], &mut tail[..n]);
+        let Chunk { label, value: room } = &mut *self.room;
+        let label = &mut label[..n];
         let label = match self.label {
             Label::Bytes(bytes) => {
                 let from = &bytes[now.clone()];
@@ -167,12 +165,17 @@ impl<F: Number> Chunks<'_, F> {
             Label::Numbers(labels) => &labels[now.clone()],
             Label::Same(_) => label,
         };
-        if self.part.takes_tails {
-            simd.run(FillTails { input, tail: &mut *tail });
-        }
         let value = value.unwrap_or(&mut room[..n]);
-        let (parameter, weights, scale) = (of(self.parameter, &now), of(self.weights, &now), self.scale);
-        let block = Block { input, label, tail, parameter, value: &mut *value, slope: &mut *slope, scale };
+        let (parameter, weights) = (of(self.parameter, &now), of(self.weights, &now));
+        let block = Block {
+            input,
+            label,
+            parameter,
+            value: &mut *value,
+            slope: &mut *slope,
+            scale: self.scale,
+            takes_tails: self.part.takes_tails,
+        };
         F::run(self.part.formula, simd, block);
         simd.run(Weigh { weights, numbers: slope });
         simd.run(Weigh { weights, numbers: &mut *value });

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::float::Float;
 use super::lane::Lane;
 use super::simd::Simd;
-use super::tails::{Known, Recorder};
+use super::tails::{Known, Recorder, tail};
 use crate::formula::Formula;
 use crate::{Dual, Elementwise};
 
@@ -31,8 +31,6 @@ impl Number for f64 {
 pub(crate) struct Block<'a, F> {
     pub(crate) input: &'a [F],
     pub(crate) label: &'a [F],
-    /// `e^−|x|` of the input, where [`Formula::takes_tails`]; else anything.
-    pub(crate) tail: &'a [F],
     /// The per-label parameter, one for each entry; empty if the loss has none.
     pub(crate) parameter: &'a [F],
     /// Each entry's loss.
@@ -40,6 +38,8 @@ pub(crate) struct Block<'a, F> {
     /// Each entry's derivative times `scale`; empty if none is wanted.
     pub(crate) slope: &'a mut [F],
     pub(crate) scale: F,
+    /// See [`takes_tails`].
+    pub(crate) takes_tails: bool,
 }
 
 /// Whether a formula takes sigmoids of its input: found out by one evaluation, since formulas do not branch on numbers, nor
@@ -76,13 +76,22 @@ fn by_outputs<E: Elementwise + ?Sized, F: Float, const INTEGER: bool>(loss: &E, 
 fn by_level<E: Elementwise + ?Sized, F: Float, const INTEGER: bool, const PARAMETER: bool, const DERIVATIVE: bool>(
     loss: &E,
     simd: Simd,
-    Block { input, label, tail, parameter, value, slope, scale }: Block<'_, F>,
+    Block { input, label, parameter, value, slope, scale, takes_tails }: Block<'_, F>,
 ) {
     // Not a `Job`: slices that are parameters of the function that is compiled for a level are known not to overlap. For
     // as many that may overlap the compiler gives up on vectors.
     macro_rules! run {
         ($level:ident) => {
-            $level::<E, F, INTEGER, PARAMETER, DERIVATIVE>(loss, input, label, tail, parameter, value, slope, scale)
+            $level::<E, F, INTEGER, PARAMETER, DERIVATIVE>(
+                loss,
+                input,
+                label,
+                parameter,
+                value,
+                slope,
+                scale,
+                takes_tails,
+            )
         };
     }
     match simd {
@@ -96,7 +105,8 @@ fn by_level<E: Elementwise + ?Sized, F: Float, const INTEGER: bool, const PARAME
     }
 }
 
-/// The loop, compiled for a level. Without a derivative the compiler drops its arithmetic.
+/// The loop, compiled for a level. Without a derivative the compiler drops its arithmetic. `e^−|x|` has a loop of its own:
+/// one over a whole formula would be one long chain of dependent steps, of which a processor overlaps too few.
 // No closure stands between the loop and the formula: it could not be made to inline.
 macro_rules! each {
     ($(#[$level:meta])* $name:ident, fma $fma:expr) => {
@@ -106,23 +116,28 @@ macro_rules! each {
             loss: &E,
             input: &[F],
             label: &[F],
-            tail: &[F],
             parameter: &[F],
             value: &mut [F],
             slope: &mut [F],
             scale: F,
+            takes_tails: bool,
         ) where
             E: Elementwise + ?Sized,
             F: Float,
         {
             // Equal lengths known up front leave no bounds check in the loop.
             let n = input.len();
-            let (label, tail, value) = (&label[..n], &tail[..n], &mut value[..n]);
+            let (label, value) = (&label[..n], &mut value[..n]);
             let parameter = if PARAMETER { &parameter[..n] } else { parameter };
             let slope = if DERIVATIVE { &mut slope[..n] } else { slope };
+            if takes_tails {
+                for i in 0..n {
+                    value[i] = tail::<F, { $fma }>(input[i]);
+                }
+            }
             for i in 0..n {
                 // Of these only what the formula takes is computed.
-                let tails = Known::of::<{ $fma }>(tail[i]);
+                let tails = Known::of::<{ $fma }>(value[i]);
                 let x = Dual::variable(Lane::<F, Known<F>, { $fma }, INTEGER>::logit(input[i], tails));
                 let y = Dual::fixed(Lane::new(label[i]));
                 let found = if PARAMETER {
@@ -153,7 +168,6 @@ each! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fused::tails::FillTails;
     use crate::{Asymmetric, BceWithLogits, SigmoidFocal, SquaredError};
 
     /// Every level that this machine has, on a block whose length no vector divides, against the oracle.
@@ -161,18 +175,15 @@ mod tests {
         let input: Vec<f32> = (0..1021).map(|i| (i as f32 - 510.0) * 0.02).collect();
         let label: Vec<f32> = (0..1021).map(|i| (i % 2) as f32).collect();
         for simd in Simd::available() {
-            let [mut tail, mut value, mut slope] = [(); 3].map(|()| vec![f32::NAN; input.len()]);
-            if takes_tails(loss) {
-                simd.run(FillTails { input: &input, tail: &mut tail });
-            }
+            let [mut value, mut slope] = [(); 2].map(|()| vec![f32::NAN; input.len()]);
             let block = Block {
                 input: &input,
                 label: &label,
-                tail: &tail,
                 parameter: &[],
                 value: &mut value,
                 slope: &mut slope,
                 scale: 0.5,
+                takes_tails: takes_tails(loss),
             };
             entries(loss, simd, block);
             for i in 0..input.len() {

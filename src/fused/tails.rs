@@ -1,11 +1,9 @@
-//! What sigmoids are made of. `e^−|x|` is computed in a loop of its own: a loop over a whole formula would be one long chain
-//! of dependent steps, of which a processor overlaps too few.
+//! What sigmoids are made of.
 
 use std::cell::Cell;
 use std::fmt::Debug;
 
 use super::float::{Float, exp_below_one, log1p_unit};
-use super::simd::Job;
 
 /// The parts of `σ(±x)` and `ln σ(±x)`.
 pub(crate) trait Tails<F>: Copy + Debug {
@@ -56,7 +54,7 @@ impl<F: Float> Tails<F> for Known<F> {
 
 /// `e^−|x|`: never overflows, and is the same for x and −x.
 #[inline(always)]
-fn tail<F: Float, const FMA: bool>(x: F) -> F {
+pub(crate) fn tail<F: Float, const FMA: bool>(x: F) -> F {
     exp_below_one::<F, FMA>(-x.abs())
 }
 
@@ -74,21 +72,5 @@ impl<F: Float> Tails<F> for Recorder<'_> {
     }
     fn log(&self) -> F {
         <Self as Tails<F>>::near(self)
-    }
-}
-
-/// `tail[i] = e^−|input[i]|`
-pub(crate) struct FillTails<'a, F> {
-    pub(crate) input: &'a [F],
-    pub(crate) tail: &'a mut [F],
-}
-
-impl<F: Float> Job for FillTails<'_, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (to, &x) in self.tail.iter_mut().zip(self.input) {
-            *to = tail::<F, FMA>(x);
-        }
     }
 }
