@@ -1,0 +1,68 @@
+//! Observed entries that are anything but spread evenly, over several of the fused path's blocks.
+
+mod common;
+
+use common::{Case, backward, rng};
+use masked_loss::{BceWithLogits, Elementwise, Loss, Missing, Named, Path, Reduction, SigmoidFocal};
+use tch::Kind;
+
+/// More than three blocks, and a rest that no vector fills.
+const SIZE: [i64; 2] = [17, 3001];
+
+/// Large, for a mean's gradient would be too small for half precision.
+const UPSTREAM: f64 = 1000.0;
+
+type Pattern = fn(usize) -> bool;
+
+const PATTERNS: [(&str, Pattern); 7] = [
+    ("few before many", |i| i % 16384 >= 8192 || i.is_multiple_of(100)),
+    ("many before few", |i| i % 16384 < 8192 || i.is_multiple_of(100)),
+    ("all and none by turns", |i| (i / 16384).is_multiple_of(2)),
+    ("nearly all", |i| !i.is_multiple_of(997)),
+    ("hardly any", |i| i.is_multiple_of(997)),
+    ("the first", |i| i == 0),
+    ("the last", |i| i + 1 == (SIZE[0] * SIZE[1]) as usize),
+];
+
+/// By name, and whether anything is assumed of missing entries.
+fn losses() -> Vec<(&'static str, bool, Box<dyn Loss>)> {
+    let pos_weight = Some((0..SIZE[1]).map(|label| 1.0 + label as f64 / 1000.0).collect());
+    vec![
+        ("bce", false, Box::new(BceWithLogits::default())),
+        ("bce, pos_weight", false, Box::new(BceWithLogits { pos_weight, ..Default::default() })),
+        ("focal, missing as negative", true, Box::new(SigmoidFocal::default().with_missing(Missing::Negative))),
+    ]
+}
+
+#[test]
+fn the_paths_agree_wherever_the_observed_entries_are() {
+    let mut rng = rng(51);
+    let logits = Named::new("bce", BceWithLogits::default());
+    // Labels in bytes and in numbers.
+    let kinds_of_labels = [(false, Reduction::Mean), (true, Reduction::None)];
+    for ((pattern, observed), (soft, reduction)) in PATTERNS.into_iter().flat_map(|p| kinds_of_labels.map(|k| (p, k))) {
+        let mut case = Case::draw(&mut rng, &logits, &SIZE, 0.5, soft);
+        case.observed = (0..case.input.len()).map(observed).collect();
+        let labels = case.labels();
+        for (name, assumes, loss) in losses() {
+            for (kind, limit) in [(Kind::Double, 1e-12), (Kind::Float, 1e-6), (Kind::Half, 1e-3)] {
+                let of = |path| {
+                    backward(&case.input(kind), UPSTREAM, |x| loss.forward_on(path, x, &labels, reduction).unwrap())
+                };
+                let (composed, fused) = (of(Path::Composed), of(Path::Fused));
+                for (what, composed, fused) in [("value", composed.0, fused.0), ("gradient", composed.1, fused.1)] {
+                    // Of the largest number, or of the two that a soft label's is the difference of: the paths round in
+                    // different places.
+                    let terms = f64::from(u8::from(soft)) * if what == "gradient" { UPSTREAM } else { 1.0 };
+                    let largest = composed.iter().fold(terms, |largest, number| largest.max(number.abs()));
+                    let missing = |i: usize| fused.len() > 1 && !assumes && !observed(i);
+                    let good = |i: usize| {
+                        (composed[i] - fused[i]).abs() <= limit * largest && (!missing(i) || fused[i] == 0.0)
+                    };
+                    let bad = (0..fused.len()).find(|&i| !good(i));
+                    assert_eq!(bad, None, "{what} of {name}, {pattern}, soft {soft}, {kind:?}");
+                }
+            }
+        }
+    }
+}
