@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Case, backward, rng};
+use common::{Case, backward, numbers, rng};
 use masked_loss::{BceWithLogits, Elementwise, Loss, Missing, Named, Path, Reduction, SigmoidFocal};
 use tch::Kind;
 
@@ -50,7 +50,12 @@ fn the_paths_agree_wherever_the_observed_entries_are() {
                     backward(&case.input(kind), UPSTREAM, |x| loss.forward_on(path, x, &labels, reduction).unwrap())
                 };
                 let (composed, fused) = (of(Path::Composed), of(Path::Fused));
-                for (what, composed, fused) in [("value", composed.0, fused.0), ("gradient", composed.1, fused.1)] {
+                let alone = numbers(&loss.forward_on(Path::Fused, &case.input(kind), &labels, reduction).unwrap());
+                for (what, composed, fused) in [
+                    ("value without gradient", &composed.0, alone),
+                    ("value", &composed.0, fused.0),
+                    ("gradient", &composed.1, fused.1),
+                ] {
                     // Of the largest number, or of the two that a soft label's is the difference of: the paths round in
                     // different places.
                     let terms = f64::from(u8::from(soft)) * if what == "gradient" { UPSTREAM } else { 1.0 };
