@@ -2,23 +2,35 @@
 
 mod common;
 
-use common::{Case, losses, rng, value_and_gradient};
-use masked_loss::{Path, Reduction};
+use common::{Case, REDUCTIONS, losses, rng, tensor, value_and_gradient};
+use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, Weights};
+use rand::Rng;
 
+// One test, since there is one number of threads.
 #[test]
 fn the_same_bits_for_any_number_of_threads() {
-    let mut rng = rng(5);
     for named in losses(1000) {
-        let case = Case::draw(&mut rng, &named, &[200, 1000], 0.5, false);
-        for kind in common::KINDS {
-            let run = |threads| {
-                tch::set_num_threads(threads);
-                value_and_gradient(&named, Path::Fused, &case.input(kind), &case.labels(), Reduction::Mean, 1.0)
-            };
-            let one = run(1);
-            for threads in [2, 3, 7] {
-                assert!(run(threads) == one, "{}, {kind:?}, {threads} threads", named.name);
-            }
+        let case = Case::draw(&mut rng(5), &named, &[200, 1000], 0.5, false);
+        same_bits(&named, &case, &case.labels(), Reduction::Mean);
+    }
+    let (mut rng, named) = (rng(6), Named::new("bce", BceWithLogits::default()));
+    let case = Case::draw(&mut rng, &named, &[634, 65], 0.5, false);
+    let weights: Vec<f64> = (0..634).map(|_| rng.random_range(0.0..3.0)).collect();
+    let labels = case.labels().with_weights(Weights::PerRow(&tensor(&weights, &[634]))).unwrap();
+    for reduction in REDUCTIONS {
+        same_bits(&named, &case, &labels, reduction);
+    }
+}
+
+fn same_bits(named: &Named, case: &Case, labels: &Labels, reduction: Reduction) {
+    for kind in common::KINDS {
+        let run = |threads| {
+            tch::set_num_threads(threads);
+            value_and_gradient(named, Path::Fused, &case.input(kind), labels, reduction, 1.0)
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads) == one, "{}, {reduction:?}, {kind:?}, {threads} threads", named.name);
         }
     }
 }

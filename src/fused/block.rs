@@ -122,7 +122,7 @@ impl<F: Number + Pack> Part<'_, F> {
         let mut traffic = Traffic::new(which, source.input, input.get(), slopes.get(), gradient, past_caches, ahead);
         for start in (0..n).step_by(CHUNK) {
             let now = start..n.min(start + CHUNK);
-            // Numbers are left alone for a while when they are packed: what is on its way to the cache takes longer to read.
+            // A group more than are computed: what was packed just now is on its way to the cache, and takes longer to read.
             traffic.advance(simd, start + CHUNK + GROUP, start);
             let (input, slope) = traffic.numbers(now.clone());
             let value = if keep { Some(&mut losses[now.clone()]) } else { None };

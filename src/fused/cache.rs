@@ -3,8 +3,8 @@
 use super::BLOCK;
 use super::pack::GROUP;
 
-/// What the next block reads and writes, asked for while this one is computed, a little at a time: a block is too much
-/// arithmetic for the processor to look past its end by itself, and what is more than it can have under way is forgotten.
+/// What is read and written later, of this block or the next, asked for a little at a time: there is too much arithmetic in
+/// between for the processor to look so far by itself, and what is more than it can have under way is forgotten.
 pub(super) struct Ahead<X, Y, F> {
     input: *const [X; GROUP],
     cells: *const [Y; GROUP],

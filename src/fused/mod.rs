@@ -33,9 +33,15 @@ use crate::formula;
 use crate::reduction::Divisor;
 use crate::{Error, Labels, Result};
 
-/// Entries that one thread computes in one go, and whose losses are added up by themselves: this, not the number of threads,
-/// decides the bits of a sum. A thread more would cost more than it brings to fewer.
+/// Entries that one thread computes in one go, and whose losses are added up by themselves, at most. A thread more would
+/// cost more than it brings to fewer.
 const BLOCK: usize = 16384;
+
+/// Entries to a block, of so many in all: this, not the number of threads, decides the bits of a sum. A few large blocks
+/// could not be shared out evenly.
+fn block_length(entries: usize) -> usize {
+    if entries < 8 * BLOCK { BLOCK / 4 } else { BLOCK }
+}
 
 /// Entries that a formula is computed for at a time.
 const CHUNK: usize = 256;
@@ -161,17 +167,18 @@ where
 {
     /// The sum of the entries' losses.
     fn run(&self, gradient: Option<Output<X::Number>>, values: Option<Output<X::Number>>) -> Result<f64> {
-        let mut sums = vec![0.0; self.input.len().div_ceil(BLOCK)];
+        let block_length = block_length(self.input.len());
+        let mut sums = vec![0.0; self.input.len().div_ceil(block_length)];
         let sum_of = Output::new(&mut sums);
         // What is assumed of missing entries is added to what is there.
         let past_caches = self.missing.is_none()
             && X::Number::streams(self.simd)
             && gradient.as_ref().is_some_and(|gradient| gradient.bytes() >= PAST_CACHES);
-        native::parallel(sums.len(), 1, |blocks| {
+        native::parallel(sums.len(), BLOCK / block_length, |blocks| {
             let mut room = Room::new();
             for block in blocks {
-                let start = block * BLOCK;
-                let length = BLOCK.min(self.input.len() - start);
+                let start = block * block_length;
+                let length = block_length.min(self.input.len() - start);
                 // SAFETY: the outputs outlive this call, and each block is visited once.
                 unsafe {
                     let gradient = gradient.as_ref().map(|gradient| gradient.part(start, length)).unwrap_or_default();
@@ -192,7 +199,7 @@ where
         let Wanted { gradient, values, past_caches } = wanted;
         let (stored, cells) = (&self.input[start..][..length], &self.cells[start..][..length]);
         let (observed, label) = Y::observed(self.simd, cells, labels);
-        // What goes past the caches need not be there; as this block does, the next one most often does.
+        // What goes past the caches need not be there; and if this block's gradient does, the next one's most often does.
         let overwritten = if past_caches && !observed.is_all() { &[] } else { &*gradient };
         let ahead = &mut Ahead::of(stored, cells, overwritten);
         let source = Source {

@@ -235,32 +235,49 @@ impl Pack for f32 {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{Rng, SeedableRng};
+
     use super::*;
+    use crate::fused::CHUNK;
     use crate::fused::cache::fence;
 
-    /// Whether entry `i` counts: evenly, in all kinds of shares, and few before many.
-    fn patterns() -> impl Iterator<Item = Box<dyn Fn(usize) -> bool>> {
-        let evenly = [1, 2, 3, 50, BLOCK + 1].map(|every| move |i: usize| (i * i + i / 7).is_multiple_of(every));
-        let few_then_many = |i: usize| i >= BLOCK / 2 || i.is_multiple_of(100);
-        evenly.into_iter().map(|counts| Box::new(counts) as _).chain([Box::new(few_then_many) as _])
+    /// Which entries of a block count: runs of all lengths, none, few, half, most or all of each.
+    fn draw(rng: &mut SmallRng) -> Vec<bool> {
+        let length = match rng.random_range(0..4) {
+            0 => BLOCK,
+            1 => GROUP * rng.random_range(0..=BLOCK / GROUP),
+            2 => rng.random_range(0..200),
+            _ => rng.random_range(0..=BLOCK),
+        };
+        let mut counts = Vec::new();
+        while counts.len() < length {
+            let longest = [GROUP, 2000, 9000][rng.random_range(0..3)];
+            let run = rng.random_range(1..=longest);
+            let share = [0.0, 0.005, 0.02, 0.5, 0.99, 1.0][rng.random_range(0..6)];
+            counts.extend((0..run.min(length - counts.len())).map(|_| rng.random_bool(share)));
+        }
+        counts
     }
 
     #[test]
     fn what_counts_is_packed_in_order_and_put_back() {
-        for length in [0, 1, 7, 8, 15, 16, 63, 64, 100, 511, 512, 700, BLOCK - 1, BLOCK] {
-            for counts in patterns() {
-                let cell = |i: usize| if counts(i) { (i / 3 % 2) as i8 } else { -1 };
-                let cells: Vec<i8> = (0..length).map(cell).collect();
-                let kept: Vec<i8> = cells.iter().copied().filter(|&cell| cell >= 0).collect();
-                for simd in Simd::available() {
-                    let (mut selection, mut packed) = (Selection::none(), [-1; BLOCK]);
-                    selection.set(simd, &cells, &mut packed);
-                    assert_eq!((selection.count, &packed[..kept.len()]), (kept.len(), &kept[..]), "{simd:?}");
-                    assert_eq!(selection.is_all(), kept.len() == length);
-                    goes_round(simd, &selection, length, &counts, |i| i as f32 + 1.0);
-                    goes_round(simd, &selection, length, &counts, |i| i as f64 + 1.0);
-                    goes_round(simd, &selection.complement(), length, |i| !counts(i), |i| i as f32 + 1.0);
-                }
+        let mut rng = SmallRng::seed_from_u64(3);
+        for _ in 0..1000 {
+            let counts = draw(&mut rng);
+            let others: Vec<bool> = counts.iter().map(|counts| !counts).collect();
+            let cells: Vec<i8> =
+                counts.iter().map(|&counts| if counts { rng.random_range(0..2) } else { -1 }).collect();
+            let kept: Vec<i8> = cells.iter().copied().filter(|&cell| cell >= 0).collect();
+            for simd in Simd::available() {
+                let (mut selection, mut packed) = (Selection::none(), [-1; BLOCK]);
+                // As a block before may leave it.
+                selection.bits.fill(rng.random());
+                selection.set(simd, &cells, &mut packed);
+                assert_eq!((selection.count, &packed[..kept.len()]), (kept.len(), &kept[..]), "{simd:?}");
+                goes_round(simd, &selection, &counts, |i| i as f32 + 1.0);
+                goes_round(simd, &selection, &counts, |i| i as f64 + 1.0);
+                goes_round(simd, &selection.complement(), &others, |i| i as f32 + 1.0);
             }
         }
     }
@@ -268,15 +285,16 @@ mod tests {
     fn goes_round<F: Pack + PartialEq + std::fmt::Debug>(
         simd: Simd,
         selection: &Selection,
-        length: usize,
-        counts: impl Fn(usize) -> bool,
+        counts: &[bool],
         number: impl Fn(usize) -> F,
     ) {
+        let length = counts.len();
         let all: Vec<F> = (0..length).map(&number).collect();
-        let kept: Vec<F> = (0..length).filter(|&i| counts(i)).map(&number).collect();
-        let expected: Vec<F> = (0..length).map(|i| if counts(i) { number(i) } else { F::default() }).collect();
+        let kept: Vec<F> = (0..length).filter(|&i| counts[i]).map(&number).collect();
+        let expected: Vec<F> = (0..length).map(|i| if counts[i] { number(i) } else { F::default() }).collect();
         let bits = selection.bits[..length.div_ceil(GROUP)].iter();
         assert_eq!((selection.count, bits.map(|bits| bits.count_ones()).sum()), (kept.len(), kept.len() as u32));
+        assert_eq!(selection.is_all(), kept.len() == length);
         let (mut room, mut buffer) = (Buffer::new(), Buffer::<F>::new());
         let packed = selection.packed(simd, &all, &mut room);
         assert_eq!((packed.len(), &packed[..kept.len()]), (selection.filled_up(), &kept[..]), "{simd:?}");
@@ -284,23 +302,24 @@ mod tests {
         selection.unpack(simd, room.get(), found);
         assert!(selection.is_all() || *found == expected, "{simd:?}");
 
-        // As the slopes: each number's own, in chunks; where vectors may go past the caches, and where they may not.
-        for (past_caches, start) in [(false, 0), (true, 0), (true, 1)] {
+        // As the slopes: each number's own, in chunks; where vectors may go past the caches, where they may not, and where
+        // no slopes are wanted.
+        for (past_caches, start, wanted) in [(false, 0, length), (true, 0, length), (true, 1, length), (false, 0, 0)] {
             let [mut input, mut slopes] = [const { Buffer::new() }; 2];
-            let found = &mut buffer.get()[start.min(BLOCK - length)..][..length];
+            let found = &mut buffer.get()[start.min(BLOCK - length)..][..wanted];
             found.fill_with(|| number(BLOCK));
             let ahead = &mut ();
             let mut traffic = Traffic::new(selection, &all, input.get(), slopes.get(), found, past_caches, ahead);
-            for start in (0..kept.len()).step_by(256) {
-                let now = start..kept.len().min(start + 256);
-                traffic.advance(simd, start + 256 + GROUP, start);
-                let (input, slopes) = traffic.numbers(now.clone());
-                assert_eq!(*input, kept[now], "{simd:?}");
+            for start in (0..selection.filled_up()).step_by(CHUNK) {
+                traffic.advance(simd, start + CHUNK + GROUP, start);
+                let (input, slopes) = traffic.numbers(start..selection.filled_up().min(start + CHUNK));
+                let real = &kept[start..kept.len().min(start + CHUNK)];
+                assert_eq!(input[..real.len()], *real, "{simd:?}");
                 slopes.copy_from_slice(input);
             }
             traffic.finish(simd);
             fence();
-            assert_eq!(found, &expected[..], "{simd:?}");
+            assert_eq!(found, &expected[..wanted], "{simd:?}");
         }
     }
 }

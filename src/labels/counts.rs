@@ -1,6 +1,6 @@
 //! How much is observed.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::Labels;
 use crate::Result;
@@ -45,7 +45,12 @@ impl Labels {
         let ones = Tensor::f_ones([1], (Kind::Double, self.device()))?;
         let weights = self.weights.as_ref().unwrap_or(&ones).f_to_kind(Kind::Double)?.f_expand(self.size(), false)?;
         let counted = if everything { weights } else { weights.f_masked_fill(&self.missing()?, 0.0)? };
-        Ok(counted.f_sum(Kind::Double)?)
+        if self.device() != Device::Cpu {
+            return Ok(counted.f_sum(Kind::Double)?);
+        }
+        // libtorch's sum of many numbers depends on the number of threads.
+        let total: f64 = Vec::<f64>::try_from(counted.f_reshape([-1])?)?.iter().sum();
+        Ok(Tensor::f_from_slice(&[total])?.f_reshape([0i64; 0])?)
     }
 }
 

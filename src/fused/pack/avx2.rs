@@ -107,8 +107,8 @@ pub(super) fn unpack(bits: &[u64], packed: &[f32], groups: &mut [[f32; GROUP]], 
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn advance(traffic: &mut Traffic<'_, f32, impl Ask>, target: usize, computed: usize) {
     let pack = |bits, group: &_, packed: &mut _| pack_group(bits, group, packed);
-    if traffic.past_caches {
-        // SAFETY: aligned, see `Traffic::new`.
+    if traffic.past_caches() {
+        // SAFETY: aligned, see `Traffic::past_caches`.
         traffic.advance_by(target, computed, pack, |bits, packed, group| unsafe {
             unpack_group::<true>(bits, packed, group)
         });

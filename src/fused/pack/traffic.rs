@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::cache::Ask;
 use super::{GROUP, Pack, Selection, Simd, filled, portable, room};
 
-/// Numbers that are packed and not yet put back, at most; the second-level cache would be slower.
+/// Room for numbers between being packed and being put back: so few that they stay in the first-level cache.
 pub(crate) const RING: usize = 4096;
 
 /// What a block reads and writes. Each group that is packed asks for what comes next and makes way for one that is put back,
@@ -23,7 +23,7 @@ pub(crate) struct Traffic<'a, F, A> {
     moved: usize,
     gradient: &'a mut [[F; GROUP]],
     gradient_rest: &'a mut [F],
-    pub(super) past_caches: bool,
+    past_caches: bool,
     ahead: &'a mut A,
     taken: Progress,
     given: Progress,
@@ -72,9 +72,16 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
         }
     }
 
-    /// Packs groups until `target` numbers are packed, or all are, and puts back groups all of whose numbers are among the
-    /// first `computed`.
+    /// Whether whole groups go straight to memory, for which the gradient is aligned.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    pub(super) fn past_caches(&self) -> bool {
+        self.past_caches
+    }
+
+    /// Packs groups until `target` numbers are packed, or all are. With each, a group is put back all of whose numbers are
+    /// among the first `computed`.
     pub(crate) fn advance(&mut self, simd: Simd, target: usize, computed: usize) {
+        // A group more than the target may be packed, in whole groups of room.
         if target + 2 * GROUP > self.moved + RING {
             self.make_room(simd, computed);
         }
@@ -129,16 +136,16 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
     ) {
         let (bits, moved, mut taken, mut given) = (&self.which.bits, self.moved, self.taken, self.given);
         let mut give = |given: &mut Progress| {
-            let bits = bits[given.groups % bits.len()];
-            let count = bits.count_ones() as usize;
-            match self.gradient.get_mut(given.groups) {
-                Some(group) if given.count + count <= computed => {
-                    unpack(bits, room(self.slopes, given.count - moved), group);
-                    *given = Progress { groups: given.groups + 1, count: given.count + count };
-                    true
-                }
-                _ => false,
+            let Some((group, &bits)) = self.gradient.get_mut(given.groups).zip(bits.get(given.groups)) else {
+                return false;
+            };
+            let count = given.count + bits.count_ones() as usize;
+            let ready = count <= computed;
+            if ready {
+                unpack(bits, room(self.slopes, given.count - moved), group);
+                *given = Progress { groups: given.groups + 1, count };
             }
+            ready
         };
         for (group, &bits) in self.input.iter().zip(bits).skip(taken.groups) {
             if taken.count >= target {
