@@ -4,9 +4,11 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod groups;
 mod portable;
 mod traffic;
 
+use self::groups::{filled, pack_groups, unpack_groups};
 pub(super) use self::traffic::{RING, Traffic};
 use super::BLOCK;
 use super::cache::{Ask, Buffer};
@@ -95,67 +97,6 @@ impl Selection {
             rest.copy_from_slice(&last[..rest.len()]);
         }
     }
-}
-
-/// A group of which there is only the beginning.
-fn filled<F: Copy + Default>(rest: &[F]) -> [F; GROUP] {
-    let mut group = [F::default(); GROUP];
-    group[..rest.len()].copy_from_slice(rest);
-    group
-}
-
-/// Where a group goes.
-#[inline(always)]
-fn room<F, const N: usize>(packed: &mut [F; N], count: usize) -> &mut [F; GROUP] {
-    &mut packed[count..count + GROUP].as_chunks_mut().0[0]
-}
-
-/// Packs the cells of groups that are not negative, by a function that says which those are; how many there are then.
-#[inline(always)]
-fn observe_groups(
-    groups: &[[i8; GROUP]],
-    bits: &mut [u64],
-    packed: &mut [i8; BLOCK],
-    mut count: usize,
-    observe: impl Fn(&[i8; GROUP], &mut [i8; GROUP]) -> u64,
-) -> usize {
-    for (group, bits) in groups.iter().zip(bits) {
-        *bits = observe(group, room(packed, count));
-        count += bits.count_ones() as usize;
-    }
-    count
-}
-
-/// Packs groups behind the first `count`, and says how many there are then.
-#[inline(always)]
-fn pack_groups<F>(
-    bits: &[u64],
-    groups: &[[F; GROUP]],
-    packed: &mut [F; BLOCK],
-    mut count: usize,
-    pack: impl Fn(u64, &[F; GROUP], &mut [F; GROUP]),
-) -> usize {
-    for (group, &bits) in groups.iter().zip(bits) {
-        pack(bits, group, room(packed, count));
-        count += bits.count_ones() as usize;
-    }
-    count
-}
-
-/// Puts groups back, from the number after `count` on, and says how many have been then.
-#[inline(always)]
-fn unpack_groups<F>(
-    bits: &[u64],
-    packed: &[F],
-    groups: &mut [[F; GROUP]],
-    mut count: usize,
-    unpack: impl Fn(u64, &[F; GROUP], &mut [F; GROUP]),
-) -> usize {
-    for (group, &bits) in groups.iter_mut().zip(bits) {
-        unpack(bits, &packed[count..count + GROUP].as_chunks().0[0], group);
-        count += bits.count_ones() as usize;
-    }
-    count
 }
 
 /// Numbers that can be packed.

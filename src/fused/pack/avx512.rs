@@ -3,8 +3,8 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::super::cache::Ask;
-use super::{BLOCK, GROUP, Traffic, observe_groups, pack_groups, unpack_groups};
+use super::groups::{level, observe_groups};
+use super::{BLOCK, GROUP};
 
 /// See [`observe_groups`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
@@ -19,37 +19,7 @@ pub(super) fn observe(groups: &[[i8; GROUP]], bits: &mut [u64], packed: &mut [i8
     })
 }
 
-/// See [`pack_groups`].
-#[target_feature(enable = "avx512f,popcnt")]
-pub(super) fn pack(bits: &[u64], groups: &[[f32; GROUP]], packed: &mut [f32; BLOCK], count: usize) -> usize {
-    pack_groups(bits, groups, packed, count, |bits, group, packed| pack_group(bits, group, packed))
-}
-
-/// See [`unpack_groups`].
-#[target_feature(enable = "avx512f,popcnt")]
-pub(super) fn unpack(bits: &[u64], packed: &[f32], groups: &mut [[f32; GROUP]], count: usize) -> usize {
-    // SAFETY: nothing goes past the caches.
-    unpack_groups(bits, packed, groups, count, |bits, packed, group| unsafe {
-        unpack_group::<false>(bits, packed, group)
-    })
-}
-
-/// See [`Traffic::advance`].
-#[target_feature(enable = "avx512f,popcnt")]
-pub(super) fn advance(traffic: &mut Traffic<'_, f32, impl Ask>, target: usize, computed: usize) {
-    let pack = |bits, group: &_, packed: &mut _| pack_group(bits, group, packed);
-    if traffic.past_caches() {
-        // SAFETY: aligned, see `Traffic::past_caches`.
-        traffic.advance_by(target, computed, pack, |bits, packed, group| unsafe {
-            unpack_group::<true>(bits, packed, group)
-        });
-    } else {
-        // SAFETY: nothing goes past the caches.
-        traffic.advance_by(target, computed, pack, |bits, packed, group| unsafe {
-            unpack_group::<false>(bits, packed, group)
-        });
-    }
-}
+level!("avx512f,popcnt");
 
 // Each vector is read or written in full where its packed numbers begin: of a group no more are packed than were visited.
 

@@ -1,6 +1,7 @@
 //! Packing one by one, without branches.
 
-use super::{BLOCK, GROUP, Pack, observe_groups};
+use super::groups::observe_groups;
+use super::{BLOCK, GROUP, Pack};
 
 /// See [`observe_groups`].
 pub(super) fn observe(groups: &[[i8; GROUP]], bits: &mut [u64], packed: &mut [i8; BLOCK], count: usize) -> usize {
@@ -11,7 +12,7 @@ pub(super) fn observe(groups: &[[i8; GROUP]], bits: &mut [u64], packed: &mut [i8
     })
 }
 
-/// See [`pack_groups`](super::pack_groups).
+/// See [`pack_groups`](super::groups::pack_groups).
 #[inline(always)]
 pub(super) fn pack<F: Copy>(bits: u64, group: &[F; GROUP], packed: &mut [F; GROUP]) {
     let mut count = 0;
@@ -21,7 +22,7 @@ pub(super) fn pack<F: Copy>(bits: u64, group: &[F; GROUP], packed: &mut [F; GROU
     }
 }
 
-/// See [`unpack_groups`](super::unpack_groups).
+/// See [`unpack_groups`](super::groups::unpack_groups).
 #[inline(always)]
 pub(super) fn unpack<F: Pack>(bits: u64, packed: &[F; GROUP], group: &mut [F; GROUP]) {
     let mut count = 0;

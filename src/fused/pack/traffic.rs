@@ -4,7 +4,8 @@ use std::mem::take;
 use std::ops::Range;
 
 use super::super::cache::Ask;
-use super::{GROUP, Pack, Selection, Simd, filled, portable, room};
+use super::groups::{filled, room};
+use super::{GROUP, Pack, Selection, Simd, portable};
 
 /// Room for numbers between being packed and being put back: so few that they stay in the first-level cache.
 pub(crate) const RING: usize = 4096;
