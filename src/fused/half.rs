@@ -34,11 +34,6 @@ impl Half for F16 {
     }
 }
 
-pub(crate) fn widen<H: Half>(from: &[H], to: &mut [f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = from.widen();
-    }
-}
 #[cfg(test)]
 mod tests {
     use tch::{Kind, Tensor};

@@ -3,9 +3,11 @@
 use tch::{Kind, Tensor};
 
 use super::cache::Buffer;
-use super::half::{Bf16, F16, Half, widen};
+use super::half::{Bf16, F16, Half};
 use super::kernel::Number;
+use super::loops::Each;
 use super::pack::Pack;
+use super::simd::Simd;
 use crate::{Error, Result};
 
 /// An element type and its name in libtorch.
@@ -87,14 +89,14 @@ pub(super) trait Storage: Element {
     type Number: Number + Pack + Element + tch::kind::Element;
 
     /// The numbers, either where they lie or converted into `room`.
-    fn read<'a>(stored: &'a [Self], room: &'a mut Buffer<Self::Number>) -> &'a [Self::Number];
+    fn read<'a>(simd: Simd, stored: &'a [Self], room: &'a mut Buffer<Self::Number>) -> &'a [Self::Number];
 }
 
 macro_rules! storage_in_place {
     ($($type:ty),*) => {$(
         impl Storage for $type {
             type Number = Self;
-            fn read<'a>(stored: &'a [Self], _: &'a mut Buffer<Self>) -> &'a [Self] {
+            fn read<'a>(_: Simd, stored: &'a [Self], _: &'a mut Buffer<Self>) -> &'a [Self] {
                 stored
             }
         }
@@ -104,9 +106,9 @@ storage_in_place!(f32, f64);
 
 impl<H: Half + Element> Storage for H {
     type Number = f32;
-    fn read<'a>(stored: &'a [Self], room: &'a mut Buffer<f32>) -> &'a [f32] {
+    fn read<'a>(simd: Simd, stored: &'a [Self], room: &'a mut Buffer<f32>) -> &'a [f32] {
         let room = &mut room.get()[..stored.len()];
-        widen(stored, room);
+        simd.run(Each { from: stored, to: &mut *room, with: H::widen });
         room
     }
 }

@@ -205,7 +205,7 @@ where
         let source = Source {
             start,
             which: observed,
-            input: X::read(stored, input),
+            input: X::read(self.simd, stored, input),
             label,
             weights: Stream::read(self.weights.as_ref(), start, length, weights),
             scale: self.scale,
