@@ -159,7 +159,7 @@ impl<F: Number> Chunks<'_, F> {
         let label = match self.label {
             Label::Bytes(bytes) => {
                 let from = &bytes[now.clone()];
-                simd.run(Each { from, to: &mut *label, with: |label: i8| F::from_i8(label) });
+                simd.run(Each { from, to: &mut *label, with: F::from });
                 label
             }
             Label::Numbers(labels) => &labels[now.clone()],

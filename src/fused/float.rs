@@ -11,6 +11,7 @@ pub(crate) trait Float:
     + PartialOrd
     + Send
     + Sync
+    + From<i8>
     + Neg<Output = Self>
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -36,7 +37,6 @@ pub(crate) trait Float:
     const ATANH: &'static [Self];
 
     fn from_f64(value: f64) -> Self;
-    fn from_i8(value: i8) -> Self;
     fn to_f64(self) -> f64;
     fn abs(self) -> Self;
     fn mul_add(self, factor: Self, addend: Self) -> Self;
@@ -137,10 +137,6 @@ macro_rules! float {
         #[inline(always)]
         fn from_f64(value: f64) -> Self {
             value as $type
-        }
-        #[inline(always)]
-        fn from_i8(value: i8) -> Self {
-            $type::from(value)
         }
         #[inline(always)]
         fn to_f64(self) -> f64 {

@@ -25,6 +25,7 @@ use self::cells::{Cell, Label};
 use self::float::Float;
 use self::half::{Bf16, F16};
 pub(crate) use self::kernel::{Block, entries, takes_tails};
+use self::loops::{AddUp, Sums, total};
 use self::memory::{Element, Output, Storage, slice};
 use self::pack::Pack;
 pub(crate) use self::simd::Simd;
@@ -141,6 +142,13 @@ where
         native::attach(&mut result, input, &gradient)?;
     }
     Ok(result)
+}
+
+/// The sum of an `f64` tensor on the CPU, in an order that depends on its size alone.
+pub(crate) fn sum(numbers: &Tensor) -> Result<f64> {
+    let (numbers, mut sums) = (numbers.f_contiguous()?, Sums::default());
+    Simd::best().run(AddUp { values: slice::<f64>(&numbers)?, sums: &mut sums });
+    Ok(total(sums))
 }
 
 /// What counts as a missing entry's loss.

@@ -34,9 +34,7 @@ impl Selection {
     pub(super) fn set(&mut self, simd: Simd, cells: &[i8], packed: &mut [i8; BLOCK]) {
         (self.length, self.count) = (cells.len(), 0);
         let (groups, rest) = cells.as_chunks();
-        let mut last = [-1; GROUP];
-        last[..rest.len()].copy_from_slice(rest);
-        for (groups, first) in [(groups, 0), (&[last], groups.len())] {
+        for (groups, first) in [(groups, 0), (&[filled(rest, -1)], groups.len())] {
             // The bits of a rest that is empty have no room in a whole block.
             let bits = &mut self.bits[first..];
             // SAFETY: a level is only chosen where the machine has its features.
@@ -82,7 +80,7 @@ impl Selection {
         let (groups, rest) = all.as_chunks();
         let count = F::pack(simd, &self.bits, groups, room, 0);
         if !rest.is_empty() {
-            F::pack(simd, &self.bits[groups.len()..], &[filled(rest)], room, count);
+            F::pack(simd, &self.bits[groups.len()..], &[filled(rest, F::default())], room, count);
         }
         &room[..self.filled_up()]
     }

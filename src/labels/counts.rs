@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Labels;
-use crate::Result;
+use crate::{Result, fused};
 
 impl Labels {
     /// How many labels are known: a scalar `i64` tensor, left on the device so that a GPU need not wait.
@@ -48,9 +48,8 @@ impl Labels {
         if self.device() != Device::Cpu {
             return Ok(counted.f_sum(Kind::Double)?);
         }
-        // libtorch's sum of many numbers depends on the number of threads.
-        let total: f64 = Vec::<f64>::try_from(counted.f_reshape([-1])?)?.iter().sum();
-        Ok(Tensor::f_from_slice(&[total])?.f_reshape([0i64; 0])?)
+        // libtorch's own sum of many numbers depends on the number of threads.
+        Ok(Tensor::f_from_slice(&[fused::sum(&counted)?])?.f_reshape([0i64; 0])?)
     }
 }
 

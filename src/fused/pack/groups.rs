@@ -3,8 +3,8 @@
 use super::{BLOCK, GROUP};
 
 /// A group of which there is only the beginning.
-pub(super) fn filled<F: Copy + Default>(rest: &[F]) -> [F; GROUP] {
-    let mut group = [F::default(); GROUP];
+pub(super) fn filled<F: Copy>(rest: &[F], filler: F) -> [F; GROUP] {
+    let mut group = [filler; GROUP];
     group[..rest.len()].copy_from_slice(rest);
     group
 }

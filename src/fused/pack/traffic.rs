@@ -28,8 +28,6 @@ pub(crate) struct Traffic<'a, F, A> {
     ahead: &'a mut A,
     taken: Progress,
     given: Progress,
-    /// Whether all that can be is put back, not just one group for each that is packed.
-    all: bool,
 }
 
 /// Groups that are done, and how many of their entries count.
@@ -69,7 +67,6 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
             ahead,
             taken,
             given,
-            all: false,
         }
     }
 
@@ -89,7 +86,7 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
         F::advance(simd, self, target, computed);
         if self.taken.groups == self.input.len() && !self.input_rest.is_empty() {
             let (bits, rest) = (self.which.bits[self.taken.groups], take(&mut self.input_rest));
-            portable::pack(bits, &filled(rest), room(self.packed, self.taken.count - self.moved));
+            portable::pack(bits, &filled(rest, F::default()), room(self.packed, self.taken.count - self.moved));
             self.taken.count += bits.count_ones() as usize;
         }
     }
@@ -99,9 +96,7 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
         let wanted = !self.gradient.is_empty() || !self.gradient_rest.is_empty();
         if wanted && self.given.count + RING / 2 < computed {
             // Many groups with few numbers each came before.
-            self.all = true;
             F::advance(simd, self, 0, computed);
-            self.all = false;
         }
         let from = if wanted { self.given.count } else { computed } / GROUP * GROUP;
         for numbers in [&mut *self.packed, self.slopes] {
@@ -118,7 +113,6 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
 
     /// Puts back all that is left.
     pub(crate) fn finish(mut self, simd: Simd) {
-        self.all = true;
         F::advance(simd, &mut self, 0, usize::MAX);
         if !self.gradient_rest.is_empty() {
             let (bits, mut group) = (self.which.bits[self.given.groups], [F::default(); GROUP]);
@@ -127,6 +121,7 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
         }
     }
 
+    /// As [`advance`](Self::advance), of whole groups. With a target of 0 nothing is packed, and all that can be is put back.
     #[inline(always)]
     pub(super) fn advance_by(
         &mut self,
@@ -157,7 +152,7 @@ impl<'a, F: Pack, A: Ask> Traffic<'a, F, A> {
             self.ahead.ask();
             give(&mut given);
         }
-        if self.all {
+        if target == 0 {
             while give(&mut given) {}
         }
         (self.taken, self.given) = (taken, given);
