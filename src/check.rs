@@ -43,23 +43,39 @@ pub(crate) fn first(tensor: &Tensor, at: &Tensor) -> Result<Option<f64>> {
     Ok(Some(tensor.f_masked_select(at)?.f_double_value(&[0])?))
 }
 
-/// All that a loss asks of its input, its labels and its parameter.
-pub(crate) fn inputs(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> Result<()> {
-    entries.formulas().try_for_each(Formula::validate)?;
-    let name = if entries.observed.inputs() == REAL { "logits" } else { "probabilities" };
-    floating(name, input)?;
-    like(name, input, &labels.size(), labels.device())?;
+/// All that a loss asks of its input, its labels and its parameter, but for the input's values.
+pub(crate) fn labelled(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> Result<()> {
+    fit(entries, input, &labels.size(), labels.device())?;
     let known = labels.range().map_or(vec![], |(least, largest)| vec![least, largest]);
-    within("labels", entries.observed, &known)?;
-    bounded(name, entries.observed, input, || labels.observed())?;
+    within("labels", entries.observed, &known)
+}
+
+/// The same, but for the values of input and labels, which have this size and device.
+pub(crate) fn fit(entries: Entries<'_>, input: &Tensor, size: &[i64], device: Device) -> Result<()> {
+    entries.formulas().try_for_each(Formula::validate)?;
+    let name = name(entries);
+    floating(name, input)?;
+    like(name, input, size, device)?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
         within("the label assumed where one is missing", formula, &[label])?;
         setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
-        bounded(name, formula, input, || labels.missing())?;
     }
-    let columns = *labels.size().last().unwrap_or(&0);
+    let columns = *size.last().unwrap_or(&0);
     let mut parameters = entries.formulas().filter_map(Formula::parameter);
     parameters.try_for_each(|parameter| numbers("the loss's per-label parameter", parameter, columns))
+}
+
+/// That every input that counts is one that its formula accepts.
+pub(crate) fn inputs(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> Result<()> {
+    bounded(name(entries), entries.observed, input, || labels.observed())?;
+    match entries.missing {
+        Some(Assumed { formula, .. }) => bounded(name(entries), formula, input, || labels.missing()),
+        None => Ok(()),
+    }
+}
+
+fn name(entries: Entries<'_>) -> &'static str {
+    if entries.observed.inputs() == REAL { "logits" } else { "probabilities" }
 }
 
 fn within(name: &'static str, formula: &dyn Formula, labels: &[f64]) -> Result<()> {

@@ -1,19 +1,23 @@
 mod changed;
 mod counts;
+mod factors;
+mod raw;
 
 use std::cell::OnceCell;
 
 use tch::{Device, Kind, Tensor};
 
 pub use self::changed::Weights;
-pub(crate) use self::changed::one_but;
 pub(crate) use self::counts::sum_per_label;
+pub(crate) use self::factors::Factors;
+pub use self::raw::Raw;
+use crate::fused::{self, RawTensors, Table};
 use crate::{Error, Result, check};
 
 /// Targets and which of them are known: the only place where missingness is decoded.
 ///
 /// Made and checked once, usually for a whole table, and then cut into batches by [`rows`](Self::rows), which checks
-/// nothing anew and, on a GPU, waits for nothing. Labels are constants: no gradient flows to them.
+/// nothing anew, copies no labels, and, on a GPU, waits for nothing. Labels are constants: no gradient flows to them.
 ///
 /// Shapes: `[N, C]`, or any rank of at least 1; rows are the first dimension, labels the last.
 ///
@@ -22,9 +26,17 @@ use crate::{Error, Result, check};
 #[derive(Debug)]
 pub struct Labels {
     /// `i8` with [`MISSING`], or floating point with NaN where missing; contiguous.
-    cells: Tensor,
-    /// Of the cells' rank, broadcast against them; finite everywhere.
-    weights: Option<Tensor>,
+    table: Tensor,
+    /// Which rows of the table these labels are (`i64`, CPU only); all if `None`.
+    index: Option<Tensor>,
+    /// The cells of those rows, where they were wanted as a tensor.
+    cells: OnceCell<Tensor>,
+    /// Those per entry are the table's, the others are of these labels.
+    weights: Factors,
+    /// `[N]`, `i64`.
+    observed_per_row: Tensor,
+    /// `[N]`, `f64`: the weights of the observed entries; only where there are weights, and on the CPU.
+    weight_per_row: Option<Tensor>,
     /// The smallest and the largest observed label of the table that these rows come from.
     range: Option<(f64, f64)>,
     count: OnceCell<Tensor>,
@@ -39,27 +51,17 @@ impl Labels {
     /// # Errors
     /// [`Error::Range`] for a NaN or infinite label; [`Error::Kind`] for complex, quantized or sparse tensors.
     pub fn complete(values: &Tensor) -> Result<Self> {
-        check::dense("labels", values)?;
-        Self::encode(values, &values.f_zeros_like()?.f_to_kind(Kind::Bool)?)
+        Self::from_raw(Raw::Complete(values))
     }
 
-    /// `mask` is 1 (or true) where the label is known and 0 (or false) where it is missing, in the labels' shape. What
-    /// stands in `values` at a missing entry is of no account.
+    /// `mask` is 1 (or true) where the label is known and 0 (or false) where it is missing, in the labels' shape. The values
+    /// of missing entries are ignored.
     ///
     /// # Errors
     /// As [`complete`](Self::complete), over the observed entries; [`Error::Shape`] and [`Error::Device`] where the two
     /// tensors do not fit; [`Error::Range`] for a mask that holds anything but 0 and 1.
     pub fn from_mask(values: &Tensor, mask: &Tensor) -> Result<Self> {
-        check::dense("labels", values)?;
-        check::dense("mask", mask)?;
-        check::like("mask", mask, &values.size(), values.device())?;
-        if mask.f_kind()? != Kind::Bool {
-            let neither = mask.f_ne(0)?.f_logical_and(&mask.f_ne(1)?)?;
-            if let Some(found) = check::first(mask, &neither)? {
-                return Err(Error::Range { tensor: "mask", expected: "0 or 1".into(), found });
-            }
-        }
-        Self::encode(values, &mask.f_eq(0)?)
+        Self::from_raw(Raw::Mask { labels: values, mask })
     }
 
     /// A label is missing where it is NaN.
@@ -67,8 +69,7 @@ impl Labels {
     /// # Errors
     /// As [`complete`](Self::complete), over the observed entries.
     pub fn from_nan(raw: &Tensor) -> Result<Self> {
-        check::dense("labels", raw)?;
-        Self::encode(raw, &raw.f_isnan()?)
+        Self::from_raw(Raw::Nan(raw))
     }
 
     /// A label is missing where it equals `sentinel`, often -1. NaN as sentinel means [`from_nan`](Self::from_nan).
@@ -76,41 +77,46 @@ impl Labels {
     /// # Errors
     /// As [`complete`](Self::complete), over the observed entries.
     pub fn from_sentinel(raw: &Tensor, sentinel: f64) -> Result<Self> {
-        check::dense("labels", raw)?;
-        let missing = if sentinel.is_nan() { raw.f_isnan()? } else { raw.f_eq(sentinel)? };
-        Self::encode(raw, &missing)
+        Self::from_raw(Raw::Sentinel(raw, sentinel))
     }
 
-    fn encode(values: &Tensor, missing: &Tensor) -> Result<Self> {
-        if values.dim() == 0 {
-            return Err(Error::Shape { tensor: "labels", expected: "of rank 1 or more".into(), found: vec![] });
+    /// Reads and checks labels in any of the forms above.
+    ///
+    /// # Errors
+    /// As the function for that form.
+    pub fn from_raw(raw: Raw<'_>) -> Result<Self> {
+        raw.check()?;
+        if let Some(tensors) = RawTensors::new(raw)?
+            && let Some(encoded) = fused::encode(&tensors)?
+        {
+            return Ok(Self::new(encoded.cells, encoded.observed_per_row, encoded.range));
         }
-        let kind = match values.f_kind()? {
-            Kind::Double | Kind::Int | Kind::Int64 => Kind::Double,
-            _ => Kind::Float,
-        };
-        let values = values.f_detach()?.f_to_kind(kind)?;
-        let unusable = values.f_isfinite()?.f_logical_not()?.f_logical_and(&missing.f_logical_not()?)?;
-        if let Some(found) = check::first(&values, &unusable)? {
-            return Err(Error::Range { tensor: "labels", expected: "a finite number where observed".into(), found });
-        }
-        let range = if values.numel() == 0 {
-            None
-        } else {
-            let least = values.f_masked_fill(missing, f64::INFINITY)?.f_min()?.f_double_value(&[])?;
-            let largest = values.f_masked_fill(missing, f64::NEG_INFINITY)?.f_max()?.f_double_value(&[])?;
-            (least <= largest).then_some((least, largest))
-        };
-        let soft = values.f_ne(0)?.f_logical_and(&values.f_ne(1)?)?.f_logical_and(&missing.f_logical_not()?)?;
-        let cells = if soft.f_any()?.f_int64_value(&[])? == 0 {
-            values.f_masked_fill(missing, i64::from(MISSING))?.f_to_kind(Kind::Int8)?
-        } else {
-            values.f_masked_fill(missing, f64::NAN)?
-        };
-        Ok(Self { cells: cells.f_contiguous()?, weights: None, range, count: OnceCell::new() })
+        // On another device; or something is wrong, and this finds out what.
+        let (cells, range) = raw.encode()?;
+        Self::of_cells(cells, range)
     }
 
-    /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch.
+    fn new(table: Tensor, observed_per_row: Tensor, range: Option<(f64, f64)>) -> Self {
+        Self {
+            table,
+            index: None,
+            cells: OnceCell::new(),
+            weights: Factors::default(),
+            observed_per_row,
+            weight_per_row: None,
+            range,
+            count: OnceCell::new(),
+        }
+    }
+
+    /// Labels without weights, of cells that nobody need check.
+    fn of_cells(cells: Tensor, range: Option<(f64, f64)>) -> Result<Self> {
+        let observed_per_row = counts::observed_per_row(&cells)?;
+        Ok(Self::new(cells, observed_per_row, range))
+    }
+
+    /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch. On the CPU it refers to
+    /// this table, whose labels are read where they are when a loss wants them.
     ///
     /// # Errors
     /// [`Error::Shape`] for an index that is no vector; [`Error::Torch`] for one that is out of bounds or not of integers.
@@ -119,12 +125,28 @@ impl Labels {
         if index.dim() != 1 {
             return Err(Error::Shape { tensor: "index", expected: "[n]".into(), found: index.size() });
         }
-        let weights = match &self.weights {
-            Some(weights) if weights.size()[0] != 1 || self.size()[0] == 1 => Some(weights.f_index_select(0, index)?),
-            Some(shared) => Some(shared.shallow_clone()),
-            None => None,
+        // libtorch checks the index here, once for all.
+        let of = |rows: &Tensor| rows.f_index_select(0, index);
+        let observed_per_row = of(&self.observed_per_row)?;
+        let weight_per_row = self.weight_per_row.as_ref().map(of).transpose()?;
+        let Factors { entries, rows, labels } = &self.weights;
+        let (rows, labels) = (rows.as_ref().map(of).transpose()?, labels.as_ref().map(Tensor::shallow_clone));
+        let (table, entries, index) = if self.device() == Device::Cpu {
+            let index = match &self.index {
+                Some(rows) => of(rows)?,
+                // A copy: the caller may change theirs.
+                None => index.f_to_kind(Kind::Int64)?.f_detach_copy()?.f_contiguous()?,
+            };
+            (self.table.shallow_clone(), entries.as_ref().map(Tensor::shallow_clone), Some(index))
+        } else {
+            (of(&self.table)?, entries.as_ref().map(of).transpose()?, None)
         };
-        Ok(Self { cells: self.cells.f_index_select(0, index)?, weights, range: self.range, count: OnceCell::new() })
+        Ok(Self {
+            index,
+            weights: Factors { entries, rows, labels },
+            weight_per_row,
+            ..Self::new(table, observed_per_row, self.range)
+        })
     }
 
     /// The same labels on another device.
@@ -132,8 +154,10 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`] where the device is not there or its memory is full.
     pub fn to_device(&self, device: Device) -> Result<Self> {
-        let weights = self.weights.as_ref().map(|weights| weights.f_to_device(device)).transpose()?;
-        Ok(Self { cells: self.cells.f_to_device(device)?, weights, range: self.range, count: OnceCell::new() })
+        let weights = self.own(&self.weights)?.try_map(|weights| Ok(weights.f_to_device(device)?))?;
+        let observed_per_row = self.observed_per_row.f_to_device(device)?;
+        let labels = Self::new(self.cells()?.f_to_device(device)?, observed_per_row, self.range);
+        labels.with_factors(weights)
     }
 
     /// The labels, NaN where missing: `f32`, or `f64` if they are held so.
@@ -141,9 +165,10 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn values(&self) -> Result<Tensor> {
-        match self.cells.f_kind()? {
-            Kind::Int8 => Ok(self.cells.f_to_kind(Kind::Float)?.f_masked_fill(&self.missing()?, f64::NAN)?),
-            _ => Ok(self.cells.shallow_clone()),
+        let cells = self.cells()?;
+        match cells.f_kind()? {
+            Kind::Int8 => Ok(cells.f_to_kind(Kind::Float)?.f_masked_fill(&cells.f_lt(0)?, f64::NAN)?),
+            _ => Ok(cells.shallow_clone()),
         }
     }
 
@@ -152,24 +177,33 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn observed(&self) -> Result<Tensor> {
-        Ok(self.missing()?.f_logical_not()?)
+        let cells = self.cells()?;
+        Ok(match cells.f_kind()? {
+            Kind::Int8 => cells.f_ge(0)?,
+            _ => cells.f_isnan()?.f_logical_not()?,
+        })
     }
 
     pub(crate) fn missing(&self) -> Result<Tensor> {
-        Ok(match self.cells.f_kind()? {
-            Kind::Int8 => self.cells.f_lt(0)?,
-            _ => self.cells.f_isnan()?,
+        let cells = self.cells()?;
+        Ok(match cells.f_kind()? {
+            Kind::Int8 => cells.f_lt(0)?,
+            _ => cells.f_isnan()?,
         })
     }
 
     /// The labels' shape.
     pub fn size(&self) -> Vec<i64> {
-        self.cells.size()
+        let mut size = self.table.size();
+        if let Some(index) = &self.index {
+            size[0] = index.size()[0];
+        }
+        size
     }
 
     /// Where they lie.
     pub fn device(&self) -> Device {
-        self.cells.device()
+        self.table.device()
     }
 
     /// The smallest and the largest observed label of the table that these labels were made from, `None` if it had no
@@ -178,23 +212,49 @@ impl Labels {
         self.range
     }
 
-    pub(crate) fn cells(&self) -> &Tensor {
-        &self.cells
+    /// What these labels are read from.
+    pub(crate) fn table(&self) -> Table<'_> {
+        Table { cells: &self.table, index: self.index.as_ref() }
     }
 
-    pub(crate) fn weights(&self) -> Option<&Tensor> {
-        self.weights.as_ref()
+    /// As a tensor of these rows alone.
+    pub(crate) fn cells(&self) -> Result<Tensor> {
+        let Some(index) = &self.index else { return Ok(self.table.shallow_clone()) };
+        if let Some(cells) = self.cells.get() {
+            return Ok(cells.shallow_clone());
+        }
+        let cells = self.table.f_index_select(0, index)?;
+        Ok(self.cells.get_or_init(|| cells).shallow_clone())
+    }
+
+    /// As they are held: those per entry are the table's.
+    pub(crate) fn weights(&self) -> &Factors {
+        &self.weights
+    }
+
+    /// Weights like these, with those per entry of these rows alone.
+    pub(crate) fn own(&self, weights: &Factors) -> Result<Factors> {
+        let mut weights = weights.clone();
+        if let (Some(entries), Some(index)) = (&weights.entries, &self.index) {
+            weights.entries = Some(entries.f_index_select(0, index)?);
+        }
+        Ok(weights)
     }
 }
 
 impl Clone for Labels {
     /// Shares the tensors, none of which ever changes.
     fn clone(&self) -> Self {
+        let shared = |cell: &OnceCell<Tensor>| cell.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default();
         Self {
-            cells: self.cells.shallow_clone(),
-            weights: self.weights.as_ref().map(Tensor::shallow_clone),
+            table: self.table.shallow_clone(),
+            index: self.index.as_ref().map(Tensor::shallow_clone),
+            cells: shared(&self.cells),
+            weights: self.weights.clone(),
+            observed_per_row: self.observed_per_row.shallow_clone(),
+            weight_per_row: self.weight_per_row.as_ref().map(Tensor::shallow_clone),
             range: self.range,
-            count: self.count.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default(),
+            count: shared(&self.count),
         }
     }
 }

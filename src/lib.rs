@@ -28,7 +28,7 @@ pub use error::{Error, Result};
 pub use fused::{release_buffers, simd_level};
 pub use gradcheck::{GradReport, gradcheck};
 pub use guard::RowGuard;
-pub use labels::{Labels, Weights};
+pub use labels::{Labels, Raw, Weights};
 pub use loss::{Elementwise, Loss, Path};
 pub use losses::{
     AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Censored, Hill, Huber, Named, NegativeEntropy,

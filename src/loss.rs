@@ -4,8 +4,10 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use crate::formula::Entries;
+use crate::fused::RawTensors;
+use crate::labels::Factors;
 use crate::reduction::Divisor;
-use crate::{Labels, Missing, Real, Reduction, Result, WithMissing, check, fused, masked};
+use crate::{Error, Labels, Missing, Raw, Real, Reduction, Result, WithMissing, check, fused, masked};
 
 /// A loss that is one formula on one entry; it stands here once and serves every path.
 ///
@@ -117,6 +119,26 @@ pub trait Loss {
         self.forward_on(Path::Auto, logits, labels, reduction)
     }
 
+    /// The loss of labels as they stand in tensors, for labels that are used once: they are read and checked in the pass that
+    /// computes the loss, and no [`Labels`] are made. `MeanPerRow`, `MeanPerLabel`, other devices than the CPU, and losses
+    /// that are no [`Elementwise`], make them first.
+    ///
+    /// ```
+    /// use masked_loss::{BceWithLogits, Loss, Raw, Reduction};
+    /// use tch::Tensor;
+    ///
+    /// let labels = Tensor::from_slice(&[1.0, f64::NAN]);
+    /// let loss = BceWithLogits::default().forward_raw(&Tensor::from_slice(&[0.0, 5.0]), Raw::Nan(&labels), Reduction::Mean)?;
+    /// assert!((loss.double_value(&[]) - 2f64.ln()).abs() < 1e-12);
+    /// # Ok::<(), masked_loss::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Labels::from_raw`] and [`forward`](Self::forward).
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        self.forward(logits, &Labels::from_raw(labels)?, reduction)
+    }
+
     /// The pair behind a reduction: the sum, and the weight that divides it (both scalars; 1 for `Sum` and `None`). Pairs
     /// of micro-batches, or of machines, add up to the pair of the whole batch, however unevenly their labels fall. Not so
     /// `MeanPerLabel`, whose labels lie across all of them.
@@ -131,6 +153,10 @@ impl<E: Elementwise> Loss for E {
         forward(Entries { observed: self, missing: None }, path, logits, labels, reduction)
     }
 
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        forward_raw(Entries { observed: self, missing: None }, logits, labels, reduction)
+    }
+
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
         sum_and_weight(Entries { observed: self, missing: None }, logits, labels, reduction)
     }
@@ -143,9 +169,9 @@ pub(crate) fn forward(
     labels: &Labels,
     reduction: Reduction,
 ) -> Result<Tensor> {
-    check::inputs(entries, logits, labels)?;
+    check::labelled(entries, logits, labels)?;
     let plan = reduction.plan(labels, entries.missing.is_some())?;
-    on(path, entries, logits, plan.labels(labels), &plan.divisor)
+    on(path, entries, logits, labels, &plan.weights, &plan.divisor)
 }
 
 pub(crate) fn sum_and_weight(
@@ -154,24 +180,89 @@ pub(crate) fn sum_and_weight(
     labels: &Labels,
     reduction: Reduction,
 ) -> Result<(Tensor, Tensor)> {
-    check::inputs(entries, logits, labels)?;
+    check::labelled(entries, logits, labels)?;
     let plan = reduction.plan(labels, entries.missing.is_some())?;
-    let sum = on(Path::Auto, entries, logits, plan.labels(labels), &Divisor::Number(1.0))?;
+    let sum = on(Path::Auto, entries, logits, labels, &plan.weights, &Divisor::Number(1.0))?;
     Ok((sum, plan.divisor.weight(logits.device())?))
 }
 
-fn on(path: Path, entries: Entries<'_>, logits: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor> {
-    match path {
-        Path::Composed => masked::forward(entries, logits, labels, divisor),
-        Path::Fused => fused::forward(entries, logits, labels, divisor),
-        Path::Auto if fused::unfit(logits).is_none() => fused::forward(entries, logits, labels, divisor),
-        Path::Auto => masked::forward(entries, logits, labels, divisor),
+fn on(
+    path: Path,
+    entries: Entries<'_>,
+    logits: &Tensor,
+    labels: &Labels,
+    weights: &Factors,
+    divisor: &Divisor,
+) -> Result<Tensor> {
+    let fused = match path {
+        Path::Composed => false,
+        Path::Auto => fused::serves(logits),
+        Path::Fused if fused::serves(logits) => true,
+        Path::Fused => {
+            return Err(Error::Fused(format!("runs on the CPU, and the logits are on {:?}", logits.device())));
+        }
+    };
+    if fused {
+        let job = fused::Job { entries, input: logits, divisor: divisor.number()? };
+        if let Some(loss) = job.labels(labels, weights)? {
+            return Ok(loss);
+        }
     }
+    check::inputs(entries, logits, labels)?;
+    masked::forward(entries, logits, labels, weights, divisor)
+}
+
+pub(crate) fn forward_raw(
+    entries: Entries<'_>,
+    logits: &Tensor,
+    labels: Raw<'_>,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    labels.check()?;
+    if let Some(loss) = in_one_pass(entries, logits, labels, reduction)? {
+        return Ok(loss);
+    }
+    // Which also says what is wrong, where the pass found something.
+    forward(entries, Path::Auto, logits, &Labels::from_raw(labels)?, reduction)
+}
+
+/// None where that cannot be done, and where anything is not what the loss accepts.
+fn in_one_pass(
+    entries: Entries<'_>,
+    logits: &Tensor,
+    labels: Raw<'_>,
+    reduction: Reduction,
+) -> Result<Option<Tensor>> {
+    let (accepted, everything) = (entries.observed.labels(), entries.missing.is_some());
+    if matches!(reduction, Reduction::MeanPerRow | Reduction::MeanPerLabel)
+        || !logits.defined()
+        || !fused::serves(logits)
+        // The pass looks at labels that are neither.
+        || !(accepted.contains(&0.0) && accepted.contains(&1.0))
+    {
+        return Ok(None);
+    }
+    let Some(tensors) = RawTensors::new(labels)? else { return Ok(None) };
+    let labels = labels.labels();
+    check::fit(entries, logits, &labels.size(), labels.device())?;
+    let divisor = match reduction {
+        // Counted first: to scale the gradient afterwards would be one more pass over it, and a longer one.
+        Reduction::Mean | Reduction::WeightedMean if !everything => match tensors.count()? {
+            Some(count) => Divisor::Number(count as f64),
+            None => return Ok(None),
+        },
+        _ => reduction.divisor_without_labels(labels.numel() as i64)?,
+    };
+    fused::Job { entries, input: logits, divisor: divisor.number()? }.raw(&tensors)
 }
 
 impl Loss for Arc<dyn Loss> {
     fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
         (**self).forward_on(path, logits, labels, reduction)
+    }
+
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        (**self).forward_raw(logits, labels, reduction)
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {

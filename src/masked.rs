@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::formula::{Assumed, Entries, Formula};
+use crate::labels::Factors;
 use crate::reduction::Divisor;
 use crate::{Composed, Labels, Result};
 
@@ -18,20 +19,24 @@ pub(crate) fn safe(formula: &dyn Formula) -> f64 {
     if middle.is_nan() { 0.0 } else { middle }
 }
 
-pub(crate) fn forward(entries: Entries<'_>, input: &Tensor, labels: &Labels, divisor: &Divisor) -> Result<Tensor> {
+/// With the weights in place of the labels' own.
+pub(crate) fn forward(
+    entries: Entries<'_>,
+    input: &Tensor,
+    labels: &Labels,
+    weights: &Factors,
+    divisor: &Divisor,
+) -> Result<Tensor> {
     let kind = compute_kind(input)?;
     let missing = labels.missing()?;
     let input = input.f_to_kind(kind)?;
-    let mut result = masked(entries.observed, &input, &labels.cells().f_to_kind(kind)?, &missing)?;
+    let mut result = masked(entries.observed, &input, &labels.cells()?.f_to_kind(kind)?, &missing)?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
         let labels = input.f_detach()?.f_full_like(label)?;
         let assumed = masked(formula, &input, &labels, &missing.f_logical_not()?)?;
         result = result.f_add(&assumed.f_mul_scalar(weight)?)?;
     }
-    if let Some(weights) = labels.weights() {
-        result = result.f_mul(&weights.f_to_kind(kind)?)?;
-    }
-    divisor.apply(result, kind)
+    divisor.apply(labels.own(weights)?.multiply(result, &labels.size(), kind)?, kind)
 }
 
 /// The loss of each entry, 0 for those that are left out.

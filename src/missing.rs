@@ -3,9 +3,9 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use crate::formula::{Assumed, Entries, Formula};
-use crate::loss::{forward, sum_and_weight};
+use crate::loss::{forward, forward_raw, sum_and_weight};
 use crate::losses::FocalNegative;
-use crate::{Elementwise, Labels, Loss, NegativeEntropy, Path, Reduction, Result};
+use crate::{Elementwise, Labels, Loss, NegativeEntropy, Path, Raw, Reduction, Result};
 
 /// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
 /// alternatives, to compare with, or for data in which only positives were ever recorded.
@@ -78,9 +78,9 @@ impl WithMissing {
         Self { observed, missing }
     }
 
-    fn entries(&self, labels: &Labels) -> Entries<'_> {
+    fn entries(&self, size: &[i64]) -> Entries<'_> {
         let missing = self.missing.as_ref().map(|(formula, label, weight)| {
-            let others = labels.size().last().unwrap_or(&1) - 1;
+            let others = size.last().unwrap_or(&1) - 1;
             let weight = match weight {
                 Weight::One => 1.0,
                 Weight::OneInOthers => 1.0 / others.max(1) as f64,
@@ -97,10 +97,15 @@ fn formula<E: Elementwise + 'static>(loss: E) -> Arc<dyn Formula> {
 
 impl Loss for WithMissing {
     fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        forward(self.entries(labels), path, logits, labels, reduction)
+        forward(self.entries(&labels.size()), path, logits, labels, reduction)
+    }
+
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        labels.check()?;
+        forward_raw(self.entries(&labels.labels().size()), logits, labels, reduction)
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
-        sum_and_weight(self.entries(labels), logits, labels, reduction)
+        sum_and_weight(self.entries(&labels.size()), logits, labels, reduction)
     }
 }

@@ -1,6 +1,6 @@
 use tch::{Device, Kind, Tensor};
 
-use crate::labels::one_but;
+use crate::labels::Factors;
 use crate::{Error, Labels, Result};
 
 /// What the entries' losses `ℓ` are brought together to. `m` is 1 where an entry counts: where it is observed, or
@@ -32,10 +32,10 @@ pub enum Reduction {
     MeanOver(f64),
 }
 
-/// A reduction of certain labels: the sum of the losses, further weighted, over a divisor.
+/// A reduction of certain labels: the sum of the losses, weighted, over a divisor.
 pub(crate) struct Plan {
-    /// The labels with the further weights; none if there are none.
-    labels: Option<Labels>,
+    /// Those of the labels, with what this reduction multiplies by besides; those per entry are the table's.
+    pub(crate) weights: Factors,
     pub(crate) divisor: Divisor,
 }
 
@@ -47,39 +47,60 @@ pub(crate) enum Divisor {
     Counted(Tensor),
 }
 
-impl Plan {
-    pub(crate) fn labels<'a>(&'a self, plain: &'a Labels) -> &'a Labels {
-        self.labels.as_ref().unwrap_or(plain)
-    }
-}
-
 impl Reduction {
     /// `everything`: missing entries count.
     pub(crate) fn plan(self, labels: &Labels, everything: bool) -> Result<Plan> {
-        let plain = |divisor| Ok(Plan { labels: None, divisor });
+        let weights = labels.weights().clone();
+        let along_rows = |counts: &Tensor| {
+            let (divisor, shares) = mean_of_means(counts)?;
+            Ok(Plan { weights: weights.clone().with_rows(&shares)?, divisor })
+        };
+        let along_labels = |counts: &Tensor| {
+            let (divisor, shares) = mean_of_means(counts)?;
+            Ok(Plan { weights: weights.clone().with_labels(&shares)?, divisor })
+        };
+        let size = labels.size();
+        let all = |kept: usize| {
+            let others: i64 = size.iter().enumerate().filter(|&(i, _)| i != kept).map(|(_, length)| length).product();
+            Tensor::f_full([size[kept]], others, (Kind::Int64, labels.device()))
+        };
+        let divisor = match self {
+            Self::MeanPerRow if everything => return along_rows(&all(0)?),
+            Self::MeanPerRow => return along_rows(labels.observed_per_row()),
+            Self::MeanPerLabel if everything => return along_labels(&all(size.len() - 1)?),
+            Self::MeanPerLabel => return along_labels(&labels.observed_per_label()?),
+            Self::Mean if !everything => Divisor::Counted(labels.observed_count()?),
+            Self::WeightedMean => Divisor::Counted(labels.total_weight(everything)?),
+            _ => self.divisor_without_labels(size.iter().product())?,
+        };
+        Ok(Plan { weights, divisor })
+    }
+
+    /// Of reductions that ask only how many entries count, here all of `entries`.
+    pub(crate) fn divisor_without_labels(self, entries: i64) -> Result<Divisor> {
         match self {
-            Self::None => plain(Divisor::Entries),
-            Self::Sum => plain(Divisor::Number(1.0)),
-            Self::Mean if !everything => plain(Divisor::Counted(labels.observed_count()?)),
-            Self::Mean | Self::MeanAll => plain(Divisor::Number(labels.cells().numel() as f64)),
-            Self::MeanOver(count) if count > 0.0 && count.is_finite() => plain(Divisor::Number(count)),
+            Self::None => Ok(Divisor::Entries),
+            Self::Sum => Ok(Divisor::Number(1.0)),
+            Self::MeanOver(count) if count > 0.0 && count.is_finite() => Ok(Divisor::Number(count)),
             Self::MeanOver(found) => {
                 let expected = "a finite number above 0".into();
                 Err(Error::Range { tensor: "Reduction::MeanOver", expected, found })
             }
-            Self::WeightedMean => plain(Divisor::Counted(labels.total_weight(everything)?)),
-            Self::MeanPerRow => along(labels, 0, everything),
-            Self::MeanPerLabel => along(labels, labels.size().len() - 1, everything),
+            _ => Ok(Divisor::Number(entries as f64)),
         }
     }
 }
 
-/// The mean along one dimension of the means over all others.
-fn along(labels: &Labels, dimension: usize, everything: bool) -> Result<Plan> {
-    let counts = labels.counted_along(dimension, everything)?;
-    let (divisor, shares) = (counts.f_gt(0)?.f_sum(Kind::Int64)?, counts.f_clamp_min(1)?.f_reciprocal()?);
-    let layout = one_but(&labels.size(), dimension);
-    Ok(Plan { labels: Some(labels.reweighted(&shares.f_reshape(layout)?)?), divisor: Divisor::Counted(divisor) })
+/// From how many entries of each row, or label, count: how many of them have any, and what an entry of each weighs.
+fn mean_of_means(counts: &Tensor) -> Result<(Divisor, Tensor)> {
+    if counts.device() != Device::Cpu {
+        let shares = counts.f_clamp_min(1)?.f_to_kind(Kind::Double)?.f_reciprocal()?;
+        return Ok((Divisor::Counted(counts.f_gt(0)?.f_sum(Kind::Int64)?), shares));
+    }
+    let counts = Vec::<i64>::try_from(counts)?;
+    let shares: Vec<f64> = counts.iter().map(|&count| 1.0 / count.max(1) as f64).collect();
+    let divisor = counts.iter().filter(|&&count| count > 0).count();
+    Ok((Divisor::Number(divisor as f64), Tensor::f_from_slice(&shares)?))
 }
 
 impl Divisor {

@@ -112,7 +112,7 @@ impl LargeLoss {
         check::setting("step", self.step, 0.0..=f64::MAX)?;
         fit(logits, labels)?;
         let share = self.step * epoch.saturating_sub(1) as f64;
-        let count = (labels.cells().numel() as f64 * share).ceil();
+        let count = (labels.size().iter().product::<i64>() as f64 * share).ceil();
         let losses = tch::no_grad(|| {
             let negative = BceWithLogits::default().with_missing(Missing::Negative);
             negative.forward(&logits.f_detach()?, labels, Reduction::None)

@@ -32,10 +32,13 @@ impl Labels {
     pub fn with_balanced_weights(self) -> Result<Self> {
         let positive = self.positive()?;
         let observed = self.observed_per_label()?.f_to_kind(Kind::Double)?;
-        let positives = sum_per_label(&positive, Kind::Double)?;
+        let positives = sum_per_label(&positive, Kind::Int64)?.f_to_kind(Kind::Double)?;
         let negatives = observed.f_sub(&positives)?;
-        let weights = observed.f_div(&positives)?.f_where_self(&positive, &observed.f_div(&negatives)?)?;
-        self.with_weights(Weights::PerEntry(&weights.f_to_kind(Kind::Float)?))
+        // Single precision before they are spread over the entries.
+        let [positives, negatives] =
+            [positives, negatives].map(|of_class| observed.f_div(&of_class)?.f_to_kind(Kind::Float));
+        let weights = positives?.f_where_self(&positive, &negatives?)?;
+        self.with_weights(Weights::PerEntry(&weights))
     }
 
     /// Weighs each row by `g(r) = α·r^γ + β`, `r` being the share of its entries that are observed: with the published
@@ -55,7 +58,7 @@ impl Labels {
             check::setting(name, number, f64::MIN..=f64::MAX)?;
         }
         let entries: i64 = self.size()[1..].iter().product();
-        let share = self.counted_along(0, false)?.f_div_scalar(entries.max(1) as f64)?;
+        let share = self.observed_per_row().f_to_kind(Kind::Double)?.f_div_scalar(entries.max(1) as f64)?;
         let mut weights = share.f_pow_tensor_scalar(gamma)?.f_mul_scalar(alpha)?.f_add_scalar(beta)?;
         if gamma < 0.0 {
             weights = weights.f_masked_fill(&share.f_eq(0)?, 0.0)?;
@@ -88,15 +91,15 @@ impl Labels {
             return Err(Error::Shape { tensor: "labels", expected: "of 3 rows or more".into(), found: size });
         }
         let k = ((rows as f64).ln() - 1.0) * (b + 1.0).powf(a);
-        let positives: Vec<f64> = Vec::try_from(&sum_per_label(&self.positive()?, Kind::Double)?)?;
+        let positives: Vec<f64> = Vec::try_from(&sum_per_label(&self.positive()?, Kind::Int64)?.f_to_kind(Kind::Double)?)?;
         Ok(positives.into_iter().map(|positives| 1.0 + k * (positives + b).powf(-a)).collect())
     }
 
     /// Where a label is observed and 1; an error where one is neither 0 nor 1.
     fn positive(&self) -> Result<Tensor> {
-        let cells = self.cells();
+        let cells = self.cells()?;
         let soft = cells.f_ne(0)?.f_logical_and(&cells.f_ne(1)?)?.f_logical_and(&self.observed()?)?;
-        match check::first(cells, &soft)? {
+        match check::first(&cells, &soft)? {
             Some(found) => Err(Error::Range { tensor: "labels", expected: "0 or 1 where observed".into(), found }),
             None => Ok(cells.f_eq(1)?),
         }

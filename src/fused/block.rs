@@ -1,29 +1,36 @@
 //! One block of entries: those that count are put side by side, computed, and put back where they belong.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CHUNK;
 use super::cache::{Ask, Buffer};
-use super::cells::Label;
 use super::float::Float;
 use super::kernel::{Block, Number};
-use super::loops::{AddUp, Each, Sums, Weigh, total};
+use super::loops::{AddUp, AnyOutside, Each, Sums, Weigh, total};
 use super::pack::{GROUP, Pack, RING, Selection, Traffic};
 use super::simd::Simd;
-use super::stream::Stream;
+use super::targets::Label;
+use super::weights::Columns;
+use crate::check;
 use crate::formula::Formula;
 
 /// A formula's numbers, one for each label, if it has any.
-pub(super) struct Parameters<F>(Option<Vec<F>>);
+pub(super) struct Parameters<F>(Option<Columns<F>>);
 
 impl<F: Float> Parameters<F> {
     pub(super) fn of(formula: &dyn Formula) -> Self {
-        Self(formula.parameter().map(|numbers| numbers.iter().map(|&number| F::from_f64(number)).collect()))
+        Self(formula.parameter().map(|numbers| Columns::new(numbers.iter().copied())))
     }
 
     pub(super) fn part<'a>(&'a self, formula: &'a dyn Formula) -> Part<'a, F> {
-        let parameter = self.0.as_deref().map(Stream::Columns);
-        Part { formula, takes_tails: formula.takes_tails(), parameter }
+        let accepted = formula.inputs();
+        Part {
+            formula,
+            takes_tails: formula.takes_tails(),
+            parameter: self.0.as_ref(),
+            accepted: (accepted != check::REAL).then(|| [*accepted.start(), *accepted.end()].map(F::from_f64)),
+        }
     }
 }
 
@@ -31,7 +38,9 @@ impl<F: Float> Parameters<F> {
 pub(super) struct Part<'a, F> {
     formula: &'a dyn Formula,
     takes_tails: bool,
-    parameter: Option<Stream<'a, F>>,
+    parameter: Option<&'a Columns<F>>,
+    /// The least and the largest input that the formula takes; any will do if `None`.
+    accepted: Option<[F; 2]>,
 }
 
 /// A block, and which of its entries count.
@@ -45,6 +54,8 @@ pub(super) struct Source<'a, F> {
     pub(super) weights: &'a [F],
     /// What derivatives are multiplied by besides.
     pub(super) scale: F,
+    /// Set where an input is not one that the formula accepts.
+    pub(super) outside: &'a AtomicBool,
 }
 
 /// Where each entry's derivative and loss go, 0 for one that does not count; empty if they are not wanted.
@@ -97,14 +108,15 @@ impl<F: Number + Pack> Part<'_, F> {
         let Source { which, label, .. } = *source;
         let Wanted { gradient, values, past_caches } = wanted;
         let Packed { input, slopes, parameters, parameter, weights, values: losses, chunk } = room;
-        let all = Stream::read(self.parameter.as_ref(), source.start, source.input.len(), parameters);
+        let all = Columns::read(self.parameter, source.start, source.input.len(), parameters);
         let parameter = which.packed(simd, all, parameter);
         let weights = which.packed(simd, source.weights, weights);
         if let Label::Same(label) = label {
             chunk.label.fill(label);
         }
         let (count, scale, sums) = (which.count, source.scale, Sums::default());
-        let mut chunks = Chunks { part: self, simd, count, label, parameter, weights, scale, room: chunk, sums };
+        let outside = source.outside;
+        let mut chunks = Chunks { part: self, simd, count, label, parameter, weights, scale, outside, room: chunk, sums };
         let n = which.filled_up();
         let (derive, keep) = (!gradient.is_empty(), !values.is_empty());
         if which.is_all() {
@@ -146,6 +158,7 @@ struct Chunks<'a, F> {
     parameter: &'a [F],
     weights: &'a [F],
     scale: F,
+    outside: &'a AtomicBool,
     room: &'a mut Chunk<F>,
     sums: Sums,
 }
@@ -177,11 +190,16 @@ impl<F: Number> Chunks<'_, F> {
             takes_tails: self.part.takes_tails,
         };
         F::run(self.part.formula, simd, block);
+        // What fills up the last vectors does not count.
+        let real = n.min(self.count - now.start);
+        if let Some([least, largest]) = self.part.accepted
+            && simd.run(AnyOutside { numbers: &input[..real], least, largest })
+        {
+            self.outside.store(true, Ordering::Relaxed);
+        }
         simd.run(Weigh { weights, numbers: slope });
         simd.run(Weigh { weights, numbers: &mut *value });
-        // What fills up the last vectors is not added.
-        let values = &value[..n.min(self.count - now.start)];
-        simd.run(AddUp { values, sums: &mut self.sums });
+        simd.run(AddUp { values: &value[..real], sums: &mut self.sums });
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::BLOCK;
 use super::pack::GROUP;
+use super::targets::Lines;
 
 /// What is read and written later, of this block or the next, asked for a little at a time: there is too much arithmetic in
 /// between for the processor to look so far by itself, and what is more than it can have under way is forgotten.
-pub(super) struct Ahead<X, Y, F> {
+pub(super) struct Ahead<X, F> {
     input: *const [X; GROUP],
-    cells: *const [Y; GROUP],
+    labels: [Lines; 2],
     /// Null where it need not be there.
     gradient: *const [F; GROUP],
 }
@@ -21,27 +22,28 @@ impl Ask for () {
     fn ask(&mut self) {}
 }
 
-impl<X, Y, F> Ahead<X, Y, F> {
+impl<X, F> Ahead<X, F> {
     /// Entries by which what is asked for is ahead of what is packed and put back. Labels are read a whole block at a time.
     const DISTANCE: usize = 4096;
 
-    /// For a block that begins there; nothing for no gradient.
-    pub(super) fn of(input: &[X], cells: &[Y], gradient: &[F]) -> Self {
+    /// For a block whose input begins there, and behind which these labels come; nothing for no gradient.
+    pub(super) fn of(input: *const X, labels: [Lines; 2], gradient: &[F]) -> Self {
         let gradient =
             if gradient.is_empty() { std::ptr::null() } else { gradient.as_ptr().wrapping_add(Self::DISTANCE) };
-        Self {
-            input: input.as_ptr().wrapping_add(Self::DISTANCE).cast(),
-            cells: cells.as_ptr_range().end.cast(),
-            gradient: gradient.cast(),
-        }
+        Self { input: input.wrapping_add(Self::DISTANCE).cast(), labels, gradient: gradient.cast() }
     }
 }
 
-impl<X, Y, F> Ask for Ahead<X, Y, F> {
+impl<X, F> Ask for Ahead<X, F> {
     #[inline(always)]
     fn ask(&mut self) {
         self.input = prefetch(self.input);
-        self.cells = prefetch(self.cells);
+        for Lines { next, bytes } in &mut self.labels {
+            for line in (0..*bytes).step_by(64) {
+                prefetch(next.wrapping_add(line).cast::<[u8; 64]>());
+            }
+            *next = next.wrapping_add(*bytes);
+        }
         if !self.gradient.is_null() {
             self.gradient = prefetch(self.gradient);
         }

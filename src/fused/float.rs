@@ -39,6 +39,7 @@ pub(crate) trait Float:
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     fn abs(self) -> Self;
+    fn is_nan(self) -> bool;
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Two factors whose product is `2^k`, subnormal results included, for `k` rounded by [`Self::ROUNDER`].
     fn power_of_two(rounded: Self) -> (Self, Self);
@@ -145,6 +146,10 @@ macro_rules! float {
         #[inline(always)]
         fn abs(self) -> Self {
             $type::abs(self)
+        }
+        #[inline(always)]
+        fn is_nan(self) -> bool {
+            $type::is_nan(self)
         }
         #[inline(always)]
         fn mul_add(self, factor: Self, addend: Self) -> Self {

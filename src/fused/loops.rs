@@ -36,6 +36,34 @@ impl<F: Float> Job for Weigh<'_, F> {
     }
 }
 
+/// Whether a number lies outside a range; NaN does not.
+pub(super) struct AnyOutside<'a, F> {
+    pub(super) numbers: &'a [F],
+    pub(super) least: F,
+    pub(super) largest: F,
+}
+
+impl<F: Float> Job for AnyOutside<'_, F> {
+    type Output = bool;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> bool {
+        let outside = |&number: &F| (number < self.least) | (number > self.largest);
+        self.numbers.iter().fold(false, |any, number| any | outside(number))
+    }
+}
+
+/// The sum of bytes.
+pub(super) struct SumBytes<'a>(pub(super) &'a [u8]);
+
+impl Job for SumBytes<'_> {
+    type Output = usize;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> usize {
+        // In 32 bits, of which a block of bytes has far fewer than fit.
+        self.0.chunks(1 << 16).map(|bytes| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>() as usize).sum()
+    }
+}
+
 /// Sums side by side, as many as fit into a few vectors.
 pub(super) type Sums = [f64; LANES];
 const LANES: usize = 32;

@@ -3,10 +3,12 @@
 use tch::{Kind, Tensor};
 
 use super::cache::Buffer;
+use super::float::Float;
 use super::half::{Bf16, F16, Half};
 use super::kernel::Number;
 use super::loops::Each;
 use super::pack::Pack;
+use super::rows::Rows;
 use super::simd::Simd;
 use crate::{Error, Result};
 
@@ -26,7 +28,7 @@ macro_rules! elements {
         }
     )*};
 }
-elements!(i8: Int8, f32: Float, f64: Double, F16: Half, Bf16: BFloat16);
+elements!(i8: Int8, u8: Uint8, i64: Int64, f32: Float, f64: Double, F16: Half, Bf16: BFloat16);
 
 /// The elements of a contiguous CPU tensor of `T`.
 ///
@@ -84,31 +86,64 @@ impl<T: Element> Output<T> {
     }
 }
 
-/// How logits lie in memory, and the numbers to compute with.
-pub(super) trait Storage: Element {
-    type Number: Number + Pack + Element + tch::kind::Element;
-
-    /// The numbers, either where they lie or converted into `room`.
-    fn read<'a>(simd: Simd, stored: &'a [Self], room: &'a mut Buffer<Self::Number>) -> &'a [Self::Number];
+/// How numbers lie in memory that are computed with in another type.
+pub(super) trait Stored: Element {
+    fn to_f64(self) -> f64;
 }
 
-macro_rules! storage_in_place {
-    ($($type:ty),*) => {$(
-        impl Storage for $type {
-            type Number = Self;
-            fn read<'a>(_: Simd, stored: &'a [Self], _: &'a mut Buffer<Self>) -> &'a [Self] {
-                stored
+macro_rules! stored {
+    ($($type:ty: $to_f64:expr),*) => {$(
+        impl Stored for $type {
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                $to_f64(self)
             }
         }
     )*};
 }
-storage_in_place!(f32, f64);
+stored!(
+    f64: |number| number,
+    f32: f64::from,
+    i64: |number| number as f64,
+    i8: f64::from,
+    u8: f64::from,
+    F16: |half: F16| f64::from(half.widen()),
+    Bf16: |half: Bf16| f64::from(half.widen())
+);
 
-impl<H: Half + Element> Storage for H {
-    type Number = f32;
-    fn read<'a>(simd: Simd, stored: &'a [Self], room: &'a mut Buffer<f32>) -> &'a [f32] {
-        let room = &mut room.get()[..stored.len()];
-        simd.run(Each { from: stored, to: &mut *room, with: H::widen });
-        room
+/// A block's numbers, where they lie or converted into `buffer`.
+pub(super) fn read<'b, S: Stored, F: Float>(
+    simd: Simd,
+    rows: &Rows<'b, S>,
+    start: usize,
+    length: usize,
+    buffer: &'b mut Buffer<F>,
+) -> &'b [F] {
+    if let Some(rows) = rows.of_type::<F>() {
+        return rows.read(start, length, buffer);
     }
+    let block = &mut buffer.get()[..length];
+    for (at, from) in rows.pieces(start, length) {
+        // What the compiler makes of it is one conversion.
+        simd.run(Each { from, to: &mut block[at], with: |number: S| F::from_f64(number.to_f64()) });
+    }
+    block
+}
+
+/// How logits lie in memory, and the numbers to compute with.
+pub(super) trait Storage: Stored {
+    type Number: Number + Pack + Element + tch::kind::Element;
+}
+
+impl Storage for f32 {
+    type Number = f32;
+}
+impl Storage for f64 {
+    type Number = f64;
+}
+impl Storage for F16 {
+    type Number = f32;
+}
+impl Storage for Bf16 {
+    type Number = f32;
 }

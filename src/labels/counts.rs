@@ -3,7 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Labels;
-use crate::{Result, fused};
+use crate::fused::{self, Table};
+use crate::Result;
 
 impl Labels {
     /// How many labels are known: a scalar `i64` tensor, left on the device so that a GPU need not wait.
@@ -14,7 +15,7 @@ impl Labels {
         if let Some(count) = self.count.get() {
             return Ok(count.shallow_clone());
         }
-        let count = self.observed()?.f_sum(Kind::Int64)?;
+        let count = self.observed_per_row.f_sum(Kind::Int64)?;
         Ok(self.count.get_or_init(|| count).shallow_clone())
     }
 
@@ -23,34 +24,51 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) only.
     pub fn observed_per_label(&self) -> Result<Tensor> {
-        sum_per_label(&self.observed()?, Kind::Int64)
+        match self.device() {
+            Device::Cpu => self.table().observed_per_label(),
+            _ => sum_per_label(&self.observed()?, Kind::Int64),
+        }
     }
 
-    /// How many entries count in each place of one dimension: `f64`, a vector.
-    pub(crate) fn counted_along(&self, dimension: usize, everything: bool) -> Result<Tensor> {
-        let size = self.size();
-        if everything {
-            let each: i64 =
-                size.iter().enumerate().filter(|&(i, _)| i != dimension).map(|(_, length)| length).product();
-            return Ok(Tensor::f_full([size[dimension]], each as f64, (Kind::Double, self.device()))?);
-        }
-        let others: Vec<i64> = (0..size.len()).filter(|&i| i != dimension).map(|i| i as i64).collect();
-        let observed = self.observed()?.f_to_kind(Kind::Double)?;
-        // No dimension would mean every dimension.
-        Ok(if others.is_empty() { observed } else { observed.f_sum_dim_intlist(&others[..], false, Kind::Double)? })
+    /// How many labels are known of each row: `[N]`, `i64`.
+    pub(crate) fn observed_per_row(&self) -> &Tensor {
+        &self.observed_per_row
     }
 
     /// The weights of the entries that count, added up: a scalar `f64` tensor.
     pub(crate) fn total_weight(&self, everything: bool) -> Result<Tensor> {
-        let ones = Tensor::f_ones([1], (Kind::Double, self.device()))?;
-        let weights = self.weights.as_ref().unwrap_or(&ones).f_to_kind(Kind::Double)?.f_expand(self.size(), false)?;
-        let counted = if everything { weights } else { weights.f_masked_fill(&self.missing()?, 0.0)? };
-        if self.device() != Device::Cpu {
-            return Ok(counted.f_sum(Kind::Double)?);
+        let size = self.size();
+        if self.weights.is_empty() {
+            return match everything {
+                true => Ok(Tensor::from(size.iter().product::<i64>() as f64).f_to_device(self.device())?),
+                false => Ok(self.observed_count()?.f_to_kind(Kind::Double)?),
+            };
         }
+        if self.device() != Device::Cpu {
+            let counted = match everything {
+                true => Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?.f_expand(&size[..], false)?,
+                false => self.observed()?.f_to_kind(Kind::Double)?,
+            };
+            return Ok(self.weights.multiply(counted, &size, Kind::Double)?.f_sum(Kind::Double)?);
+        }
+        let per_row = match &self.weight_per_row {
+            Some(per_row) if !everything => per_row.shallow_clone(),
+            _ => fused::weight_per_row(&self.table(), &self.weights, everything)?,
+        };
         // libtorch's own sum of many numbers depends on the number of threads.
-        Ok(Tensor::f_from_slice(&[fused::sum(&counted)?])?.f_reshape([0i64; 0])?)
+        Ok(Tensor::from(fused::sum(&per_row)?))
     }
+}
+
+/// Of cells in the labels' shape: `[N]`, `i64`.
+pub(super) fn observed_per_row(cells: &Tensor) -> Result<Tensor> {
+    if cells.device() == Device::Cpu {
+        return Table { cells, index: None }.observed_per_row();
+    }
+    let observed = if cells.f_kind()? == Kind::Int8 { cells.f_ge(0)? } else { cells.f_isnan()?.f_logical_not()? };
+    let rows = cells.size()[0];
+    let width = cells.size()[1..].iter().product::<i64>();
+    Ok(observed.f_reshape([rows, width])?.f_sum_dim_intlist(1i64, false, Kind::Int64)?)
 }
 
 /// The sum over every dimension but the last: `[C]`.

@@ -1,7 +1,7 @@
 use tch::Tensor;
 
 use super::{cross_entropy, weighted_cross_entropy};
-use crate::{Elementwise, Labels, Loss, Real, Reduction, Result, check};
+use crate::{Elementwise, Loss, Raw, Real, Reduction, Result, check};
 
 /// Binary cross entropy from logits.
 ///
@@ -22,7 +22,8 @@ pub struct BceWithLogits {
 
 impl BceWithLogits {
     /// The loss of positives of which some go unrecorded: `(2/π − 1)` is what a positive weighs, from the inverse
-    /// propensities `1/π` that [`Labels::inverse_propensity`] estimates. Convex, and above
+    /// propensities `1/π` that [`Labels::inverse_propensity`](crate::Labels::inverse_propensity)
+    /// estimates. Convex, and above
     /// [`UnbiasedBce`](crate::UnbiasedBce).
     ///
     /// Source: Qaraei et al. 2021, *Convex Surrogates for Unbiased Loss Functions in Extreme Classification With Missing
@@ -63,7 +64,7 @@ impl Elementwise for BceWithLogits {
 /// just that.
 ///
 /// # Errors
-/// As [`Labels::from_mask`] and [`Loss::forward`].
+/// As [`Labels::from_mask`](crate::Labels::from_mask) and [`Loss::forward`].
 pub fn masked_bce_with_logits(logits: &Tensor, labels: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    BceWithLogits::default().forward(logits, &Labels::from_mask(labels, mask)?, Reduction::Mean)
+    BceWithLogits::default().forward_raw(logits, Raw::Mask { labels, mask }, Reduction::Mean)
 }

@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use tch::Tensor;
 
-use crate::{Elementwise, Labels, Loss, Real, Reduction, Result};
+use crate::{Elementwise, Loss, Raw, Real, Reduction, Result};
 
 /// Binary cross entropy from probabilities. Where there are logits, [`BceWithLogits`](crate::BceWithLogits) is the
 /// better one: a probability cannot come closer to 1 than its dtype's epsilon.
@@ -50,7 +50,7 @@ impl Elementwise for BceProbabilities {
 /// function.
 ///
 /// # Errors
-/// As [`Labels::from_mask`] and [`Loss::forward`].
+/// As [`Labels::from_mask`](crate::Labels::from_mask) and [`Loss::forward`].
 pub fn masked_bce(probabilities: &Tensor, labels: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    BceProbabilities.forward(probabilities, &Labels::from_mask(labels, mask)?, Reduction::Mean)
+    BceProbabilities.forward_raw(probabilities, Raw::Mask { labels, mask }, Reduction::Mean)
 }

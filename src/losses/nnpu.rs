@@ -55,11 +55,9 @@ impl NonNegativePu {
         let kind = compute_kind(logits)?;
         let x = Composed::new(logits.f_to_kind(kind)?);
         let (observed, missing) = (labels.observed()?, labels.missing()?);
+        let weights = labels.own(labels.weights())?;
         let mean = |loss: &Composed, of: &Tensor| -> Result<Tensor> {
-            let mut loss = loss.clone().finish()?;
-            if let Some(weights) = labels.weights() {
-                loss = loss.f_mul(&weights.f_to_kind(kind)?)?;
-            }
+            let loss = weights.multiply(loss.clone().finish()?, &labels.size(), kind)?;
             let sum = sum_per_label(&loss.f_masked_fill(&of.f_logical_not()?, 0.0)?, kind)?;
             Ok(sum.f_div(&sum_per_label(of, Kind::Int64)?.f_clamp_min(1)?)?)
         };

@@ -53,10 +53,10 @@ impl SoftmaxCrossEntropy {
         if let Some(found) = [least, largest].into_iter().find(|class| !(0.0..=last).contains(class)) {
             return fault(found);
         }
-        let cells = labels.cells();
+        let cells = labels.cells()?;
         if cells.f_kind()? != Kind::Int8 {
             let fractions = cells.f_ne_tensor(&cells.f_floor()?)?.f_logical_and(&labels.observed()?)?;
-            if let Some(found) = check::first(cells, &fractions)? {
+            if let Some(found) = check::first(&cells, &fractions)? {
                 return fault(found);
             }
         }
@@ -70,7 +70,7 @@ impl SoftmaxCrossEntropy {
         let missing = labels.missing()?;
         // Filled before and after, as in every loss.
         let ln_p = logits.f_to_kind(kind)?.f_masked_fill(&missing.f_unsqueeze(-1)?, 0.0)?.f_log_softmax(-1, kind)?;
-        let class = labels.cells().f_masked_fill(&missing, 0)?.f_to_kind(Kind::Int64)?;
+        let class = labels.cells()?.f_masked_fill(&missing, 0)?.f_to_kind(Kind::Int64)?;
         let weight = match &self.weight {
             Some(weight) => Some(Tensor::f_from_slice(weight)?.f_to_kind(kind)?.f_to_device(logits.device())?),
             None => None,
@@ -91,10 +91,7 @@ impl SoftmaxCrossEntropy {
         let rows = rows.f_masked_fill(&missing, 0.0)?;
 
         let plan = reduction.plan(labels, false)?;
-        let rows = match plan.labels(labels).weights() {
-            Some(weights) => rows.f_mul(&weights.f_to_kind(kind)?)?,
-            None => rows,
-        };
+        let rows = labels.own(&plan.weights)?.multiply(rows, &labels.size(), kind)?;
         let divisor = match (class_weight, reduction) {
             (Some(weight), Reduction::Mean) => {
                 Divisor::Counted(weight.f_masked_fill(&missing, 0.0)?.f_sum(Kind::Double)?)

@@ -1,0 +1,101 @@
+//! Weights as a product, so that none of them is ever expanded to all entries.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::{Result, check};
+
+/// An entry's weight is the product of its own, its row's and its label's, as far as there are any.
+#[derive(Debug, Default)]
+pub(crate) struct Factors {
+    /// In the labels' shape, contiguous; `f32` or `f64`.
+    pub(crate) entries: Option<Tensor>,
+    /// `[N]`, `f64`.
+    pub(crate) rows: Option<Tensor>,
+    /// `[C]`, `f64`.
+    pub(crate) labels: Option<Tensor>,
+}
+
+impl Factors {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
+    }
+
+    pub(crate) fn with_rows(mut self, further: &Tensor) -> Result<Self> {
+        self.rows = Some(multiplied(self.rows.take(), further)?);
+        Ok(self)
+    }
+
+    pub(crate) fn with_labels(mut self, further: &Tensor) -> Result<Self> {
+        self.labels = Some(multiplied(self.labels.take(), further)?);
+        Ok(self)
+    }
+
+    pub(crate) fn with_entries(mut self, further: &Tensor) -> Result<Self> {
+        self.entries = Some(multiplied(self.entries.take(), further)?.f_contiguous()?);
+        Ok(self)
+    }
+
+    pub(crate) fn try_map(&self, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let of = |factor: &Option<Tensor>| factor.as_ref().map(&f).transpose();
+        Ok(Self { entries: of(&self.entries)?, rows: of(&self.rows)?, labels: of(&self.labels)? })
+    }
+
+    /// A weight of labels of this size that is not finite as `f32`, in which most logits are computed: 0 · ∞ would be NaN.
+    pub(super) fn overflow(&self, size: &[i64]) -> Result<Option<f64>> {
+        let mut bound = 1.0;
+        for factor in [&self.entries, &self.rows, &self.labels].into_iter().flatten().filter(|f| f.numel() > 0) {
+            let largest = |end: Tensor| end.f_abs()?.f_double_value(&[]);
+            // No smaller than 1, so that no part of the product is larger than the bound.
+            bound *= 1.0 + largest(factor.f_max()?)?.max(largest(factor.f_min()?)?);
+            if factor.f_max()?.f_isnan()?.f_int64_value(&[])? != 0 {
+                bound = f64::NAN;
+            }
+        }
+        if bound.is_nan() || !(bound as f32).is_finite() {
+            // The largest of each may never meet.
+            let one = Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?;
+            let product = self.multiply(one, size, Kind::Double)?;
+            return check::first(&product, &product.f_to_kind(Kind::Float)?.f_isfinite()?.f_logical_not()?);
+        }
+        Ok(None)
+    }
+
+    fn device(&self) -> Device {
+        let mut factors = [&self.entries, &self.rows, &self.labels].into_iter().flatten();
+        factors.next().map_or(Device::Cpu, Tensor::device)
+    }
+
+    /// `entries`, in the shape `size`, times the weights, one factor after another.
+    pub(crate) fn multiply(&self, mut entries: Tensor, size: &[i64], kind: Kind) -> Result<Tensor> {
+        if let Some(weights) = &self.entries {
+            entries = entries.f_mul(&weights.f_to_kind(kind)?)?;
+        }
+        if let Some(weights) = &self.labels {
+            entries = entries.f_mul(&weights.f_to_kind(kind)?)?;
+        }
+        if let Some(weights) = &self.rows {
+            entries = entries.f_mul(&weights.f_to_kind(kind)?.f_reshape(one_but(size, 0))?)?;
+        }
+        Ok(entries)
+    }
+}
+
+impl Clone for Factors {
+    /// Shares the tensors.
+    fn clone(&self) -> Self {
+        let of = |factor: &Option<Tensor>| factor.as_ref().map(Tensor::shallow_clone);
+        Self { entries: of(&self.entries), rows: of(&self.rows), labels: of(&self.labels) }
+    }
+}
+
+fn multiplied(factor: Option<Tensor>, further: &Tensor) -> Result<Tensor> {
+    Ok(match factor {
+        Some(factor) => factor.f_mul(further)?,
+        None => further.shallow_clone(),
+    })
+}
+
+/// 1 in every dimension but `kept`.
+fn one_but(size: &[i64], kept: usize) -> Vec<i64> {
+    size.iter().enumerate().map(|(dimension, &length)| if dimension == kept { length } else { 1 }).collect()
+}
