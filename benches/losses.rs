@@ -1,14 +1,19 @@
-//! Composed | fused | ATen's own function, forward | forward and backward; and what it costs to keep the weights of
-//! unobserved labels where they are.
+//! What a user calls, with fresh labels in each iteration; the paths against each other and against ATen's own function
+//! on labels made once; and what it costs to keep the weights of unobserved labels where they are.
 //!
-//! `scripts/with-libtorch cargo bench`; a name as argument picks, `cargo bench -- fused` for instance.
+//! `scripts/with-libtorch cargo bench`; a name as argument picks, `cargo bench -- raw` for instance.
 
 use divan::{Bencher, counter::ItemsCount};
-use masked_loss::{Asymmetric, BceWithLogits, Labels, Loss, Path, Reduction, RowGuard, SigmoidFocal};
+use masked_loss::{
+    Asymmetric, BceWithLogits, Labels, Loss, Path, Raw, Reduction, RowGuard, SigmoidFocal, Weights, masked_bce,
+    masked_bce_with_logits,
+};
 use tch::nn::{self, Module, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
-const SIZES: [[i64; 2]; 4] = [[64, 12], [256, 1000], [256, 20_000], [1024, 20_000]];
+type Size = [i64; 2];
+
+const SIZES: [Size; 3] = [[64, 12], [256, 1000], [1024, 20_000]];
 const SHARE_OBSERVED: f64 = 0.3;
 
 fn main() {
@@ -16,63 +21,64 @@ fn main() {
     divan::main();
 }
 
+fn uniform(size: Size) -> Tensor {
+    Tensor::rand(size, (Kind::Float, Device::Cpu))
+}
+
 struct Case {
     logits: Tensor,
     values: Tensor,
     mask: Tensor,
-    labels: Labels,
 }
 
 impl Case {
-    fn new(size: [i64; 2]) -> Self {
+    fn new(size: Size) -> Self {
         tch::manual_seed(0);
-        let real = || Tensor::rand(size, (Kind::Float, Device::Cpu));
         let logits = Tensor::randn(size, (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let (values, mask) = (real().round(), real().lt(SHARE_OBSERVED));
-        let labels = Labels::from_mask(&values, &mask).expect("0 and 1 are labels");
-        Self { logits, values, mask: mask.to_kind(Kind::Float), labels }
+        Self { logits, values: uniform(size).round(), mask: uniform(size).lt(SHARE_OBSERVED) }
     }
 
-    fn count(&self) -> ItemsCount {
-        ItemsCount::new(self.logits.numel())
+    fn labels(&self) -> Labels {
+        Labels::from_mask(&self.values, &self.mask).expect("0 and 1 are labels")
     }
 }
 
-fn forward(bencher: Bencher, size: [i64; 2], loss: impl Fn(&Case) -> Tensor + Sync) {
-    let case = Case::new(size);
-    bencher.counter(case.count()).bench_local(|| tch::no_grad(|| loss(&case)));
+fn items(size: Size) -> ItemsCount {
+    ItemsCount::new(size.iter().product::<i64>() as usize)
 }
 
-/// The gradient of the logits is taken, not accumulated: in a network they are no leaf.
-fn backward(bencher: Bencher, size: [i64; 2], loss: impl Fn(&Case) -> Tensor + Sync) {
-    let case = Case::new(size);
-    bencher.counter(case.count()).bench_local(|| Tensor::run_backward(&[loss(&case)], &[&case.logits], false, false));
+fn forward(bencher: Bencher, size: Size, loss: impl Fn() -> Tensor) {
+    bencher.counter(items(size)).bench_local(|| tch::no_grad(&loss));
+}
+
+/// The gradient is taken, not accumulated: in a network the logits are no leaf.
+fn backward(bencher: Bencher, size: Size, logits: &Tensor, loss: impl Fn() -> Tensor) {
+    bencher.counter(items(size)).bench_local(|| Tensor::run_backward(&[loss()], &[logits], false, false));
 }
 
 macro_rules! paths {
     ($name:ident, $loss:expr) => {
-        #[divan::bench_group(max_time = 3)]
+        #[divan::bench_group(max_time = 1)]
         mod $name {
             use super::*;
 
-            fn by(path: Path) -> impl Fn(&Case) -> Tensor {
-                move |case| $loss.forward_on(path, &case.logits, &case.labels, Reduction::Mean).expect("the case fits")
+            fn by(path: Path, case: &Case) -> impl Fn() -> Tensor {
+                let labels = case.labels();
+                move || $loss.forward_on(path, &case.logits, &labels, Reduction::Mean).expect("the case fits")
             }
             #[divan::bench(args = SIZES)]
-            fn fused_forward(bencher: Bencher, size: [i64; 2]) {
-                forward(bencher, size, by(Path::Fused));
+            fn fused_forward(bencher: Bencher, size: Size) {
+                forward(bencher, size, by(Path::Fused, &Case::new(size)));
             }
             #[divan::bench(args = SIZES)]
-            fn fused_forward_backward(bencher: Bencher, size: [i64; 2]) {
-                backward(bencher, size, by(Path::Fused));
+            fn fused_forward_backward(bencher: Bencher, size: Size) {
+                let case = Case::new(size);
+                backward(bencher, size, &case.logits, by(Path::Fused, &case));
             }
             #[divan::bench(args = SIZES)]
-            fn composed_forward(bencher: Bencher, size: [i64; 2]) {
-                forward(bencher, size, by(Path::Composed));
-            }
-            #[divan::bench(args = SIZES)]
-            fn composed_forward_backward(bencher: Bencher, size: [i64; 2]) {
-                backward(bencher, size, by(Path::Composed));
+            fn composed_forward_backward(bencher: Bencher, size: Size) {
+                let case = Case::new(size);
+                backward(bencher, size, &case.logits, by(Path::Composed, &case));
             }
         }
     };
@@ -82,32 +88,135 @@ paths!(bce, BceWithLogits::default());
 paths!(focal, SigmoidFocal::default());
 paths!(asymmetric, Asymmetric::default());
 
-#[divan::bench_group(max_time = 3)]
+#[divan::bench_group(max_time = 1)]
 mod aten {
     use super::*;
 
     /// The mask as a weight: what ATen's own function offers for missing labels (a NaN among them it would not stop).
-    fn bce(case: &Case) -> Tensor {
-        let sum = case.logits.binary_cross_entropy_with_logits(
-            &case.values,
-            Some(&case.mask),
-            None::<&Tensor>,
-            tch::Reduction::Sum,
-        );
-        sum / case.mask.sum(Kind::Float)
+    #[divan::bench(args = SIZES)]
+    fn bce_forward_backward(bencher: Bencher, size: Size) {
+        let Case { logits, values, mask } = Case::new(size);
+        let mask = mask.to_kind(Kind::Float);
+        backward(bencher, size, &logits, || {
+            let sum = tch::Reduction::Sum;
+            let sum = logits.binary_cross_entropy_with_logits(&values, Some(&mask), None::<&Tensor>, sum);
+            sum / mask.sum(Kind::Float)
+        });
+    }
+}
+
+/// Forward and backward from raw tensors.
+#[divan::bench_group(max_time = 1)]
+mod raw {
+    use super::*;
+
+    #[divan::bench(args = SIZES)]
+    fn bce_with_logits(bencher: Bencher, size: Size) {
+        let Case { logits, values, mask } = Case::new(size);
+        let loss = || masked_bce_with_logits(&logits, &values, &mask).expect("the case fits");
+        backward(bencher, size, &logits, loss);
     }
     #[divan::bench(args = SIZES)]
-    fn bce_forward(bencher: Bencher, size: [i64; 2]) {
-        forward(bencher, size, bce);
+    fn bce_with_logits_nan(bencher: Bencher, size: Size) {
+        let Case { logits, values, mask } = Case::new(size);
+        let values = values.masked_fill(&mask.logical_not(), f64::NAN);
+        let loss = || BceWithLogits::default().forward_raw(&logits, Raw::Nan(&values), Reduction::Mean);
+        backward(bencher, size, &logits, || loss().expect("the case fits"));
     }
     #[divan::bench(args = SIZES)]
-    fn bce_forward_backward(bencher: Bencher, size: [i64; 2]) {
-        backward(bencher, size, bce);
+    fn bce_with_probabilities(bencher: Bencher, size: Size) {
+        let Case { logits, values, mask } = Case::new(size);
+        let probabilities = logits.sigmoid().detach().set_requires_grad(true);
+        let loss = || masked_bce(&probabilities, &values, &mask).expect("the case fits");
+        backward(bencher, size, &probabilities, loss);
+    }
+}
+
+/// Forward and backward on rows of a table, taken anew in each iteration.
+#[divan::bench_group(max_time = 1)]
+mod rows {
+    use super::*;
+
+    const BATCHES: i64 = 4;
+
+    fn table([rows, labels]: Size) -> Labels {
+        Case::new([BATCHES * rows, labels]).labels()
+    }
+
+    fn step(bencher: Bencher, size: Size, table: &Labels, reduction: Reduction) {
+        let logits = Case::new(size).logits;
+        let batches = Tensor::randperm(BATCHES * size[0], (Kind::Int64, Device::Cpu)).chunk(BATCHES, 0);
+        let mut batches = batches.iter().cycle();
+        bencher.counter(items(size)).bench_local(|| -> masked_loss::Result<Vec<Tensor>> {
+            let labels = table.rows(batches.next().expect("a cycle has no end"))?;
+            let loss = BceWithLogits::default().forward(&logits, &labels, reduction)?;
+            Ok(Tensor::run_backward(&[loss], &[&logits], false, false))
+        });
+    }
+
+    macro_rules! unweighted {
+        ($($name:ident: $reduction:expr),*) => {
+            $(#[divan::bench(args = SIZES)]
+            fn $name(bencher: Bencher, size: Size) {
+                step(bencher, size, &table(size), $reduction);
+            })*
+        };
+    }
+
+    unweighted!(
+        sum: Reduction::Sum,
+        mean: Reduction::Mean,
+        mean_all: Reduction::MeanAll,
+        mean_over: Reduction::MeanOver(100.0),
+        mean_per_row: Reduction::MeanPerRow,
+        mean_per_label: Reduction::MeanPerLabel
+    );
+
+    #[divan::bench(args = SIZES)]
+    fn weighted_mean(bencher: Bencher, size: Size) {
+        let table = table(size);
+        let weights = uniform([BATCHES * size[0], size[1]]);
+        let table = table.with_weights(Weights::PerEntry(&weights)).expect("the weights fit");
+        step(bencher, size, &table, Reduction::WeightedMean);
+    }
+}
+
+#[divan::bench_group(max_time = 1)]
+mod constructors {
+    use super::*;
+
+    const SENTINEL: f64 = -1.0;
+
+    fn make(bencher: Bencher, size: Size, make: impl Fn() -> masked_loss::Result<Labels>) {
+        bencher.counter(items(size)).bench_local(|| make().expect("0 and 1 are labels"));
+    }
+
+    #[divan::bench(args = SIZES)]
+    fn complete(bencher: Bencher, size: Size) {
+        let Case { values, .. } = Case::new(size);
+        make(bencher, size, || Labels::complete(&values));
+    }
+    #[divan::bench(args = SIZES)]
+    fn from_mask(bencher: Bencher, size: Size) {
+        let Case { values, mask, .. } = Case::new(size);
+        make(bencher, size, || Labels::from_mask(&values, &mask));
+    }
+    #[divan::bench(args = SIZES)]
+    fn from_nan(bencher: Bencher, size: Size) {
+        let Case { values, mask, .. } = Case::new(size);
+        let values = values.masked_fill(&mask.logical_not(), f64::NAN);
+        make(bencher, size, || Labels::from_nan(&values));
+    }
+    #[divan::bench(args = SIZES)]
+    fn from_sentinel(bencher: Bencher, size: Size) {
+        let Case { values, mask, .. } = Case::new(size);
+        let values = values.masked_fill(&mask.logical_not(), SENTINEL);
+        make(bencher, size, || Labels::from_sentinel(&values, SENTINEL));
     }
 }
 
 /// A step of Adam on an output layer of 1,000 inputs, 128 rows a batch, with labels as sparse as ChEMBL's.
-#[divan::bench_group(max_time = 3)]
+#[divan::bench_group(max_time = 1)]
 mod guard {
     use super::*;
 

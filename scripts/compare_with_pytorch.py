@@ -1,4 +1,4 @@
-"""Times the loss and gradient of a training step, here and in PyTorch, and prints one table in Markdown.
+"""Times masked losses with their gradients, here and in PyTorch, and prints tables in Markdown.
 
 All is measured in turn, in rounds, on the same logits and labels, of which 30 % are observed, and the same number of
 threads. Each way of computing it is a process of its own: `examples/step` for this crate, which cargo builds first, and
@@ -26,20 +26,109 @@ torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
 
 SIZES = {"64x12": (64, 12), "256x1000": (256, 1000), "256x20000": (256, 20_000), "1024x20000": (1024, 20_000)}
-LOSSES = ["bce", "focal", "asymmetric"]
+DEFAULT_SIZES = ["64x12", "256x1000", "1024x20000"]
+PARTS = ["raw", "rows", "reductions", "constructors"]
+LOSSES = ["bce", "bce-probabilities", "focal", "asymmetric"]
+BUILT_IN = LOSSES[:2]  # PyTorch's own functions, which take a weight
 OBSERVED = 0.3
-CRATE = "this crate"
-FORMS = {"PyTorch eager": "eager", "torch.compile": "compile", "weight=mask": "weight", "x[mask]": "index"}
-KERNEL, LIMIT = "kernel alone", "stream limit"
+BATCHES = 4  # in the table of labels
 LARGE = 1 << 20  # entries; fewer fit into the caches, and memory sets no limit
+UNCHECKED = "kernel", "stream-9", "stream-13"  # cases without a gradient to compare
 
-LEGEND = f"""
-Medians of float32 steps, forward and backward: milliseconds, how many times as long as {CRATE}, and by how much a step
-raises the peak of resident memory. PyTorch eager takes every entry's loss times the mask, over the mask's sum;
-torch.compile is the same compiled, weight=mask leaves the product to PyTorch's own function, and x[mask] picks the
-observed entries first. Kernel alone: {CRATE} without the autograd engine's backward pass, and how many times as long as
-the stream limit. Stream limit: reading 5 bytes an entry and writing 4, logits, one-byte labels and gradient, with no
-arithmetic."""
+CRATE, EAGER, COMPILE, WEIGHT, INDEX = "this crate", "PyTorch eager", "torch.compile", "weight=mask", "x[mask]"
+FORMS = {EAGER: "eager", COMPILE: "compile", WEIGHT: "weight", INDEX: "index"}
+REDUCTIONS = {
+    "sum": "Sum",
+    "mean": "Mean",
+    "mean-all": "MeanAll",
+    "mean-over-rows": "MeanOver(N)",
+    "mean-per-row": "MeanPerRow",
+    "mean-per-label": "MeanPerLabel",
+    "weighted-mean-per-entry": "WeightedMean, weights per entry",
+    "weighted-mean-per-row-and-label": "WeightedMean, weights per row and label",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    title: str
+    program: str
+    case: str
+    unit: str | None = None  # the case of this crate whose time is 1
+    memory: bool = False
+
+    @property
+    def key(self):
+        return self.program, self.case
+
+
+def reduction_columns(name):
+    fresh, cached = f"rows-{name}", f"cached-{name}"
+    return [
+        Column(CRATE, CRATE, fresh, unit=cached),
+        Column("cached labels", CRATE, cached),
+        Column(EAGER, EAGER, fresh, unit=fresh),
+    ]
+
+
+RAW = [
+    Column(CRATE, CRATE, "raw", memory=True),
+    Column("labels with NaN", CRATE, "raw-nan", unit="raw"),
+    Column("cached labels", CRATE, "cached-mean", unit="raw", memory=True),
+    *[Column(name, name, "raw", unit="raw", memory=True) for name in FORMS],
+]
+LIMITS = [
+    Column("kernel alone", CRATE, "kernel", unit="stream-9"),
+    Column("9 bytes an entry", CRATE, "stream-9"),
+    Column("raw call", CRATE, "raw", unit="stream-13"),
+    Column("13 bytes an entry", CRATE, "stream-13"),
+]
+ROWS = [
+    Column(CRATE, CRATE, "rows-mean"),
+    Column("cached labels", CRATE, "cached-mean", unit="rows-mean"),
+    *[Column(name, name, "rows-mean", unit="rows-mean") for name in (EAGER, COMPILE)],
+]
+MADE = "from-mask", "from-nan", "from-sentinel", "complete"
+CONSTRUCTORS = [
+    Column("cached labels", CRATE, "cached-mean"),
+    *[Column(name.replace("-", "_"), CRATE, name, unit="cached-mean") for name in MADE],
+    Column("PyTorch from NaN", EAGER, "from-nan", unit="cached-mean"),
+]
+
+GENERAL = """
+Medians of float32 steps. A step is the mean loss over the observed entries, and its gradient in the logits, unless a
+table says otherwise. PyTorch has its mask as float32, made outside the step: on a boolean one, its lines are slower."""
+TABLES = {  # the heads of each one's lines, and its columns
+    "raw": (["loss", "entries"], RAW),
+    "limits": (["loss", "entries"], LIMITS),
+    "rows": (["loss", "entries"], ROWS),
+    "reductions": (["reduction", "entries"], reduction_columns("mean")),
+    "constructors": (["entries"], CONSTRUCTORS),
+}
+LEGENDS = {
+    "raw": f"""
+Raw: a step starts from tensors: logits, labels and mask (boolean for {CRATE}), or labels that are NaN where missing.
+Nothing made from them is kept. Cached labels: {CRATE} on Labels made once, with their counts. PyTorch eager:
+(loss(x, y, reduction="none") * mask).sum() / mask.sum(); torch.compile: the same, compiled; weight=mask: PyTorch's own
+function takes the product; x[mask]: the mean over the observed entries, picked first. Ratios are to the first column.
+MB: by how much a step raises the peak of resident memory.""",
+    "limits": f"""
+Limits: the time that memory needs for the same bytes, without arithmetic. Kernel alone: the forward pass of
+{CRATE} on cached labels, which computes the gradient, too; for each entry it reads 4 bytes of logits and 1 of
+labels, and writes 4 of gradient. Raw call: as in the table above; it reads 4 of logits, 4 of labels and 1 of mask, and
+writes 4 of gradient. Ratios are to the limits.""",
+    "rows": f"""
+Rows: the labels are a table of {BATCHES} times as many rows, of which each step takes others, at random: {CRATE} by
+labels.rows(&index) and forward, PyTorch by labels[index] and mask[index] and the line above. Cached labels: {CRATE}
+on rows taken once. Ratios are to the first column.""",
+    "reductions": f"""
+Reductions: each step takes other rows of the table, and of its weights. The ratio of {CRATE} is to its own step on
+cached labels; the ratio of PyTorch is to {CRATE}. PyTorch has each formula written out; means of means leave out
+rows or labels without an observed entry.""",
+    "constructors": """
+Constructors: Labels of so many entries from float32 labels that are 0 or 1; a boolean mask, NaN or -1 marks the missing
+ones, or none is missing. PyTorch from NaN: ~y.isnan() and y.nan_to_num(). Ratios are to a step on cached labels.""",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +138,7 @@ class Setup:
     crate: str  # the program
     threads: int
     rounds: int
-    seconds: float  # of each form in each round
+    seconds: float  # of each case in each round
 
 
 class Program:
@@ -81,21 +170,21 @@ class Program:
 
 @dataclasses.dataclass
 class Outcome:
-    """Of one loss at one size, by column; what could not be measured is not there."""
+    """Of one loss at one size, by program and case; what could not be measured is not there."""
 
     seconds: dict
     bytes: dict
-    refused: dict  # column -> why
+    refused: dict  # program -> why
 
     def cell(self, column):
-        if column not in self.seconds:
+        if column.key not in self.seconds:
             return "-"
-        shown = [f"{digits(1e3 * self.seconds[column], 3)} ms"]
-        unit = LIMIT if column == KERNEL else CRATE
-        if column not in (CRATE, LIMIT) and unit in self.seconds:
-            shown.append(f"{digits(self.seconds[column] / self.seconds[unit], 2)}x")
-        if self.bytes.get(column) is not None:
-            shown.append(f"{self.bytes[column] / 1e6:.0f} MB")
+        seconds = self.seconds[column.key]
+        shown = [f"{digits(1e3 * seconds, 3)} ms"]
+        if column.unit:
+            shown.append(f"{digits(seconds / self.seconds[CRATE, column.unit], 2)}x")
+        if column.memory and self.bytes.get(column.key) is not None:
+            shown.append(f"{self.bytes[column.key] / 1e6:.0f} MB")
         return ", ".join(shown)
 
 
@@ -106,53 +195,62 @@ def digits(number, significant):
 
 def write(size, file):
     torch.manual_seed(0)
-    logits, labels = torch.randn(size), torch.rand(size).round()
-    labels[torch.rand(size) >= OBSERVED] = torch.nan
-    safetensors.save_file({"logits": logits, "labels": labels}, file)
+    rows, columns = BATCHES * size[0], size[1]
+    labels = torch.rand(rows, columns).round()
+    labels[torch.rand(rows, columns) >= OBSERVED] = torch.nan
+    weights = {"row_weights": torch.rand(rows) + 0.5, "label_weights": torch.rand(columns) + 0.5}
+    indices = torch.randperm(rows).reshape(BATCHES, size[0])
+    safetensors.save_file({"logits": torch.randn(size), "labels": labels, "indices": indices, **weights}, file)
 
 
-def measure(setup, loss, size, file):
-    forms = [name for name in FORMS if loss == "bce" or name != "weight=mask"]
+def measure(setup, loss, size, columns, file):
+    large = math.prod(size) >= LARGE
     with contextlib.ExitStack() as stack:
-        programs = {name: stack.enter_context(Program(setup, name, loss, file)) for name in [CRATE, *forms]}
-        refused = agree(loss, programs)
-        running = {name: program for name, program in programs.items() if name not in refused}
-        columns = {name: (program, "step") for name, program in running.items()}
-        columns[KERNEL] = programs[CRATE], "kernel"
-        if math.prod(size) >= LARGE:
-            columns[LIMIT] = programs[CRATE], "stream"
-        seconds = in_rounds(setup, columns)
+        names = dict.fromkeys(column.program for column in columns)
+        programs = {name: stack.enter_context(Program(setup, name, loss, file)) for name in names}
+        refused = agree(loss, programs, columns)
+        seconds = in_rounds(setup, programs, dict.fromkeys(c.key for c in columns if c.program not in refused))
     # With a fixed threshold, large blocks go back to the system at once, and what a step takes shows as a whole.
-    with contextlib.ExitStack() as stack:
-        fresh = {name: Program(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) for name in running}
-        taken = {name: stack.enter_context(program).ask("memory") for name, program in fresh.items()}
+    taken = {}
+    for name, case in dict.fromkeys(c.key for c in columns if large and c.memory and c.key in seconds):
+        with Program(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) as program:
+            taken[name, case] = program.ask(f"memory {case}")
     return Outcome(seconds, taken, refused)
 
 
-def agree(loss, programs):
-    """That all results are those of this crate; which programs refuse, and why."""
-    replies = {name: program.ask("check") for name, program in programs.items()}
-    for name, reply in replies.items():
-        if not isinstance(reply, str) and not all(map(close, reply, replies[CRATE])):
-            sys.exit(f"{loss}: loss and Σ|gradient| are {reply} by {name}, {replies[CRATE]} by {CRATE}")
-    return {name: reply for name, reply in replies.items() if isinstance(reply, str)}
+def agree(loss, programs, columns):
+    """That cases of one result give the same numbers; which programs refuse, and why."""
+    replies, refused = {}, {}
+    for name, case in dict.fromkeys(column.key for column in columns if column.case not in UNCHECKED):
+        reply = programs[name].ask(f"check {case}")
+        if isinstance(reply, str):
+            refused[name] = reply
+            continue
+        first = replies.setdefault(result(case), (reply, f"`{case}` of {name}"))
+        if not all(map(close, reply, first[0])):
+            sys.exit(f"{loss}: results are {reply} by `{case}` of {name}, {first[0]} by {first[1]}")
+    return refused
+
+
+def result(case):
+    """What a case computes, in whatever way. All take the table's first batch for a check."""
+    if case.startswith("raw"):
+        return "mean"
+    return "from" if case.startswith("from") else case.removeprefix("rows-").removeprefix("cached-")
 
 
 def close(a, b):
     return math.isclose(a, b, rel_tol=1e-5)
 
 
-def in_rounds(setup, columns):
-    """The median of each column. Noise that comes and goes meets all of them alike."""
-    times = {}
-    for name, (program, command) in columns.items():
-        once = program.ask(f"{command} 1")[0]
-        times[name] = min(max(round(setup.seconds / once), 1), 10_000)
-    taken = collections.defaultdict(list)
+def in_rounds(setup, programs, keys):
+    """The median of each case. Noise that comes and goes meets all of them alike."""
+    taken = {(name, case): programs[name].ask(f"step {case} 1") for name, case in keys}
     for _ in range(setup.rounds):
-        for name, (program, command) in columns.items():
-            taken[name] += program.ask(f"{command} {times[name]}")
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+        for (name, case), seconds in taken.items():
+            times = min(max(round(setup.seconds / min(seconds)), 1), 10_000)
+            seconds += programs[name].ask(f"step {case} {times}")
+    return {key: statistics.median(seconds) for key, seconds in taken.items()}
 
 
 def table(rows):
@@ -170,32 +268,63 @@ def processor():
     return platform.processor() or platform.machine()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="(%(default)s)")
-    parser.add_argument("--sizes", choices=SIZES, nargs="+", default=list(SIZES), metavar="SIZE", help=" ".join(SIZES))
-    parser.add_argument("--losses", choices=LOSSES, nargs="+", default=LOSSES, metavar="LOSS", help=" ".join(LOSSES))
-    parser.add_argument("--quick", action="store_true", help="few repetitions: a trial, no result")
-    arguments = parser.parse_args()
-    rounds, seconds = (2, 0.05) if arguments.quick else (9, 0.3)
-    setup = Setup(cargo.build("step"), arguments.threads, rounds, seconds)
-
-    columns = [CRATE, *FORMS, KERNEL, LIMIT]
-    rows, notes = [["loss", "entries", *columns]], {}
+def lines(parts, loss, size, main_loss):
+    """What is to be measured of a loss at a size: the table, its line's first cells, and its columns."""
     # The richer formulas have nothing to show where a call costs more than its arithmetic.
-    cases = [(loss, size) for loss in arguments.losses for size in arguments.sizes if loss == "bce" or size != "64x12"]
+    shown = loss in BUILT_IN or size != "64x12"
+    if "raw" in parts and shown:
+        yield "raw", [loss, size], RAW
+    if "raw" in parts and math.prod(SIZES[size]) >= LARGE:
+        yield "limits", [loss, size], LIMITS
+    if "rows" in parts and shown:
+        yield "rows", [loss, size], ROWS
+    if "reductions" in parts and loss == main_loss:
+        for name, title in REDUCTIONS.items():
+            yield "reductions", [title, size], reduction_columns(name)
+    if "constructors" in parts and loss == main_loss:
+        yield "constructors", [size], CONSTRUCTORS
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def several(name, choices, default):
+        text = f"{' '.join(choices)} (default: {'all' if default == choices else ' '.join(default)})"
+        parser.add_argument(name, choices=choices, nargs="+", default=default, metavar=name[2].upper(), help=text)
+
+    several("--parts", PARTS, PARTS)
+    several("--sizes", list(SIZES), DEFAULT_SIZES)
+    several("--losses", LOSSES, LOSSES)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="(default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="few repetitions: a trial, no result")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    rounds, seconds = (1, 0.02) if arguments.quick else (4, 0.15)
+    setup = Setup(cargo.build("step"), arguments.threads, rounds, seconds)
+    tables, notes = collections.defaultdict(list), {}
     with tempfile.TemporaryDirectory() as folder:
-        for loss, size in cases:
-            print(f"{loss} {size}", file=sys.stderr)
+        for size in arguments.sizes:
             write(SIZES[size], f"{folder}/{size}")
-            outcome = measure(setup, loss, SIZES[size], f"{folder}/{size}")
-            rows.append([loss, size, *map(outcome.cell, columns)])
-            notes |= outcome.refused
-    print(f"{processor()}, {arguments.threads} threads, PyTorch {torch.__version__}\n")
-    print(table(rows))
-    print(LEGEND)
+            for loss in arguments.losses:
+                wanted = list(lines(arguments.parts, loss, size, arguments.losses[0]))
+                if not wanted:
+                    continue
+                print(f"{loss} {size}", file=sys.stderr)
+                columns = [column for *_, columns in wanted for column in columns]
+                columns = [column for column in columns if column.program != WEIGHT or loss in BUILT_IN]
+                outcome = measure(setup, loss, SIZES[size], columns, f"{folder}/{size}")
+                for name, head, columns in wanted:
+                    tables[name].append([*head, *map(outcome.cell, columns)])
+                notes |= outcome.refused
+    print(f"{processor()}, {arguments.threads} threads, PyTorch {torch.__version__}\n{GENERAL}")
+    for name, (head, columns) in TABLES.items():
+        if tables[name]:
+            print(f"\n{table([[*head, *[column.title for column in columns]], *tables[name]])}\n{LEGENDS[name]}")
     for name, reason in notes.items():
-        print(f"{name}: not measured ({reason})")
+        print(f"\n{name}: not measured ({reason})")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A training step's loss and gradient in PyTorch, timed on request: the other half of `examples/step`.
+"""Masked losses with their gradients in PyTorch, timed on request: the other half of `examples/step`.
 
-It answers the commands `check`, `memory` and `step K` as that program does; where PyTorch cannot serve, every answer is
-the reason, as a string.
+It answers the commands `check CASE`, `memory CASE` and `step CASE K` as that program does, for the cases `raw`,
+`rows-REDUCTION` and `from-nan`. Where PyTorch cannot serve, the answer is the reason, as a string.
 """
 
 import argparse
@@ -17,11 +17,14 @@ import environment
 torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
 F = torch.nn.functional
-cross_entropy = F.binary_cross_entropy_with_logits
 
 
-def bce(x, y):
-    return cross_entropy(x, y, reduction="none")
+def bce(x, y, **settings):
+    return F.binary_cross_entropy_with_logits(x, y, **{"reduction": "none", **settings})
+
+
+def bce_probabilities(x, y, **settings):
+    return F.binary_cross_entropy(x, y, **{"reduction": "none", **settings})
 
 
 def focal(x, y, alpha=0.25, gamma=2):
@@ -40,43 +43,121 @@ def asymmetric(x, y, gamma_positive=1, gamma_negative=4, clip=0.05, least=1e-8):
     return -loss * torch.pow(1 - p_t, gamma_positive * y + gamma_negative * (1 - y))
 
 
+LOSSES = {"bce": bce, "bce-probabilities": bce_probabilities, "focal": focal, "asymmetric": asymmetric}
+
+
 def times_mask(entry, x, y, mask, observed):
     return (entry(x, y) * mask).sum() / mask.sum()
 
 
 def weight(entry, x, y, mask, observed):
-    return cross_entropy(x, y, weight=mask, reduction="sum") / mask.sum()
+    return entry(x, y, weight=mask, reduction="sum") / mask.sum()
 
 
 def index(entry, x, y, mask, observed):
     return entry(x[observed], y[observed]).mean()
 
 
-LOSSES = {"bce": bce, "focal": focal, "asymmetric": asymmetric}
-FORMS = {"eager": times_mask, "compile": torch.compile(times_mask, dynamic=False), "weight": weight, "index": index}
+FORMS = {"eager": times_mask, "compile": times_mask, "weight": weight, "index": index}
 
 
-def step(form, entry, x, *labels):
-    # The gradient is taken, not accumulated: in a network the logits are no leaf.
-    loss = form(entry, x, *labels)
-    return loss.detach(), torch.autograd.grad(loss, x)[0]
+def mean_of_means(loss, mask, dimension):
+    """Rows or labels without an observed entry are left out."""
+    count = mask.sum(dimension)
+    seen = count > 0
+    return (loss.sum(dimension)[seen] / count[seen]).mean()
 
 
-def check(run):
-    loss, gradient = run()
-    return [loss.item(), gradient.double().abs().sum().item()]
+def weighted_mean(loss, mask, weights):
+    return (loss * weights).sum() / (mask * weights).sum()
 
 
-def memory(run):
-    """By how many bytes a step raises the peak of resident memory; None where the system does not tell."""
-    run()  # what stays for good is there
+# Of the entries' losses times the mask, the mask, the batch's rows in the table, and the table's weights.
+REDUCTIONS = {
+    "sum": lambda loss, mask, *_: loss.sum(),
+    "mean": lambda loss, mask, *_: loss.sum() / mask.sum(),
+    "mean-all": lambda loss, mask, *_: loss.mean(),
+    "mean-over-rows": lambda loss, mask, *_: loss.sum() / len(loss),
+    "mean-per-row": lambda loss, mask, *_: mean_of_means(loss, mask, 1),
+    "mean-per-label": lambda loss, mask, *_: mean_of_means(loss, mask, 0),
+    "weighted-mean-per-entry": lambda loss, mask, rows, weights: weighted_mean(loss, mask, weights[rows]),
+    "weighted-mean-per-row-and-label": lambda loss, mask, rows, by_row, by_label: weighted_mean(
+        loss, mask, by_row[rows] * by_label
+    ),
+}
+
+
+def by_rows(reduction, entry, x, labels, mask, rows, weights):
+    y, m = labels[rows], mask[rows]
+    return REDUCTIONS[reduction](entry(x, y) * m, m, rows, *weights)
+
+
+class Cases:
+    """What can be run, by name. A case is a function of the step's number."""
+
+    def __init__(self, loss, form, file):
+        self.entry, self.form = LOSSES[loss], form
+        # Copies: the file's own tensors lie wherever the file has them.
+        self.file = {name: tensor.clone() for name, tensor in safetensors.load_file(file).items()}
+        logits = self.file["logits"]
+        self.x = (logits.sigmoid() if loss == "bce-probabilities" else logits).requires_grad_()
+        self.rows = [rows.clone() for rows in self.file["indices"]]
+        self.nan = self.file["labels"][self.rows[0]]
+        observed = ~self.nan.isnan()
+        self.batch = self.nan.nan_to_num(), observed.float(), observed
+        self.made = {}
+
+    @functools.cached_property
+    def table(self):
+        return self.file["labels"].nan_to_num(), (~self.file["labels"].isnan()).float()
+
+    @functools.cached_property
+    def weights(self):
+        by_row, by_label = self.file["row_weights"][:, None], self.file["label_weights"]
+        return {"weighted-mean-per-entry": [by_row + by_label], "weighted-mean-per-row-and-label": [by_row, by_label]}
+
+    def case(self, name):
+        if name not in self.made:
+            self.made[name] = self.make(name)
+        return self.made[name]
+
+    def make(self, name):
+        if name == "from-nan":
+            return lambda _: (~self.nan.isnan(), self.nan.nan_to_num())
+        kind, _, reduction = name.partition("-")
+        if name == "raw":
+            loss = self.compiled(functools.partial(FORMS[self.form], self.entry))
+            return lambda _: self.step(loss(self.x, *self.batch))
+        if kind == "rows" and reduction in REDUCTIONS:
+            loss = self.compiled(functools.partial(by_rows, reduction, self.entry))
+            weights = self.weights[reduction] if reduction.startswith("weighted") else []
+            rows = self.rows
+            return lambda step: self.step(loss(self.x, *self.table, rows[step % len(rows)], weights))
+        sys.exit(f"there is no case `{name}`")
+
+    def compiled(self, function):
+        return torch.compile(function, dynamic=False) if self.form == "compile" else function
+
+    def step(self, loss):
+        # The gradient is taken, not accumulated: in a network the logits are no leaf.
+        return loss.detach(), torch.autograd.grad(loss, self.x)[0]
+
+
+def check(case):
+    first, second = case(0)
+    return [first.double().sum().item(), second.double().abs().sum().item()]
+
+
+def memory(case):
+    """By how many bytes a step raises the peak of resident memory; None where the system does not say."""
+    case(0)  # what stays for good is there
     gc.collect()
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")
         before = resident("VmRSS")
     except OSError:
         return None
-    run()
+    case(1)
     return resident("VmHWM") - before
 
 
@@ -86,25 +167,26 @@ def resident(name):
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def seconds(run, times):
+def seconds(case, times):
     """The first time, which is not counted, brings caches and buffers into their usual state."""
-    run()
+    case(0)
     times_taken = []
-    for _ in range(times):
+    for step in range(1, times + 1):
         start = time.perf_counter()
-        run()
+        case(step)
         times_taken.append(time.perf_counter() - start)
     return times_taken
 
 
-def answer(run, command, times=1):
+def answer(cases, command, name, times=1):
+    case = cases.case(name)
     match command:
         case "check":
-            return check(run)
+            return check(case)
         case "memory":
-            return memory(run)
+            return memory(case)
         case "step":
-            return seconds(run, int(times))
+            return seconds(case, int(times))
     sys.exit(f"no command: {command}")
 
 
@@ -113,17 +195,13 @@ def main():
     parser.add_argument("--loss", choices=LOSSES, required=True)
     parser.add_argument("--form", choices=FORMS, required=True, help="how missing labels are left out")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("file", help="safetensors with `logits` [N, C] and `labels` [N, C], NaN where missing")
+    parser.add_argument("file", help="safetensors, as `examples/step` takes it")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    file = safetensors.load_file(arguments.file)
-    observed = ~file["labels"].isnan()
-    labels = file["labels"].nan_to_num(), observed.float(), observed
-    logits = file["logits"].requires_grad_()
-    run = functools.partial(step, FORMS[arguments.form], LOSSES[arguments.loss], logits, *labels)
+    cases = Cases(arguments.loss, arguments.form, arguments.file)
     for line in sys.stdin:
         try:
-            reply = answer(run, *line.split())
+            reply = answer(cases, *line.split())
         except RuntimeError as error:  # the compiler is missing, or memory
             reply = str(error).strip().splitlines()[0]
         print(json.dumps(reply), flush=True)

@@ -5,22 +5,37 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-/// A cache line of `f32`.
+/// A cache line of 4-byte numbers.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line([f32; 16]);
+struct Line([u32; 16]);
 
-/// The seconds of `times` passes that read 4 bytes of logits and 1 of labels for each entry and write 4 of gradient;
-/// through the caches or past them, whichever is faster here.
-pub fn seconds(times: usize, entries: usize, threads: usize) -> Vec<f64> {
+/// A thread's share of the streams: 4, 4, 1 and 4 bytes an entry.
+struct Part<'a> {
+    logits: &'a [Line],
+    labels: &'a [Line],
+    mask: &'a [u128],
+    gradient: &'a mut [Line],
+}
+
+/// The seconds of `times` passes over `entries`; through the caches or past them, whichever is faster here.
+///
+/// A pass reads 4 bytes of logits and 1 of mask (or of labels in one byte) for each entry, with `LABELS` also 4 of
+/// labels, and writes 4 of gradient.
+pub fn seconds<const LABELS: bool>(times: usize, entries: usize, threads: usize) -> Vec<f64> {
     let lines = entries.div_ceil(16);
-    let (logits, labels) = (vec![Line([1.0; 16]); lines], vec![1u128; lines]);
-    let mut gradient = vec![Line([1.0; 16]); lines];
-    [through_caches, past_caches]
-        .map(|pass| passes(pass, times, threads, &logits, &labels, &mut gradient))
-        .into_iter()
-        .min_by(|a, b| median(a).total_cmp(&median(b)))
-        .unwrap_or_default()
+    let (logits, labels) = (vec![Line([1; 16]); lines], vec![Line([1; 16]); lines]);
+    let (mask, mut gradient) = (vec![1u128; lines], vec![Line([1; 16]); lines]);
+    let share = lines.div_ceil(threads);
+    let mut by_pass = [through_caches::<LABELS>, past_caches::<LABELS>].map(|pass| {
+        let read = logits.chunks(share).zip(labels.chunks(share)).zip(mask.chunks(share));
+        let parts = read.zip(gradient.chunks_mut(share));
+        let parts = parts.map(|(((logits, labels), mask), gradient)| Part { logits, labels, mask, gradient });
+        passes(pass, times, parts.collect())
+    });
+    by_pass.sort_by(|a, b| median(a).total_cmp(&median(b)));
+    let [fastest, _] = by_pass;
+    fastest
 }
 
 fn median(seconds: &[f64]) -> f64 {
@@ -29,62 +44,58 @@ fn median(seconds: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-type Pass = fn(&[Line], &[u128], &mut [Line]);
-
 /// Each thread makes all the passes over a part of its own; a pass takes as long as its slowest thread.
-fn passes(
-    pass: Pass,
-    times: usize,
-    threads: usize,
-    logits: &[Line],
-    labels: &[u128],
-    gradient: &mut [Line],
-) -> Vec<f64> {
-    let part = logits.len().div_ceil(threads);
-    let parts = logits.chunks(part).zip(labels.chunks(part)).zip(gradient.chunks_mut(part));
+fn passes(pass: fn(&mut Part<'_>), times: usize, parts: Vec<Part<'_>>) -> Vec<f64> {
     let start = Barrier::new(parts.len());
-    let timed = |((logits, labels), gradient): ((&[Line], &[u128]), &mut [Line])| {
+    let timed = |mut part: Part<'_>| {
         start.wait();
         let mut one = || {
             let start = Instant::now();
-            pass(black_box(logits), black_box(labels), black_box(gradient));
+            pass(black_box(&mut part));
             start.elapsed().as_secs_f64()
         };
         one(); // not counted: it brings the caches into their usual state
         (0..times).map(|_| one()).collect()
     };
+    let timed = &timed;
     let by_thread: Vec<Vec<f64>> = thread::scope(|scope| {
-        let running: Vec<_> = parts.map(|part| scope.spawn(|| timed(part))).collect();
+        let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(move || timed(part))).collect();
         running.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
     (0..times).map(|time| by_thread.iter().map(|seconds| seconds[time]).fold(0.0, f64::max)).collect()
 }
 
-fn through_caches(logits: &[Line], labels: &[u128], gradient: &mut [Line]) {
-    let mut read = 0;
-    for ((logits, labels), gradient) in logits.iter().zip(labels).zip(gradient) {
-        read ^= labels;
-        *gradient = *logits;
-    }
-    black_box(read);
+fn through_caches<const LABELS: bool>(part: &mut Part<'_>) {
+    copy::<LABELS>(part, |from, to| *to = *from);
 }
 
 /// Spares the reading of a line that is to be overwritten.
 #[cfg(target_arch = "x86_64")]
-fn past_caches(logits: &[Line], labels: &[u128], gradient: &mut [Line]) {
-    use std::arch::x86_64::{_mm_load_ps, _mm_sfence, _mm_stream_ps};
-    let mut read = 0;
-    for ((logits, labels), gradient) in logits.iter().zip(labels).zip(gradient) {
-        read ^= labels;
-        for (from, to) in logits.0.chunks_exact(4).zip(gradient.0.chunks_exact_mut(4)) {
-            // SAFETY: four numbers each, and a line is aligned; every x86-64 processor has SSE.
-            unsafe { _mm_stream_ps(to.as_mut_ptr(), _mm_load_ps(from.as_ptr())) };
+fn past_caches<const LABELS: bool>(part: &mut Part<'_>) {
+    use std::arch::x86_64::{_mm_load_si128, _mm_sfence, _mm_stream_si128};
+    copy::<LABELS>(part, |from, to| {
+        for (from, to) in from.0.chunks_exact(4).zip(to.0.chunks_exact_mut(4)) {
+            // SAFETY: 16 bytes each, and a line is aligned; every x86-64 processor has SSE2.
+            unsafe { _mm_stream_si128(to.as_mut_ptr().cast(), _mm_load_si128(from.as_ptr().cast())) };
         }
-    }
+    });
     // SAFETY: as above.
     unsafe { _mm_sfence() };
-    black_box(read);
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 use through_caches as past_caches;
+
+#[inline(always)]
+fn copy<const LABELS: bool>(part: &mut Part<'_>, write: impl Fn(&Line, &mut Line)) {
+    let (mut read, mut bits) = (0, [0; 16]);
+    let lines = part.logits.iter().zip(part.labels).zip(part.mask).zip(part.gradient.iter_mut());
+    for (((logits, labels), mask), gradient) in lines {
+        read ^= mask;
+        if LABELS {
+            bits.iter_mut().zip(labels.0).for_each(|(bits, label)| *bits ^= label);
+        }
+        write(logits, gradient);
+    }
+    black_box((read, bits));
+}
