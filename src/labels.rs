@@ -245,7 +245,8 @@ impl Labels {
 impl Clone for Labels {
     /// Shares the tensors, none of which ever changes.
     fn clone(&self) -> Self {
-        let shared = |cell: &OnceCell<Tensor>| cell.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default();
+        let shared =
+            |cell: &OnceCell<Tensor>| cell.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default();
         Self {
             table: self.table.shallow_clone(),
             index: self.index.as_ref().map(Tensor::shallow_clone),

@@ -227,12 +227,7 @@ pub(crate) fn forward_raw(
 }
 
 /// None where that cannot be done, and where anything is not what the loss accepts.
-fn in_one_pass(
-    entries: Entries<'_>,
-    logits: &Tensor,
-    labels: Raw<'_>,
-    reduction: Reduction,
-) -> Result<Option<Tensor>> {
+fn in_one_pass(entries: Entries<'_>, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Option<Tensor>> {
     let (accepted, everything) = (entries.observed.labels(), entries.missing.is_some());
     if matches!(reduction, Reduction::MeanPerRow | Reduction::MeanPerLabel)
         || !logits.defined()

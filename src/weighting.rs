@@ -91,7 +91,8 @@ impl Labels {
             return Err(Error::Shape { tensor: "labels", expected: "of 3 rows or more".into(), found: size });
         }
         let k = ((rows as f64).ln() - 1.0) * (b + 1.0).powf(a);
-        let positives: Vec<f64> = Vec::try_from(&sum_per_label(&self.positive()?, Kind::Int64)?.f_to_kind(Kind::Double)?)?;
+        let positives: Vec<f64> =
+            Vec::try_from(&sum_per_label(&self.positive()?, Kind::Int64)?.f_to_kind(Kind::Double)?)?;
         Ok(positives.into_iter().map(|positives| 1.0 + k * (positives + b).powf(-a)).collect())
     }
 

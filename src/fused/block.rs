@@ -116,7 +116,8 @@ impl<F: Number + Pack> Part<'_, F> {
         }
         let (count, scale, sums) = (which.count, source.scale, Sums::default());
         let outside = source.outside;
-        let mut chunks = Chunks { part: self, simd, count, label, parameter, weights, scale, outside, room: chunk, sums };
+        let mut chunks =
+            Chunks { part: self, simd, count, label, parameter, weights, scale, outside, room: chunk, sums };
         let n = which.filled_up();
         let (derive, keep) = (!gradient.is_empty(), !values.is_empty());
         if which.is_all() {

@@ -24,7 +24,7 @@ impl Ask for () {
 
 impl<X, F> Ahead<X, F> {
     /// Entries by which what is asked for is ahead of what is packed and put back. Labels are read a whole block at a time.
-    const DISTANCE: usize = 4096;
+    const DISTANCE: usize = 1024;
 
     /// For a block whose input begins there, and behind which these labels come; nothing for no gradient.
     pub(super) fn of(input: *const X, labels: [Lines; 2], gradient: &[F]) -> Self {
@@ -40,7 +40,7 @@ impl<X, F> Ask for Ahead<X, F> {
         self.input = prefetch(self.input);
         for Lines { next, bytes } in &mut self.labels {
             for line in (0..*bytes).step_by(64) {
-                prefetch(next.wrapping_add(line).cast::<[u8; 64]>());
+                prefetch_line::<false>(next.wrapping_add(line));
             }
             *next = next.wrapping_add(*bytes);
         }
@@ -53,13 +53,29 @@ impl<X, F> Ask for Ahead<X, F> {
 /// Asks for what lies there, and says what lies behind it.
 #[inline(always)]
 fn prefetch<T>(next: *const T) -> *const T {
-    #[cfg(target_arch = "x86_64")]
     for line in (0..size_of::<T>()).step_by(64) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint; no address makes it fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(next.wrapping_byte_add(line).cast()) };
+        prefetch_line::<true>(next.wrapping_byte_add(line).cast());
     }
     next.wrapping_add(1)
+}
+
+/// Into the first level of the caches or, what is needed later, into the second.
+#[inline(always)]
+fn prefetch_line<const SOON: bool>(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a hint; no address makes it fault.
+        unsafe {
+            if SOON {
+                _mm_prefetch::<_MM_HINT_T0>(line.cast());
+            } else {
+                _mm_prefetch::<_MM_HINT_T1>(line.cast());
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 /// Lets other threads see what was written past the caches.

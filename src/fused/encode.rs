@@ -7,7 +7,6 @@ use tch::{Device, Kind, Tensor};
 use super::BLOCK;
 use super::cache::Buffer;
 use super::float::Float;
-use super::loops::SumBytes;
 use super::memory::{Element, Output};
 use super::native;
 use super::raw::{Given, RawTensors, Seen, Source, Visitor};
@@ -100,7 +99,7 @@ impl<L: Given> Pass<'_, L> {
                 let length = BLOCK.min(rows.end * self.width - start);
                 let mask = self.source.mask(simd, start, length, &mut buffer);
                 for piece in pieces(start, length, self.width) {
-                    counts[piece.row - rows.start] += simd.run(SumBytes(&mask[piece.at])) as i64;
+                    counts[piece.row - rows.start] += self.source.sum(simd, &mask[piece.at]) as i64;
                 }
                 if !visit(simd, start, mask) {
                     break;

@@ -52,15 +52,29 @@ impl<F: Float> Job for AnyOutside<'_, F> {
     }
 }
 
-/// The sum of bytes.
-pub(super) struct SumBytes<'a>(pub(super) &'a [u8]);
+/// The sum of bytes that are 0 or 1; none if there are others.
+pub(super) struct SumBits<'a>(pub(super) &'a [u8]);
 
-impl Job for SumBytes<'_> {
-    type Output = usize;
+impl Job for SumBits<'_> {
+    type Output = Option<usize>;
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> usize {
-        // In 32 bits, of which a block of bytes has far fewer than fit.
-        self.0.chunks(1 << 16).map(|bytes| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>() as usize).sum()
+    fn run<const FMA: bool>(self) -> Option<usize> {
+        const LANES: usize = 64;
+        let (mut sum, mut any) = (0, [0; LANES]);
+        let (whole, rest) = self.0.as_chunks::<LANES>();
+        // In bytes, for as long as they cannot overflow.
+        for chunks in whole.chunks(usize::from(u8::MAX)) {
+            let mut lanes = [0; LANES];
+            for chunk in chunks {
+                for i in 0..LANES {
+                    lanes[i] += chunk[i] & 1;
+                    any[i] |= chunk[i];
+                }
+            }
+            sum += lanes.iter().map(|&lane| usize::from(lane)).sum::<usize>();
+        }
+        sum += rest.iter().map(|&bit| usize::from(bit)).sum::<usize>();
+        any.iter().chain(rest).all(|&bits| bits <= 1).then_some(sum)
     }
 }
 
@@ -92,16 +106,14 @@ impl<F: Float> Job for AddUp<'_, F> {
     fn run<const FMA: bool>(self) {
         let mut lanes = [F::default(); LANES];
         let (chunks, rest) = self.values.as_chunks::<LANES>();
-        let mut add = |chunk: &[F; LANES]| {
-            for (lane, &value) in lanes.iter_mut().zip(chunk) {
-                *lane = *lane + value;
+        // No closure: it could be compiled on its own, without the level's instructions.
+        for chunk in chunks {
+            for i in 0..LANES {
+                lanes[i] = lanes[i] + chunk[i];
             }
-        };
-        chunks.iter().for_each(&mut add);
-        if !rest.is_empty() {
-            let mut last = [F::default(); LANES];
-            last[..rest.len()].copy_from_slice(rest);
-            add(&last);
+        }
+        for i in 0..rest.len() {
+            lanes[i] = lanes[i] + rest[i];
         }
         for (sum, lane) in self.sums.iter_mut().zip(lanes) {
             *sum += lane.to_f64();

@@ -59,6 +59,9 @@ fn block_length(entries: usize) -> usize {
 /// Entries that a formula is computed for at a time.
 const CHUNK: usize = 256;
 
+/// Fewer entries than these are likely to be in the caches when a pass begins: a prefetch would only be in the way.
+const IN_CACHES: usize = 1 << 19;
+
 /// Bytes of a gradient that is likely to be out of the caches before anybody reads it: writing it past them spares the
 /// reading of what is to be overwritten.
 const PAST_CACHES: usize = 32 << 20;
@@ -251,7 +254,11 @@ impl<X: Storage> Task<'_, X> {
             outside: &self.outside,
         };
         let wanted = Wanted { gradient: &mut *gradient, values: &mut *values, past_caches };
-        let sum = self.observed.compute(self.simd, &source, wanted, packed, ahead);
+        let sum = if self.entries < IN_CACHES {
+            self.observed.compute(self.simd, &source, wanted, packed, &mut ())
+        } else {
+            self.observed.compute(self.simd, &source, wanted, packed, ahead)
+        };
         let Some(Assumption { part, label, weight }) = &self.missing else { return sum };
         // The same over the other entries, while they are in the cache.
         let (which, label, scale) = (&observed.complement(), Label::Same(*label), self.scale * *weight);

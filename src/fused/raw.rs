@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::BLOCK;
 use super::cache::Buffer;
 use super::float::Float;
-use super::loops::{Each, SumBytes};
+use super::loops::{Each, SumBits};
 use super::memory::{Element, Stored, read, slice};
 use super::native;
 use super::pack::{Pack, Selection};
@@ -27,8 +27,8 @@ pub(super) trait Given: Stored + PartialEq {
     fn is_nan(self) -> bool;
     /// As far as the type has this number.
     fn from_f64(number: f64) -> Option<Self>;
-    /// 0 and 1 as they are, 2 for anything else.
-    fn hard(self) -> i8;
+    /// A bit for each kind of label: 1 for 0, 2 for 1, 4 for anything else.
+    fn kind(self) -> i8;
 }
 
 macro_rules! given {
@@ -47,9 +47,9 @@ macro_rules! given {
                 $from(number)
             }
             #[inline(always)]
-            fn hard(self) -> i8 {
-                let one = self == 1 as $type;
-                i8::from(one) | i8::from(self != 0 as $type && !one) << 1
+            fn kind(self) -> i8 {
+                let rest = if self == 1 as $type { 2 } else { 4 };
+                if self == 0 as $type { 1 } else { rest }
             }
         }
     )*};
@@ -204,49 +204,46 @@ impl<L: Given> Source<'_, L> {
             return Ok(self.len());
         }
         let (simd, count) = (Simd::best(), AtomicUsize::new(0));
+        // One thread adds up bytes faster than another is there, unless there are many.
         native::parallel(self.len().div_ceil(BLOCK), 4, |blocks| {
             let mut buffer = Buffer::new();
             for block in blocks {
                 let start = block * BLOCK;
                 let mask = self.mask(simd, start, BLOCK.min(self.len() - start), &mut buffer);
-                count.fetch_add(simd.run(SumBytes(mask)), Ordering::Relaxed);
+                count.fetch_add(self.sum(simd, mask), Ordering::Relaxed);
             }
         })?;
         Ok(count.into_inner())
     }
 
-    /// 1 for each label of a block that is observed, 0 for each that is missing.
-    pub(super) fn mask<'a>(
-        &'a self,
-        simd: Simd,
-        start: usize,
-        length: usize,
-        buffer: &'a mut Buffer<u8>,
-    ) -> &'a [u8] {
-        let mask = match self.known {
-            Known::Bytes(mask) => &mask[start..][..length],
-            _ => {
-                let to = &mut buffer.get()[..length];
-                let from = &self.labels[start..][..length];
-                match self.known {
-                    Known::All | Known::Bytes(_) => to.fill(1),
-                    // What is neither 0 nor 1 becomes 2.
-                    Known::Floats(mask) => {
-                        let from = &mask[start..][..length];
-                        simd.run(Each { from, to: &mut *to, with: |known: f32| known.hard() as u8 });
-                    }
-                    Known::Numbers => simd.run(Each { from, to: &mut *to, with: |label: L| u8::from(!label.is_nan()) }),
-                    Known::AllBut(sentinel) => {
-                        simd.run(Each { from, to: &mut *to, with: |label: L| u8::from(label != sentinel) });
-                    }
-                }
-                to
-            }
-        };
-        if matches!(self.known, Known::Bytes(_) | Known::Floats(_)) && simd.run(AnyAboveOne(mask)) {
-            self.fault();
+    /// 1 for each label of a block that is observed, 0 for each that is missing; not checked.
+    pub(super) fn mask<'a>(&'a self, simd: Simd, start: usize, length: usize, buffer: &'a mut Buffer<u8>) -> &'a [u8] {
+        if let Known::Bytes(mask) = self.known {
+            return &mask[start..][..length];
         }
-        mask
+        let to = &mut buffer.get()[..length];
+        let from = &self.labels[start..][..length];
+        match self.known {
+            Known::All | Known::Bytes(_) => to.fill(1),
+            // What is neither 0 nor 1 becomes 2.
+            Known::Floats(mask) => {
+                let from = &mask[start..][..length];
+                simd.run(Each { from, to: &mut *to, with: |known: f32| (known.kind() >> 1) as u8 });
+            }
+            Known::Numbers => simd.run(Each { from, to: &mut *to, with: |label: L| u8::from(!label.is_nan()) }),
+            Known::AllBut(sentinel) => {
+                simd.run(Each { from, to: &mut *to, with: |label: L| u8::from(label != sentinel) });
+            }
+        }
+        to
+    }
+
+    /// How many labels a part of a mask says are observed; a fault if there is anything but 0 and 1 in it.
+    pub(super) fn sum(&self, simd: Simd, mask: &[u8]) -> usize {
+        simd.run(SumBits(mask)).unwrap_or_else(|| {
+            self.fault();
+            0
+        })
     }
 
     /// A block's labels as one-byte cells, −1 where missing.
@@ -282,6 +279,7 @@ impl<L: Given, F: Float + Pack> Targets<F> for Source<'_, L> {
         let mask = self.mask(simd, start, length, mask);
         let (cells, bytes) = (&mut cells.get()[..length], bytes.get());
         let seen = self.cells(simd, start, mask, cells);
+        self.sum(simd, mask);
         selection.set(simd, cells, bytes);
         if !seen.soft {
             return (selection, Label::Bytes(bytes));
@@ -329,15 +327,22 @@ impl<L: Given> Job for Cells<'_, L> {
     type Output = Seen;
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Seen {
-        let (mut zero, mut one, mut soft) = (0, 0, 0);
-        for ((cell, &label), &known) in self.cells.iter_mut().zip(self.labels).zip(self.mask) {
-            let value = if known != 0 { label.hard() } else { -1 };
-            zero |= u8::from(value == 0);
-            one |= u8::from(value == 1);
-            soft |= u8::from(value > 1);
-            *cell = value;
+        /// Entries from which on what one loop wrote is in the cache for the next: sooner, it would have to wait for it.
+        const APART: usize = 1024;
+        let mut seen = 0;
+        let chunks = self.labels.chunks(APART).zip(self.mask.chunks(APART)).zip(self.cells.chunks_mut(APART));
+        for ((labels, mask), cells) in chunks {
+            // Two loops: one over both has vectors for the wider type alone.
+            for (cell, label) in cells.iter_mut().zip(labels) {
+                *cell = label.kind();
+            }
+            for (cell, &known) in cells.iter_mut().zip(mask) {
+                let (kind, missing) = (*cell, known == 0);
+                seen |= if missing { 0 } else { kind };
+                *cell = if missing { -1 } else { kind >> 1 };
+            }
         }
-        Seen { zero: zero != 0, one: one != 0, soft: soft != 0 }
+        Seen { zero: seen & 1 != 0, one: seen & 2 != 0, soft: seen & 4 != 0 }
     }
 }
 
@@ -387,15 +392,5 @@ impl<L: Given> Job for Within<'_, L> {
             outside |= (known != 0) & !((label >= least) & (label <= largest));
         }
         !outside
-    }
-}
-
-struct AnyAboveOne<'a>(&'a [u8]);
-
-impl Job for AnyAboveOne<'_> {
-    type Output = bool;
-    #[inline(always)]
-    fn run<const FMA: bool>(self) -> bool {
-        self.0.iter().fold(0, |bits, byte| bits | byte) > 1
     }
 }

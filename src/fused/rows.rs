@@ -55,7 +55,11 @@ impl<'a, T: 'static> Rows<'a, T> {
     pub(super) fn of_type<U: 'static>(&self) -> Option<Rows<'a, U>> {
         let Self { all, width, index } = *self;
         // SAFETY: one type under two names.
-        (TypeId::of::<T>() == TypeId::of::<U>()).then(|| Rows { all: unsafe { &*(&raw const *all as *const [U]) }, width, index })
+        (TypeId::of::<T>() == TypeId::of::<U>()).then(|| Rows {
+            all: unsafe { &*(&raw const *all as *const [U]) },
+            width,
+            index,
+        })
     }
 }
 

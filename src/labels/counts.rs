@@ -3,8 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Labels;
-use crate::fused::{self, Table};
 use crate::Result;
+use crate::fused::{self, Table};
 
 impl Labels {
     /// How many labels are known: a scalar `i64` tensor, left on the device so that a GPU need not wait.
@@ -46,7 +46,9 @@ impl Labels {
         }
         if self.device() != Device::Cpu {
             let counted = match everything {
-                true => Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?.f_expand(&size[..], false)?,
+                true => {
+                    Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?.f_expand(&size[..], false)?
+                }
                 false => self.observed()?.f_to_kind(Kind::Double)?,
             };
             return Ok(self.weights.multiply(counted, &size, Kind::Double)?.f_sum(Kind::Double)?);

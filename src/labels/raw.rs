@@ -29,7 +29,9 @@ pub enum Raw<'a> {
 impl<'a> Raw<'a> {
     pub(crate) fn labels(self) -> &'a Tensor {
         match self {
-            Self::Complete(labels) | Self::Mask { labels, .. } | Self::Nan(labels) | Self::Sentinel(labels, _) => labels,
+            Self::Complete(labels) | Self::Mask { labels, .. } | Self::Nan(labels) | Self::Sentinel(labels, _) => {
+                labels
+            }
         }
     }
 
