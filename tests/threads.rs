@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Case, REDUCTIONS, losses, rng, tensor, value_and_gradient};
-use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, Weights};
+use common::{Case, REDUCTIONS, backward, losses, rng, tensor, value_and_gradient};
+use masked_loss::{BceWithLogits, Labels, Named, Path, Raw, Reduction, Weights};
 use rand::Rng;
 
 // One test, since there is one number of threads.
@@ -28,9 +28,16 @@ fn same_bits(named: &Named, case: &Case, labels: &Labels, reduction: Reduction) 
             tch::set_num_threads(threads);
             value_and_gradient(named, Path::Fused, &case.input(kind), labels, reduction, 1.0)
         };
-        let one = run(1);
+        let (values, mask) = (tensor(&case.label, &case.size), case.mask());
+        let run_raw = |threads| {
+            tch::set_num_threads(threads);
+            let raw = Raw::Mask { labels: &values, mask: &mask };
+            backward(&case.input(kind), 1.0, |x| named.loss.forward_raw(x, raw, reduction).unwrap())
+        };
+        let (one, one_raw) = (run(1), run_raw(1));
         for threads in [2, 3, 7] {
             assert!(run(threads) == one, "{}, {reduction:?}, {kind:?}, {threads} threads", named.name);
+            assert!(run_raw(threads) == one_raw, "{}, raw, {reduction:?}, {kind:?}, {threads} threads", named.name);
         }
     }
 }

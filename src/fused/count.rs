@@ -77,7 +77,12 @@ impl<'a> Table<'a> {
 
     /// How many rows each label is observed in, the labels being the last dimension: `[C]`, `i64`.
     pub(crate) fn observed_per_label(&self) -> Result<Tensor> {
-        let labels = *self.cells.size().last().unwrap_or(&0) as usize;
+        let labels = match self.cells.size()[..] {
+            // Rows and labels are the same.
+            [_] => self.rows(),
+            [.., labels] => labels as usize,
+            [] => 0,
+        };
         let counts = Mutex::new(vec![0; labels]);
         if labels > 0 {
             self.visit(PerLabel(&counts))?;

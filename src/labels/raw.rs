@@ -104,3 +104,46 @@ impl<'a> Raw<'a> {
         Ok((cells.f_contiguous()?, range))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Labels;
+
+    #[test]
+    fn the_kernel_encodes_labels_as_libtorchs_operations_do() {
+        tch::manual_seed(1);
+        let kinds =
+            [Kind::Double, Kind::Float, Kind::Half, Kind::Int64, Kind::Int, Kind::Int16, Kind::Int8, Kind::Uint8];
+        for size in [&[7i64, 3001][..], &[20_000], &[3000, 11], &[2, 3, 5], &[1, 40_000], &[3, 0], &[0, 3]] {
+            for (largest, kind) in [1, 2, 9].into_iter().flat_map(|largest| kinds.map(|kind| (largest, kind))) {
+                let labels = Tensor::randint(largest, size, (Kind::Int64, tch::Device::Cpu)).to_kind(kind);
+                let mask = Tensor::rand(size, tch::kind::FLOAT_CPU).lt(0.3);
+                let nan = match labels.is_floating_point() {
+                    true => labels.masked_fill(&mask, f64::NAN),
+                    false => labels.shallow_clone(),
+                };
+                for raw in [
+                    Raw::Complete(&labels),
+                    Raw::Mask { labels: &labels, mask: &mask },
+                    Raw::Nan(&nan),
+                    Raw::Sentinel(&labels, 0.0),
+                    Raw::Sentinel(&labels, 0.5),
+                    Raw::Sentinel(&labels, -1.0),
+                ] {
+                    let made = Labels::from_raw(raw).unwrap();
+                    let (cells, range) = raw.encode().unwrap();
+                    let what = format!("{size:?}, up to {largest}, {kind:?}");
+                    assert_eq!((made.table.kind(), made.range), (cells.kind(), range), "{what}");
+                    assert!(made.table.allclose(&cells, 0.0, 0.0, true), "{what}");
+                    let observed = made.observed().unwrap().to_kind(Kind::Int64);
+                    let width = size[1..].iter().product::<i64>();
+                    let per_row = observed.reshape([size[0], width]).sum_dim_intlist(1i64, false, Kind::Int64);
+                    assert_eq!(made.observed_per_row, per_row, "{what}");
+                    let per_label = crate::labels::sum_per_label(&observed, Kind::Int64).unwrap();
+                    assert_eq!(made.observed_per_label().unwrap(), per_label, "{what}");
+                }
+            }
+        }
+    }
+}
