@@ -203,8 +203,8 @@ fn on(
         }
     };
     if fused {
-        let job = fused::Job { entries, input: logits, divisor: divisor.number()? };
-        if let Some(loss) = job.labels(labels, weights)? {
+        let pass = fused::Pass { entries, input: logits, divisor: divisor.number()? };
+        if let Some(loss) = pass.labels(labels, weights)? {
             return Ok(loss);
         }
     }
@@ -232,8 +232,8 @@ fn in_one_pass(entries: Entries<'_>, logits: &Tensor, labels: Raw<'_>, reduction
     if matches!(reduction, Reduction::MeanPerRow | Reduction::MeanPerLabel)
         || !logits.defined()
         || !fused::serves(logits)
-        // The pass looks at labels that are neither.
-        || !(accepted.contains(&0.0) && accepted.contains(&1.0))
+        // The pass looks for labels that are out of range among those that are neither 0 nor 1.
+        || [0.0, 1.0].iter().any(|label| !accepted.contains(label))
     {
         return Ok(None);
     }
@@ -248,7 +248,7 @@ fn in_one_pass(entries: Entries<'_>, logits: &Tensor, labels: Raw<'_>, reduction
         },
         _ => reduction.divisor_without_labels(labels.numel() as i64)?,
     };
-    fused::Job { entries, input: logits, divisor: divisor.number()? }.raw(&tensors)
+    fused::Pass { entries, input: logits, divisor: divisor.number()? }.raw(&tensors)
 }
 
 impl Loss for Arc<dyn Loss> {

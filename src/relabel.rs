@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::{BceWithLogits, Elementwise, Labels, Loss, Missing, Reduction, Result, check};
+use crate::{BceWithLogits, Elementwise, Labels, Loss, Missing, Reduction, Result, check, masked};
 
 /// Self-paced loss correction: a missing entry that the model is sure of counts as a positive.
 ///
@@ -132,10 +132,9 @@ fn fit(logits: &Tensor, labels: &Labels) -> Result<()> {
 
 /// Where the `count` highest of the candidates' scores are.
 fn highest(scores: &Tensor, candidates: &Tensor, count: i64) -> Result<Tensor> {
-    let scores =
-        scores.f_detach()?.f_to_kind(Kind::Double)?.f_masked_fill(&candidates.f_logical_not()?, f64::NEG_INFINITY)?;
-    let flat = scores.f_reshape([-1])?;
+    let scores = scores.f_detach()?.f_to_kind(masked::compute_kind(scores)?)?;
+    let flat = scores.f_masked_fill(&candidates.f_logical_not()?, f64::NEG_INFINITY)?.f_reshape([-1])?;
     let (_, index) = flat.f_topk(count.min(flat.numel() as i64), 0, true, false)?;
-    let chosen = flat.f_zeros_like()?.f_index_fill(0, &index, 1.0)?.f_reshape(scores.size())?;
-    Ok(chosen.f_to_kind(Kind::Bool)?.f_logical_and(candidates)?)
+    let none = Tensor::f_zeros([flat.numel() as i64], (Kind::Bool, flat.device()))?;
+    Ok(none.f_index_fill(0, &index, 1)?.f_reshape(scores.size())?.f_logical_and(candidates)?)
 }

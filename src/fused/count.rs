@@ -17,25 +17,25 @@ use super::weights::Weights;
 use crate::Result;
 
 /// A label as it is held.
-trait Cell: Element + Default {
+trait Held: Element + Default {
     fn is_observed(self) -> bool;
 }
 
-impl Cell for i8 {
+impl Held for i8 {
     #[inline(always)]
     fn is_observed(self) -> bool {
         self >= 0
     }
 }
 
-impl Cell for f32 {
+impl Held for f32 {
     #[inline(always)]
     fn is_observed(self) -> bool {
         !self.is_nan()
     }
 }
 
-impl Cell for f64 {
+impl Held for f64 {
     #[inline(always)]
     fn is_observed(self) -> bool {
         !self.is_nan()
@@ -118,14 +118,14 @@ impl<'a> Table<'a> {
 
 trait Visitor {
     type Output;
-    fn visit<T: Cell>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<Self::Output>;
+    fn visit<T: Held>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<Self::Output>;
 }
 
 struct PerRow<'a>(&'a (dyn Fn(usize, usize) + Sync));
 
 impl Visitor for PerRow<'_> {
     type Output = ();
-    fn visit<T: Cell>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<()> {
+    fn visit<T: Held>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<()> {
         let (width, simd) = (table.width(), Simd::best());
         table.parallel(|blocks| {
             let mut buffer = Buffer::new();
@@ -143,7 +143,7 @@ struct PerLabel<'a>(&'a Mutex<Vec<i64>>);
 
 impl Visitor for PerLabel<'_> {
     type Output = ();
-    fn visit<T: Cell>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<()> {
+    fn visit<T: Held>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<()> {
         let simd = Simd::best();
         let labels = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).len();
         table.parallel(|blocks| {
@@ -188,7 +188,7 @@ impl PerRowWeights<'_> {
 
 impl Visitor for PerRowWeights<'_> {
     type Output = Tensor;
-    fn visit<T: Cell>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<Tensor> {
+    fn visit<T: Held>(self, table: &Table<'_>, entries: Rows<'_, T>) -> Result<Tensor> {
         let (width, simd) = (table.width(), Simd::best());
         let mut totals = Tensor::f_zeros([table.rows() as i64], (Kind::Double, Device::Cpu))?;
         let output = Output::<f64>::of(&mut totals)?;
@@ -214,7 +214,7 @@ impl Visitor for PerRowWeights<'_> {
 
 struct Count<'a, T>(&'a [T]);
 
-impl<T: Cell> Job for Count<'_, T> {
+impl<T: Held> Job for Count<'_, T> {
     type Output = usize;
     #[inline(always)]
     fn run<const FMA: bool>(self) -> usize {
@@ -227,7 +227,7 @@ struct AddObserved<'a, T> {
     counts: &'a mut [u16],
 }
 
-impl<T: Cell> Job for AddObserved<'_, T> {
+impl<T: Held> Job for AddObserved<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
@@ -245,7 +245,7 @@ struct Choose<'a, T> {
     everything: bool,
 }
 
-impl<T: Cell> Job for Choose<'_, T> {
+impl<T: Held> Job for Choose<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {

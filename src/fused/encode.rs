@@ -34,22 +34,22 @@ impl Visitor for Encode {
     type Output = Option<Encoded>;
     fn visit<L: Given>(self, source: &Source<'_, L>) -> Result<Option<Encoded>> {
         let Some((rows, rest)) = self.size.split_first() else { return Ok(None) };
-        let pass = Pass { source, rows: *rows as usize, width: rest.iter().product::<i64>() as usize };
-        let encoded = match pass.bytes(&self.size)? {
+        let encoding = Encoding { source, rows: *rows as usize, width: rest.iter().product::<i64>() as usize };
+        let encoded = match encoding.bytes(&self.size)? {
             Some(encoded) => encoded,
-            None => pass.numbers(&self.size)?,
+            None => encoding.numbers(&self.size)?,
         };
         Ok((!source.at_fault()).then_some(encoded))
     }
 }
 
-struct Pass<'a, L> {
+struct Encoding<'a, L> {
     source: &'a Source<'a, L>,
     rows: usize,
     width: usize,
 }
 
-impl<L: Given> Pass<'_, L> {
+impl<L: Given> Encoding<'_, L> {
     /// A byte an entry; none if labels are neither 0 nor 1.
     fn bytes(&self, size: &[i64]) -> Result<Option<Encoded>> {
         let mut cells = Tensor::f_empty(size, (Kind::Int8, Device::Cpu))?;

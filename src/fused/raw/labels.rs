@@ -1,0 +1,148 @@
+//! One raw label, and loops over a block of them.
+
+use super::super::float::Float;
+use super::super::memory::{Element, Stored};
+use super::super::simd::Job;
+
+/// The element types in which labels are read where they lie.
+pub(in super::super) trait Given: Stored + PartialEq {
+    /// What labels are held as that are neither 0 nor 1.
+    type Number: Float + Element;
+
+    fn number(self) -> Self::Number;
+    fn is_nan(self) -> bool;
+    /// As far as the type has this number.
+    fn from_f64(number: f64) -> Option<Self>;
+    /// A bit for each kind of label: 1 for 0, 2 for 1, 4 for anything else.
+    fn kind(self) -> i8;
+}
+
+macro_rules! given {
+    ($($type:ty, held as $number:ty, $is_nan:expr, $from:expr;)*) => {$(
+        impl Given for $type {
+            type Number = $number;
+            #[inline(always)]
+            fn number(self) -> Self::Number {
+                self as $number
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $is_nan(self)
+            }
+            fn from_f64(number: f64) -> Option<Self> {
+                $from(number)
+            }
+            #[inline(always)]
+            fn kind(self) -> i8 {
+                let rest = if self == 1 as $type { 2 } else { 4 };
+                if self == 0 as $type { 1 } else { rest }
+            }
+        }
+    )*};
+}
+given!(
+    f32, held as f32, f32::is_nan, |number| Some(number as f32);
+    f64, held as f64, f64::is_nan, Some;
+    i64, held as f64, |_| false, whole;
+    u8, held as f32, |_| false, whole;
+    i8, held as f32, |_| false, whole;
+);
+
+fn whole<L: TryFrom<i64>>(number: f64) -> Option<L> {
+    (number as i64 as f64 == number).then(|| L::try_from(number as i64).ok()).flatten()
+}
+
+/// Which labels there are among the observed ones.
+#[derive(Clone, Copy, Default)]
+pub(in super::super) struct Seen {
+    pub(in super::super) zero: bool,
+    pub(in super::super) one: bool,
+    /// Neither.
+    pub(in super::super) soft: bool,
+}
+
+impl Seen {
+    pub(in super::super) fn and(self, other: Self) -> Self {
+        Self { zero: self.zero | other.zero, one: self.one | other.one, soft: self.soft | other.soft }
+    }
+}
+
+/// A block's labels as one-byte cells, −1 where missing.
+pub(super) struct Cells<'a, L> {
+    pub(super) labels: &'a [L],
+    pub(super) mask: &'a [u8],
+    pub(super) cells: &'a mut [i8],
+}
+
+impl<L: Given> Job for Cells<'_, L> {
+    type Output = Seen;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> Seen {
+        /// Entries from which on what one loop wrote is in the cache for the next: sooner, it would have to wait for it.
+        const APART: usize = 1024;
+        let mut seen = 0;
+        let chunks = self.labels.chunks(APART).zip(self.mask.chunks(APART)).zip(self.cells.chunks_mut(APART));
+        for ((labels, mask), cells) in chunks {
+            // Two loops: one over both has vectors for the wider type alone.
+            for (cell, label) in cells.iter_mut().zip(labels) {
+                *cell = label.kind();
+            }
+            for (cell, &known) in cells.iter_mut().zip(mask) {
+                let (kind, missing) = (*cell, known == 0);
+                seen |= if missing { 0 } else { kind };
+                *cell = if missing { -1 } else { kind >> 1 };
+            }
+        }
+        Seen { zero: seen & 1 != 0, one: seen & 2 != 0, soft: seen & 4 != 0 }
+    }
+}
+
+/// A block's labels as numbers, NaN where missing; the least and the largest observed one.
+pub(super) struct Numbers<'a, L: Given> {
+    pub(super) labels: &'a [L],
+    pub(super) mask: &'a [u8],
+    pub(super) numbers: &'a mut [L::Number],
+}
+
+impl<L: Given> Job for Numbers<'_, L> {
+    type Output = (L::Number, L::Number);
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> Self::Output {
+        const LANES: usize = 16;
+        for ((number, &label), &known) in self.numbers.iter_mut().zip(self.labels).zip(self.mask) {
+            *number = if known != 0 { label.number() } else { L::Number::NAN };
+        }
+        let (mut least, mut largest) = ([L::Number::INFINITY; LANES], [-L::Number::INFINITY; LANES]);
+        for chunk in self.numbers.chunks(LANES) {
+            for (lane, &number) in chunk.iter().enumerate() {
+                // NaN is neither.
+                least[lane] = if number < least[lane] { number } else { least[lane] };
+                largest[lane] = if number > largest[lane] { number } else { largest[lane] };
+            }
+        }
+        let least = least.into_iter().fold(L::Number::INFINITY, |a, b| if b < a { b } else { a });
+        (least, largest.into_iter().fold(-L::Number::INFINITY, |a, b| if b > a { b } else { a }))
+    }
+}
+
+/// Whether every observed label is within a range.
+pub(super) struct Within<'a, L> {
+    pub(super) labels: &'a [L],
+    pub(super) mask: &'a [u8],
+    pub(super) accepted: (f64, f64),
+}
+
+impl<L: Given> Job for Within<'_, L> {
+    type Output = bool;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> bool {
+        let (least, largest) = self.accepted;
+        let mut outside = false;
+        for (&label, &known) in self.labels.iter().zip(self.mask) {
+            let label = label.to_f64();
+            // NaN is not within.
+            outside |= (known != 0) & !((label >= least) & (label <= largest));
+        }
+        !outside
+    }
+}
