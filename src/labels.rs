@@ -168,7 +168,8 @@ impl Labels {
         let cells = self.cells()?;
         match cells.f_kind()? {
             Kind::Int8 => Ok(cells.f_to_kind(Kind::Float)?.f_masked_fill(&cells.f_lt(0)?, f64::NAN)?),
-            _ => Ok(cells.shallow_clone()),
+            // The caller may change theirs.
+            _ => Ok(cells.f_detach_copy()?),
         }
     }
 

@@ -120,8 +120,9 @@ pub trait Loss {
     }
 
     /// The loss of labels as they stand in tensors, for labels that are used once: they are read and checked in the pass that
-    /// computes the loss, and no [`Labels`] are made. `MeanPerRow`, `MeanPerLabel`, other devices than the CPU, and losses
-    /// that are no [`Elementwise`], make them first.
+    /// computes the loss, and no [`Labels`] are made. That goes for every [`Elementwise`] loss on the CPU, also
+    /// [`with_missing`](Elementwise::with_missing) entries; elsewhere, and for `MeanPerRow` and `MeanPerLabel`, they are made
+    /// first.
     ///
     /// ```
     /// use masked_loss::{BceWithLogits, Loss, Raw, Reduction};
@@ -219,10 +220,10 @@ pub(crate) fn forward_raw(
     reduction: Reduction,
 ) -> Result<Tensor> {
     labels.check()?;
-    if let Some(loss) = in_one_pass(entries, logits, labels, reduction)? {
+    if let Ok(Some(loss)) = in_one_pass(entries, logits, labels, reduction) {
         return Ok(loss);
     }
-    // Which also says what is wrong, where the pass found something.
+    // This also says what is wrong: of several faults always the same one.
     forward(entries, Path::Auto, logits, &Labels::from_raw(labels)?, reduction)
 }
 

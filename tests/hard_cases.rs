@@ -120,6 +120,60 @@ fn weights_that_overflow_are_refused() {
     assert!(matches!(once.with_weights(Weights::PerRow(&large)), Err(Error::Range { tensor: "weights", .. })));
 }
 
+/// The loss of each of two by two entries, all observed, whose own is ln 2.
+fn weighted(labels: &Labels) -> [Vec<f64>; 2] {
+    PATHS.map(|path| {
+        let logits = Tensor::zeros([2, 2], tch::kind::FLOAT_CPU);
+        value_and_gradient(&bce(), path, &logits, labels, Reduction::None, 1.0).0
+    })
+}
+
+#[test]
+fn weights_are_read_as_they_are_and_stay_as_they_were() {
+    let complete = || Labels::complete(&Tensor::zeros([2, 2], tch::kind::FLOAT_CPU)).unwrap();
+    let strided = Tensor::from_slice(&[1f64, 7.0, 3.0, 7.0]).view([2, 2]).select(1, 0);
+    let negated = Tensor::from_slice(&[-1f64, -3.0]).internal_neg_view();
+    let mut plain = Tensor::from_slice(&[1f64, 3.0]);
+    for weights in [&strided, &negated, &plain] {
+        let rows = complete().with_weights(Weights::PerRow(weights)).unwrap();
+        let labels = complete().with_weights(Weights::PerLabel(weights)).unwrap();
+        for (found, expected) in [(rows, [1.0, 1.0, 3.0, 3.0]), (labels, [1.0, 3.0, 1.0, 3.0])] {
+            for found in weighted(&found) {
+                let ratios: Vec<f64> = found.iter().map(|loss| (loss / 2f64.ln()).round()).collect();
+                assert_eq!(ratios, expected);
+            }
+            let loss = BceWithLogits::default();
+            let mean = loss.forward(&Tensor::zeros([2, 2], tch::kind::FLOAT_CPU), &found, Reduction::WeightedMean);
+            approx::assert_relative_eq!(mean.unwrap().double_value(&[]), 2f64.ln(), max_relative = 1e-7);
+        }
+    }
+    let labels = complete().with_weights(Weights::PerRow(&plain)).unwrap();
+    let before = weighted(&labels);
+    let _ = plain.fill_(f64::NAN);
+    assert_eq!(weighted(&labels), before);
+}
+
+#[test]
+fn weights_whose_parts_leave_the_range_of_f32_still_multiply() {
+    let one = |weight: f64| Tensor::full([2], weight, tch::kind::DOUBLE_CPU);
+    for [entry, row, label] in [[1.0, 1e300, 1e-300], [1e-30, 1e30, 1e30], [1e30, 1e-30, 1e-30]] {
+        // A weight per entry is 1 where the entry is missing, for which the others are too large.
+        let last = if entry == 1.0 { f64::NAN } else { 1.0 };
+        let labels = Labels::from_nan(&Tensor::from_slice(&[1.0, 0.0, 1.0, last]).view([2, 2])).unwrap();
+        let entries = one(entry).expand([2, 2], false);
+        let labels = labels.with_weights(Weights::PerEntry(&entries)).unwrap();
+        let labels = labels.with_weights(Weights::PerLabel(&one(label))).unwrap();
+        let labels = labels.with_weights(Weights::PerRow(&one(row))).unwrap();
+        let product = row * label * entry;
+        for found in weighted(&labels) {
+            for loss in &found[..3] {
+                approx::assert_relative_eq!(*loss, 2f64.ln() * product, max_relative = 1e-6);
+            }
+            assert!(!last.is_nan() || found[3] == 0.0);
+        }
+    }
+}
+
 #[test]
 fn asymmetric_loss_is_finite_where_its_parts_are_not() {
     let labels = Labels::complete(&Tensor::from_slice(&[0.0, 0.0, 1.0, 0.0])).unwrap();

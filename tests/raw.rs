@@ -97,6 +97,17 @@ fn tensors_are_read_as_they_are_strided_and_none_may_be_empty() {
     for size in [&[0i64, 4][..], &[3, 0], &[0], &[2, 0, 3]] {
         let empty = Tensor::zeros(size, tch::kind::FLOAT_CPU);
         same(&BceWithLogits::default(), &empty, Raw::Nan(&empty), "empty");
+        let loss = BceWithLogits::default().forward_raw(&empty, Raw::Nan(&empty), Reduction::Sum).unwrap();
+        assert!(loss.double_value(&[]).is_sign_positive());
+    }
+    // A sentinel that the labels' type rounds.
+    for (kind, sentinel) in [(Kind::BFloat16, -999.0), (Kind::Half, -9999.0), (Kind::Half, 0.1), (Kind::Float, -999.9)]
+    {
+        let labels = Tensor::from_slice(&[0.5, sentinel, 3.0]).to_kind(kind);
+        let logits = Tensor::zeros([3], tch::kind::FLOAT_CPU);
+        same(&Huber::default(), &logits, Raw::Sentinel(&labels, sentinel), "a sentinel");
+        let loss = Huber::default().forward_raw(&logits, Raw::Sentinel(&labels, sentinel), Reduction::None).unwrap();
+        assert_eq!(numbers(&loss), [0.125, 0.0, 2.5]);
     }
 }
 
@@ -148,6 +159,13 @@ fn what_a_pass_finds_wrong_is_the_same_error_as_ever() {
     assert_eq!(message(&bce, &logits, Raw::Complete(&of(&[1.0, 0.0]))), "logits: expected shape [1, 2], found [1, 3]");
     let probabilities = message(&BceProbabilities, &of(&[0.5, 2.0, 0.5]), Raw::Mask { labels: &hard, mask: &ones });
     assert_eq!(probabilities, "probabilities: expected numbers within [0, 1] where observed, found 2");
+    // Of several faults the same one, too.
+    let long = of(&[0.5, 0.25, 0.75, 1.0]);
+    assert_eq!(
+        message(&bce, &long, Raw::Mask { labels: &hard, mask: &of(&[2.0, 1.0, 0.0]).to_kind(Kind::Uint8) }),
+        "mask: expected 0 or 1, found 2"
+    );
+    assert_eq!(message(&bce, &long, Raw::Complete(&of(&[1.0, f64::NAN, 0.0]))), unusable);
     let rating = message(&Rating, &logits, Raw::Complete(&hard));
     assert_eq!(rating, "labels: expected numbers within [1, 5] where observed, found 0");
 }

@@ -59,7 +59,7 @@ impl<L: Given> Encoding<'_, L> {
             let cells = unsafe { output.part(start, mask.len()) };
             let seen = self.source.cells(simd, start, mask, cells);
             let mut all_seen = all_seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            *all_seen = all_seen.and(seen);
+            *all_seen = all_seen.or(seen);
             !all_seen.soft
         })?;
         let seen = all_seen.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -55,6 +55,13 @@ impl<F: Float> Job for AnyOutside<'_, F> {
 /// The sum of bytes that are 0 or 1; none if there are others.
 pub(super) struct SumBits<'a>(pub(super) &'a [u8]);
 
+impl SumBits<'_> {
+    pub(super) fn of_few(&self) -> Option<usize> {
+        let sum = self.0.iter().map(|&bit| usize::from(bit)).sum();
+        self.0.iter().all(|&bit| bit <= 1).then_some(sum)
+    }
+}
+
 impl Job for SumBits<'_> {
     type Output = Option<usize>;
     #[inline(always)]

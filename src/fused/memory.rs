@@ -70,16 +70,14 @@ impl<T> Output<T> {
         // SAFETY: within bounds; the caller keeps parts apart.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
     }
-}
 
-impl<T> Output<T> {
     pub(super) fn bytes(&self) -> usize {
         self.length * size_of::<T>()
     }
 }
 
 impl<T: Element> Output<T> {
-    /// The elements of a contiguous CPU tensor of `T` that nobody else reads or writes for now.
+    /// The elements of a contiguous CPU tensor of `T` that nobody else reads or writes while this is in use.
     pub(super) fn of(tensor: &mut Tensor) -> Result<Self> {
         let length = slice::<T>(tensor)?.len();
         Ok(Self { start: tensor.data_ptr().cast(), length })

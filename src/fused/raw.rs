@@ -43,6 +43,10 @@ impl RawTensors {
             Raw::Complete(_) => Gaps::None,
             Raw::Nan(_) => Gaps::Nan,
             Raw::Sentinel(_, sentinel) if sentinel.is_nan() => Gaps::Nan,
+            // Rounded as the labels are.
+            Raw::Sentinel(_, sentinel) if matches!(labels.f_kind()?, Kind::Half | Kind::BFloat16) => {
+                Gaps::Sentinel(Tensor::from(sentinel).f_to_kind(labels.f_kind()?)?.f_double_value(&[])?)
+            }
             Raw::Sentinel(_, sentinel) => Gaps::Sentinel(sentinel),
             Raw::Mask { mask, .. } if !on_cpu(mask) => return Ok(None),
             Raw::Mask { mask, .. } => match mask.f_kind()? {

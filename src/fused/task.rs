@@ -75,14 +75,15 @@ impl<X: Storage> Task<'_, X> {
                 fence();
             }
         })?;
-        Ok(sums.iter().sum())
+        // Not `sum`, which makes −0 of no numbers.
+        Ok(sums.iter().fold(0.0, |total, sum| total + sum))
     }
 
     fn block(&self, start: usize, length: usize, wanted: Wanted<'_, X::Number>, room: &mut Room<X::Number>) -> f64 {
         let Room { input, labels, weights, more_values, more_gradient, packed } = room;
         let Wanted { gradient, values, past_caches } = wanted;
         let (observed, label) = self.targets.read(self.simd, start, length, labels);
-        // What goes past the caches need not be there; and if this block's gradient does, the next one's most often does.
+        // A gradient that is written past the caches needs no prefetch. What holds for this block mostly holds for the next.
         let overwritten = if past_caches && !observed.is_all() { &[] } else { &*gradient };
         let ahead = &mut Ahead::of(self.input.address(start), self.targets.ahead(start + length), overwritten);
         let source = Source {

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{Factors, Labels};
-use crate::{Error, Result, check, fused};
+use crate::{Result, check, fused};
 
 /// Weights that multiply the loss of the observed entries, see [`Labels::with_weights`].
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,8 @@ impl Labels {
     /// Multiplies the observed entries' losses by `weights`, on top of those already set.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::Device`]; [`Error::Range`] for a weight that is not finite.
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::Device`](crate::Error::Device);
+    /// [`Error::Range`](crate::Error::Range) for a weight that is not finite.
     pub fn with_weights(self, weights: Weights<'_>) -> Result<Self> {
         let size = self.size();
         let (given, expected) = match weights {
@@ -31,7 +32,8 @@ impl Labels {
         check::dense("weights", given)?;
         check::like("weights", given, &expected, self.device())?;
         let given = given.f_detach()?;
-        let in_double = || given.f_to_kind(Kind::Double);
+        // Numbers of its own, in memory and in order, whatever the caller's tensor is and becomes.
+        let in_double = || Tensor::f_zeros(&expected[..], (Kind::Double, self.device()))?.f_add(&given);
         let product = match weights {
             Weights::PerEntry(_) => {
                 let kind = if given.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float };
@@ -43,19 +45,20 @@ impl Labels {
             Weights::PerLabel(_) if size.len() > 1 => self.weights.clone().with_labels(&in_double()?)?,
             Weights::PerLabel(_) | Weights::PerRow(_) => self.weights.clone().with_rows(&in_double()?)?,
         };
-        if let Some(found) = product.overflow(&size)? {
-            return Err(Error::Range { tensor: "weights", expected: "numbers that are finite as f32".into(), found });
+        match (weights, product.fits()?) {
+            (Weights::PerEntry(_), true) => self.alone(product),
+            (Weights::PerEntry(_), false) => self.alone(product.expanded(&size)?),
+            (_, true) => self.with_factors(product),
+            (_, false) => {
+                let product = self.own(&product)?;
+                self.alone(product.expanded(&size)?)
+            }
         }
-        let labels = if matches!(weights, Weights::PerEntry(_)) { self.alone()? } else { self };
-        labels.with_factors(product)
     }
 
-    /// The same labels as a table of their own.
-    fn alone(self) -> Result<Self> {
-        if self.index.is_none() {
-            return Ok(self);
-        }
-        Ok(Self { table: self.cells()?, weights: self.own(&self.weights)?, index: None, ..self })
+    /// As a table of their own, with these weights, whose entries are of these rows alone.
+    fn alone(self, weights: Factors) -> Result<Self> {
+        Self { table: self.cells()?, index: None, ..self }.with_factors(weights)
     }
 
     /// The same labels with these weights, which nobody need check.
@@ -86,14 +89,15 @@ impl Labels {
 
     /// The same labels, with a further weight for each entry that nobody need check; `f32` or `f64`.
     pub(crate) fn reweighted(&self, further: &Tensor) -> Result<Self> {
-        self.clone().alone()?.with_factors(self.own(&self.weights)?.with_entries(further)?)
+        self.clone().alone(self.own(&self.weights)?.with_entries(further)?)
     }
 
     /// Every missing label takes its label's value of `values` (`[C]`): a prior, or another model's prediction for all. The
     /// result has no missing labels, and weights as before.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::Device`]; [`Error::Range`] for a value that is not finite.
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::Device`](crate::Error::Device);
+    /// [`Error::Range`](crate::Error::Range) for a value that is not finite.
     pub fn imputed(&self, values: &Tensor) -> Result<Self> {
         let size = self.size();
         check::dense("values", values)?;

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Result, check};
+use crate::{Error, Result, check};
 
 /// An entry's weight is the product of its own, its row's and its label's, as far as there are any.
 #[derive(Debug, Default)]
@@ -40,24 +40,33 @@ impl Factors {
         Ok(Self { entries: of(&self.entries)?, rows: of(&self.rows)?, labels: of(&self.labels)? })
     }
 
-    /// A weight of labels of this size that is not finite as `f32`, in which most logits are computed: 0 · ∞ would be NaN.
-    pub(super) fn overflow(&self, size: &[i64]) -> Result<Option<f64>> {
-        let mut bound = 1.0;
-        for factor in [&self.entries, &self.rows, &self.labels].into_iter().flatten().filter(|f| f.numel() > 0) {
-            let largest = |end: Tensor| end.f_abs()?.f_double_value(&[]);
-            // No smaller than 1, so that no part of the product is larger than the bound.
-            bound *= 1.0 + largest(factor.f_max()?)?.max(largest(factor.f_min()?)?);
-            if factor.f_max()?.f_isnan()?.f_int64_value(&[])? != 0 {
-                bound = f64::NAN;
+    /// The product as weights of the entries of labels of this size, for factors that do not fit.
+    ///
+    /// # Errors
+    /// For a weight that is not finite as `f32`: 0 · ∞ would be NaN.
+    pub(super) fn expanded(self, size: &[i64]) -> Result<Self> {
+        let one = Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?;
+        let product = self.multiply(one, size, Kind::Double)?;
+        if let Some(found) = check::first(&product, &product.f_to_kind(Kind::Float)?.f_isfinite()?.f_logical_not()?)? {
+            return Err(Error::Range { tensor: "weights", expected: "numbers that are finite as f32".into(), found });
+        }
+        Ok(Self { entries: Some(product.f_expand(size, false)?.f_contiguous()?), ..Self::default() })
+    }
+
+    /// Whether no part of the product leaves the range of `f32`, in which most logits are computed.
+    pub(super) fn fits(&self) -> Result<bool> {
+        let (mut least, mut largest) = (1.0, 1.0);
+        let factors = || [&self.entries, &self.rows, &self.labels].into_iter().flatten().filter(|f| f.numel() > 0);
+        for factor in factors() {
+            let sizes = factor.f_abs()?;
+            let top = sizes.f_max()?.f_double_value(&[])?;
+            if top.is_nan() {
+                return Ok(false);
             }
+            let bottom = sizes.f_masked_fill(&sizes.f_eq(0)?, f64::INFINITY)?.f_min()?.f_double_value(&[])?;
+            (least, largest) = (bottom.min(1.0) * least, top.max(1.0) * largest);
         }
-        if bound.is_nan() || !(bound as f32).is_finite() {
-            // The largest of each may never meet.
-            let one = Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?;
-            let product = self.multiply(one, size, Kind::Double)?;
-            return check::first(&product, &product.f_to_kind(Kind::Float)?.f_isfinite()?.f_logical_not()?);
-        }
-        Ok(None)
+        Ok(largest <= f64::from(f32::MAX) && (factors().count() < 2 || least >= f64::from(f32::MIN_POSITIVE)))
     }
 
     fn device(&self) -> Device {

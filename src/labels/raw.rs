@@ -1,4 +1,5 @@
-//! Labels in a user's tensors, and how they are read by libtorch's operations: on devices without a kernel of this crate.
+//! Labels in a user's tensors, and how libtorch's operations read them: on devices without a kernel of this crate, and to
+//! find out what is wrong with them.
 
 use tch::{Kind, Tensor};
 

@@ -22,8 +22,7 @@ pub struct BceWithLogits {
 
 impl BceWithLogits {
     /// The loss of positives of which some go unrecorded: `(2/π − 1)` is what a positive weighs, from the inverse
-    /// propensities `1/π` that [`Labels::inverse_propensity`](crate::Labels::inverse_propensity)
-    /// estimates. Convex, and above
+    /// propensities `1/π` that [`Labels::inverse_propensity`](crate::Labels::inverse_propensity) estimates. Convex, and above
     /// [`UnbiasedBce`](crate::UnbiasedBce).
     ///
     /// Source: Qaraei et al. 2021, *Convex Surrogates for Unbiased Loss Functions in Extreme Classification With Missing

@@ -62,7 +62,7 @@ pub(in super::super) struct Seen {
 }
 
 impl Seen {
-    pub(in super::super) fn and(self, other: Self) -> Self {
+    pub(in super::super) fn or(self, other: Self) -> Self {
         Self { zero: self.zero | other.zero, one: self.one | other.one, soft: self.soft | other.soft }
     }
 }
