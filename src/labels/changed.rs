@@ -8,7 +8,7 @@ use crate::{Result, check, fused};
 /// Weights that multiply the loss of the observed entries, see [`Labels::with_weights`].
 #[derive(Clone, Copy, Debug)]
 pub enum Weights<'a> {
-    /// In the labels' shape; what stands at a missing entry is ignored.
+    /// In the labels' shape; the values of missing entries are ignored.
     PerEntry(&'a Tensor),
     /// `[N]`: one for each row.
     PerRow(&'a Tensor),

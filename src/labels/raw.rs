@@ -10,13 +10,16 @@ use crate::{Error, Result, check};
 ///
 /// [`Labels::from_raw`](crate::Labels::from_raw) checks them once for many losses;
 /// [`Loss::forward_raw`](crate::Loss::forward_raw) reads them once, for one loss.
+///
+/// On the CPU, contiguous labels of `f32`, `f64`, `i64`, `i8`, `u8` or `bool`, and a contiguous mask of `bool`, `u8`, `i8` or
+/// `f32`, are read where they lie; others are converted first.
 #[derive(Clone, Copy, Debug)]
 pub enum Raw<'a> {
     /// Every label is known.
     Complete(&'a Tensor),
     /// A label is known where the mask is 1 (or true), and missing where it is 0 (or false).
     Mask {
-        /// What stands at a missing entry is ignored.
+        /// The values of missing entries are ignored.
         labels: &'a Tensor,
         /// In the labels' shape.
         mask: &'a Tensor,
