@@ -35,7 +35,7 @@ pub struct Labels {
     weights: Factors,
     /// `[N]`, `i64`.
     observed_per_row: Tensor,
-    /// `[N]`, `f64`: the weights of the observed entries; only where there are weights, and on the CPU.
+    /// `[N]`, `f64`: the weights of the observed entries, where they were added up before batches were cut; CPU only.
     weight_per_row: Option<Tensor>,
     /// The smallest and the largest observed label of the table that these rows come from.
     range: Option<(f64, f64)>,
@@ -116,7 +116,7 @@ impl Labels {
     }
 
     /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch. On the CPU it refers to
-    /// this table, whose labels are read where they are when a loss wants them.
+    /// this table, and keeps it in memory: a loss reads the labels where they are.
     ///
     /// # Errors
     /// [`Error::Shape`] for an index that is no vector; [`Error::Torch`] for one that is out of bounds or not of integers.
@@ -157,7 +157,7 @@ impl Labels {
         let weights = self.own(&self.weights)?.try_map(|weights| Ok(weights.f_to_device(device)?))?;
         let observed_per_row = self.observed_per_row.f_to_device(device)?;
         let labels = Self::new(self.cells()?.f_to_device(device)?, observed_per_row, self.range);
-        labels.with_factors(weights)
+        labels.with_factors(weights).with_totals()
     }
 
     /// The labels, NaN where missing: `f32`, or `f64` if they are held so.
@@ -165,11 +165,17 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn values(&self) -> Result<Tensor> {
+        let values = self.shared_values()?;
+        // The caller may change theirs.
+        Ok(if self.table.f_kind()? == Kind::Int8 { values } else { values.f_detach_copy()? })
+    }
+
+    /// The same, for those who change nothing.
+    pub(crate) fn shared_values(&self) -> Result<Tensor> {
         let cells = self.cells()?;
         match cells.f_kind()? {
             Kind::Int8 => Ok(cells.f_to_kind(Kind::Float)?.f_masked_fill(&cells.f_lt(0)?, f64::NAN)?),
-            // The caller may change theirs.
-            _ => Ok(cells.f_detach_copy()?),
+            _ => Ok(cells),
         }
     }
 
@@ -178,11 +184,7 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn observed(&self) -> Result<Tensor> {
-        let cells = self.cells()?;
-        Ok(match cells.f_kind()? {
-            Kind::Int8 => cells.f_ge(0)?,
-            _ => cells.f_isnan()?.f_logical_not()?,
-        })
+        counts::observed(&self.cells()?)
     }
 
     pub(crate) fn missing(&self) -> Result<Tensor> {

@@ -171,6 +171,17 @@ fn what_a_pass_finds_wrong_is_the_same_error_as_ever() {
 }
 
 #[test]
+fn what_a_caller_does_to_values_changes_no_labels() {
+    for observed in [1.0, 0.25] {
+        let labels = Labels::from_nan(&Tensor::from_slice(&[observed, f64::NAN]).view([2, 1])).unwrap();
+        let batch = labels.rows(&Tensor::from_slice(&[0i64])).unwrap();
+        let _ = labels.values().unwrap().fill_(7.0);
+        let _ = batch.values().unwrap().fill_(7.0);
+        assert_eq!((numbers(&labels.values().unwrap())[0], numbers(&batch.values().unwrap())[0]), (observed, observed));
+    }
+}
+
+#[test]
 fn a_batch_is_its_rows_copied_out_of_the_table() {
     let mut rng = rng(74);
     for (soft, size) in [(false, &[50i64, 700][..]), (true, &[50, 7]), (false, &[50]), (true, &[50, 3, 4])] {

@@ -1,4 +1,4 @@
-//! One block of entries: those that count are put side by side, computed, and put back where they belong.
+//! One block of entries: those that count are packed, computed, and unpacked.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

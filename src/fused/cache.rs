@@ -1,4 +1,4 @@
-//! What lies in the caches when: room to compute in, and memory asked for ahead of its use.
+//! The caches: buffers that stay in them, and prefetches.
 
 use super::BLOCK;
 use super::pack::GROUP;

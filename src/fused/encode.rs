@@ -9,7 +9,7 @@ use super::cache::Buffer;
 use super::float::Float;
 use super::memory::{Element, Output};
 use super::native;
-use super::raw::{Given, RawTensors, Seen, Source, Visitor};
+use super::raw::{Given, RawSlices, RawTensors, Seen, Visitor};
 use super::rows::pieces;
 use super::simd::Simd;
 use crate::Result;
@@ -32,7 +32,7 @@ struct Encode {
 
 impl Visitor for Encode {
     type Output = Option<Encoded>;
-    fn visit<L: Given>(self, source: &Source<'_, L>) -> Result<Option<Encoded>> {
+    fn visit<L: Given>(self, source: &RawSlices<'_, L>) -> Result<Option<Encoded>> {
         let Some((rows, rest)) = self.size.split_first() else { return Ok(None) };
         let encoding = Encoding { source, rows: *rows as usize, width: rest.iter().product::<i64>() as usize };
         let encoded = match encoding.bytes(&self.size)? {
@@ -44,7 +44,7 @@ impl Visitor for Encode {
 }
 
 struct Encoding<'a, L> {
-    source: &'a Source<'a, L>,
+    source: &'a RawSlices<'a, L>,
     rows: usize,
     width: usize,
 }

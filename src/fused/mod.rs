@@ -153,7 +153,7 @@ struct RawPass<'a, X>(Pass<'a>, PhantomData<X>);
 
 impl<X: Storage> raw::Visitor for RawPass<'_, X> {
     type Output = Option<Tensor>;
-    fn visit<L: raw::Given>(self, source: &raw::Source<'_, L>) -> Result<Option<Tensor>> {
+    fn visit<L: raw::Given>(self, source: &raw::RawSlices<'_, L>) -> Result<Option<Tensor>> {
         let found = self.0.pass::<X>(source, &Weights::NONE)?;
         Ok(found.filter(|_| !source.at_fault()))
     }

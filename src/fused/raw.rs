@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 pub(super) use self::labels::{Given, Seen};
 use self::source::Known;
-pub(super) use self::source::Source;
+pub(super) use self::source::RawSlices;
 use super::memory::slice;
 use crate::Result;
 use crate::labels::Raw;
@@ -78,7 +78,7 @@ impl RawTensors {
         struct Count;
         impl Visitor for Count {
             type Output = Option<usize>;
-            fn visit<L: Given>(self, source: &Source<'_, L>) -> Result<Option<usize>> {
+            fn visit<L: Given>(self, source: &RawSlices<'_, L>) -> Result<Option<usize>> {
                 let count = source.count()?;
                 Ok((!source.at_fault()).then_some(count))
             }
@@ -97,7 +97,7 @@ impl RawTensors {
         }
     }
 
-    fn source<L: Given>(&self, accepted: &RangeInclusive<f64>) -> Result<Source<'_, L>> {
+    fn source<L: Given>(&self, accepted: &RangeInclusive<f64>) -> Result<RawSlices<'_, L>> {
         let known = match &self.missing {
             Gaps::None => Known::All,
             Gaps::Bytes(mask) => Known::Bytes(slice(mask)?),
@@ -106,7 +106,7 @@ impl RawTensors {
             Gaps::Sentinel(sentinel) => L::from_f64(*sentinel).map_or(Known::All, Known::AllBut),
         };
         let accepted = (accepted.start().max(f64::MIN), accepted.end().min(f64::MAX));
-        Ok(Source::new(slice(&self.labels)?, known, accepted))
+        Ok(RawSlices::new(slice(&self.labels)?, known, accepted))
     }
 }
 
@@ -117,5 +117,5 @@ fn dense(tensor: &Tensor) -> Result<Tensor> {
 /// What is done with labels of a type that is not known before.
 pub(super) trait Visitor {
     type Output;
-    fn visit<L: Given>(self, source: &Source<'_, L>) -> Result<Self::Output>;
+    fn visit<L: Given>(self, source: &RawSlices<'_, L>) -> Result<Self::Output>;
 }

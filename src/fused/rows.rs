@@ -80,7 +80,7 @@ impl<'a, T: Copy + Default> Rows<'a, T> {
     }
 }
 
-/// Entries of one row, and their place among all that are asked for.
+/// Consecutive entries of one row, and their place in the block.
 pub(super) struct Piece {
     pub(super) row: usize,
     pub(super) column: usize,

@@ -39,18 +39,18 @@ impl<F: Float> Columns<F> {
 
 /// The product of a number for each entry, for each row and for each label, as far as there are any.
 pub(super) struct Weights<'a, F> {
-    pub(super) entries: Option<Entries<'a>>,
+    pub(super) entries: Option<PerEntry<'a>>,
     /// With the number of entries in a row.
     pub(super) rows: Option<(Vec<F>, usize)>,
     pub(super) labels: Option<Columns<F>>,
 }
 
-pub(super) enum Entries<'a> {
+pub(super) enum PerEntry<'a> {
     Single(Rows<'a, f32>),
     Double(Rows<'a, f64>),
 }
 
-impl<'a> Entries<'a> {
+impl<'a> PerEntry<'a> {
     fn new(entries: &'a Tensor, table: &Table<'a>) -> Result<Self> {
         let (width, index) = (table.width(), table.index()?);
         Ok(match entries.f_kind()? {
@@ -67,7 +67,7 @@ impl<'a, F: Float> Weights<'a, F> {
     pub(super) fn of(factors: &'a Factors, table: &Table<'a>) -> Result<Self> {
         let numbers = |factor: &'a Tensor| Ok::<_, Error>(slice::<f64>(factor)?.iter().copied());
         Ok(Self {
-            entries: factors.entries.as_ref().map(|entries| Entries::new(entries, table)).transpose()?,
+            entries: factors.entries.as_ref().map(|entries| PerEntry::new(entries, table)).transpose()?,
             rows: match &factors.rows {
                 Some(rows) => Some((numbers(rows)?.map(F::from_f64).collect(), table.width())),
                 None => None,
@@ -85,8 +85,8 @@ impl<'a, F: Float> Weights<'a, F> {
         [buffer, entry_buffer]: &'b mut [Buffer<F>; 2],
     ) -> &'b [F] {
         let entries: &[F] = match &self.entries {
-            Some(Entries::Single(rows)) => read(simd, rows, start, length, entry_buffer),
-            Some(Entries::Double(rows)) => read(simd, rows, start, length, entry_buffer),
+            Some(PerEntry::Single(rows)) => read(simd, rows, start, length, entry_buffer),
+            Some(PerEntry::Double(rows)) => read(simd, rows, start, length, entry_buffer),
             None => &[],
         };
         let Some((rows, width)) = &self.rows else {

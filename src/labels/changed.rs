@@ -45,29 +45,33 @@ impl Labels {
             Weights::PerLabel(_) if size.len() > 1 => self.weights.clone().with_labels(&in_double()?)?,
             Weights::PerLabel(_) | Weights::PerRow(_) => self.weights.clone().with_rows(&in_double()?)?,
         };
-        match (weights, product.fits()?) {
-            (Weights::PerEntry(_), true) => self.alone(product),
-            (Weights::PerEntry(_), false) => self.alone(product.expanded(&size)?),
+        let weighted = match (weights, product.fits()?) {
+            (Weights::PerEntry(_), true) => self.alone(product)?,
+            (Weights::PerEntry(_), false) => self.alone(product.expanded(&size)?)?,
             (_, true) => self.with_factors(product),
             (_, false) => {
                 let product = self.own(&product)?;
-                self.alone(product.expanded(&size)?)
+                self.alone(product.expanded(&size)?)?
             }
-        }
+        };
+        weighted.with_totals()
     }
 
     /// As a table of their own, with these weights, whose entries are of these rows alone.
     fn alone(self, weights: Factors) -> Result<Self> {
-        Self { table: self.cells()?, index: None, ..self }.with_factors(weights)
+        Ok(Self { table: self.cells()?, index: None, ..self }.with_factors(weights))
     }
 
     /// The same labels with these weights, which nobody need check.
-    pub(super) fn with_factors(mut self, weights: Factors) -> Result<Self> {
-        self.weights = weights;
-        self.weight_per_row = match self.weights.is_empty() || self.device() != Device::Cpu {
-            true => None,
-            false => Some(fused::weight_per_row(&self.table(), &self.weights, false)?),
-        };
+    pub(super) fn with_factors(self, weights: Factors) -> Self {
+        Self { weights, weight_per_row: None, ..self }
+    }
+
+    /// Adds up the weights of each row, for the batches that are cut: not where labels are changed in every step.
+    pub(super) fn with_totals(mut self) -> Result<Self> {
+        if !self.weights.is_empty() && self.device() == Device::Cpu {
+            self.weight_per_row = Some(fused::weight_per_row(&self.table(), &self.weights, false)?);
+        }
         Ok(self)
     }
 
@@ -77,7 +81,7 @@ impl Labels {
         let chosen = mask.f_logical_and(&self.missing()?)?;
         let range = self.range.map_or((1.0, 1.0), |(least, largest)| (least.min(1.0), largest.max(1.0)));
         let cells = self.cells()?.f_masked_fill(&chosen, 1)?;
-        Self::of_cells(cells, Some(range))?.with_factors(self.own(&self.weights)?)
+        Ok(Self::of_cells(cells, Some(range))?.with_factors(self.own(&self.weights)?))
     }
 
     /// The same labels, with a weight of 0 for those that are missing where `mask` (boolean, broadcast to the labels' shape)
@@ -104,6 +108,6 @@ impl Labels {
         check::like("values", values, &[*size.last().unwrap_or(&1)], self.device())?;
         let values = values.f_detach()?.f_to_kind(Kind::Double)?;
         let filled = self.values()?.f_to_kind(Kind::Double)?.f_where_self(&self.observed()?, &values)?;
-        Self::complete(&filled)?.with_factors(self.own(&self.weights)?)
+        Self::complete(&filled)?.with_factors(self.own(&self.weights)?).with_totals()
     }
 }

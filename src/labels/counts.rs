@@ -62,12 +62,20 @@ impl Labels {
     }
 }
 
+/// Boolean: which cells hold a label.
+pub(super) fn observed(cells: &Tensor) -> Result<Tensor> {
+    Ok(match cells.f_kind()? {
+        Kind::Int8 => cells.f_ge(0)?,
+        _ => cells.f_isnan()?.f_logical_not()?,
+    })
+}
+
 /// Of cells in the labels' shape: `[N]`, `i64`.
 pub(super) fn observed_per_row(cells: &Tensor) -> Result<Tensor> {
     if cells.device() == Device::Cpu {
         return Table { cells, index: None }.observed_per_row();
     }
-    let observed = if cells.f_kind()? == Kind::Int8 { cells.f_ge(0)? } else { cells.f_isnan()?.f_logical_not()? };
+    let observed = observed(cells)?;
     let rows = cells.size()[0];
     let width = cells.size()[1..].iter().product::<i64>();
     Ok(observed.f_reshape([rows, width])?.f_sum_dim_intlist(1i64, false, Kind::Int64)?)

@@ -31,7 +31,7 @@ use crate::{Error, Labels, Loss, Path, Reduction, Result, check, masked};
 pub struct Censored<L> {
     /// `ℓ`.
     pub loss: L,
-    /// `b`: −1, 0 or 1; what stands at a missing entry is of no account.
+    /// `b`: −1, 0 or 1; the bounds of missing entries are ignored.
     pub bound: Tensor,
 }
 
@@ -51,7 +51,7 @@ impl<L> Censored<L> {
 
         // Both as the loss sees them: in half precision a prediction could not be set to its label.
         let kind = masked::compute_kind(predictions)?;
-        let (x, y) = (predictions.f_to_kind(kind)?, labels.values()?.f_to_kind(kind)?);
+        let (x, y) = (predictions.f_to_kind(kind)?, labels.shared_values()?.f_to_kind(kind)?);
         // NaN keeps to no bound.
         let below = bound.f_lt(0)?.f_logical_and(&x.f_le_tensor(&y)?)?;
         let above = bound.f_gt(0)?.f_logical_and(&x.f_ge_tensor(&y)?)?;

@@ -98,13 +98,13 @@ impl<L: Given> Job for Cells<'_, L> {
 }
 
 /// A block's labels as numbers, NaN where missing; the least and the largest observed one.
-pub(super) struct Numbers<'a, L: Given> {
+pub(super) struct Decode<'a, L: Given> {
     pub(super) labels: &'a [L],
     pub(super) mask: &'a [u8],
     pub(super) numbers: &'a mut [L::Number],
 }
 
-impl<L: Given> Job for Numbers<'_, L> {
+impl<L: Given> Job for Decode<'_, L> {
     type Output = (L::Number, L::Number);
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Self::Output {

@@ -12,11 +12,11 @@ use super::super::pack::{Pack, Selection};
 use super::super::rows::Rows;
 use super::super::simd::Simd;
 use super::super::targets::{Buffers, Label, Lines, Targets};
-use super::labels::{Cells, Given, Numbers, Seen, Within};
+use super::labels::{Cells, Decode, Given, Seen, Within};
 use crate::Result;
 
 /// Raw labels, to be read by several threads.
-pub(in super::super) struct Source<'a, L> {
+pub(in super::super) struct RawSlices<'a, L> {
     labels: &'a [L],
     known: Known<'a, L>,
     /// What an observed label may be.
@@ -34,7 +34,7 @@ pub(super) enum Known<'a, L> {
     AllBut(L),
 }
 
-impl<'a, L: Given> Source<'a, L> {
+impl<'a, L: Given> RawSlices<'a, L> {
     pub(super) fn new(labels: &'a [L], known: Known<'a, L>, accepted: (f64, f64)) -> Self {
         Self { labels, known, accepted, at_fault: AtomicBool::new(false) }
     }
@@ -124,11 +124,11 @@ impl<'a, L: Given> Source<'a, L> {
         if !simd.run(Within { labels, mask, accepted: everything }) {
             self.fault();
         }
-        simd.run(Numbers { labels, mask, numbers })
+        simd.run(Decode { labels, mask, numbers })
     }
 }
 
-impl<L: Given, F: Float + Pack> Targets<F> for Source<'_, L> {
+impl<L: Given, F: Float + Pack> Targets<F> for RawSlices<'_, L> {
     fn read<'a>(
         &'a self,
         simd: Simd,
