@@ -1,0 +1,1 @@
+//! Formulas, number types and kernels; no libtorch.
