@@ -1,0 +1,55 @@
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// What can be wrong with a call.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting of a loss is outside what the loss accepts.
+    Range {
+        /// The setting's name.
+        setting: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: f64,
+    },
+    /// The environment asks for instructions that do not exist or that this machine does not have.
+    Simd {
+        /// What the environment variable says.
+        found: String,
+        /// What it may say on this machine.
+        expected: String,
+    },
+    /// The caller's threads failed.
+    Threads(String),
+}
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range { setting, expected, found } => write!(f, "{setting}: expected {expected}, found {found}"),
+            Self::Simd { found, expected } => {
+                write!(f, "{}: expected one of {expected}, found `{found}`", crate::Simd::VARIABLE)
+            }
+            Self::Threads(reason) => write!(f, "threads failed: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Checks a setting of a loss, for [`Elementwise::validate`](crate::Elementwise::validate).
+///
+/// # Errors
+/// [`Error::Range`] for a number that is not accepted, such as NaN.
+pub fn check_setting(setting: &'static str, found: f64, accepted: RangeInclusive<f64>) -> Result<()> {
+    if accepted.contains(&found) {
+        return Ok(());
+    }
+    let expected = format!("a number within [{:?}, {:?}]", accepted.start(), accepted.end());
+    Err(Error::Range { setting, expected, found })
+}

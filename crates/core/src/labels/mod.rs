@@ -1,0 +1,17 @@
+//! Labels in memory: checked and held, or raw.
+
+mod encode;
+mod raw;
+mod raw_label;
+mod source;
+mod table;
+mod targets;
+mod weights;
+
+pub use self::encode::{CellsMut, Encoded, Range};
+pub(crate) use self::raw::with_source;
+pub use self::raw::{Observed, Raw, RawLabels};
+pub use self::table::{Cells, Table, sum};
+pub(crate) use self::targets::{Label, LabelBuffers, Numbers, Targets};
+pub(crate) use self::weights::{Columns, WeightsOf};
+pub use self::weights::{EntryWeights, Weights};

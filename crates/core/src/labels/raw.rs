@@ -1,0 +1,100 @@
+//! Raw labels: what a caller has before anything is checked.
+
+use std::ops::RangeInclusive;
+
+use super::raw_label::RawLabel;
+use super::source::{Mask, Source};
+use crate::{Result, Threads};
+
+/// Labels as they lie in memory, with the way in which missing ones are marked.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    /// The labels; those of missing entries are ignored.
+    pub labels: RawLabels<'a>,
+    /// Which of them are observed.
+    pub observed: Observed<'a>,
+}
+
+/// Labels of any of these types.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // the names say it
+pub enum RawLabels<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    I64(&'a [i64]),
+    I8(&'a [i8]),
+    U8(&'a [u8]),
+}
+
+/// Which labels are observed.
+#[derive(Clone, Copy, Debug)]
+pub enum Observed<'a> {
+    /// All.
+    All,
+    /// Those whose byte is 1; 0 is a missing one.
+    Bytes(&'a [u8]),
+    /// Those whose number is 1; 0 is a missing one.
+    Floats(&'a [f32]),
+    /// Those that are not NaN.
+    NotNan,
+    /// Those that are not equal to this sentinel, rounded to the labels' type.
+    Not(f64),
+}
+
+/// Evaluates an expression with a [`Source`] of the labels' own type.
+macro_rules! with_source {
+    ($raw:expr, $accepted:expr, $source:ident => $body:expr) => {
+        match $raw.labels {
+            $crate::RawLabels::F32(labels) => {
+                let $source = $raw.source(labels, $accepted);
+                $body
+            }
+            $crate::RawLabels::F64(labels) => {
+                let $source = $raw.source(labels, $accepted);
+                $body
+            }
+            $crate::RawLabels::I64(labels) => {
+                let $source = $raw.source(labels, $accepted);
+                $body
+            }
+            $crate::RawLabels::I8(labels) => {
+                let $source = $raw.source(labels, $accepted);
+                $body
+            }
+            $crate::RawLabels::U8(labels) => {
+                let $source = $raw.source(labels, $accepted);
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_source;
+
+/// Any finite number.
+pub(crate) const FINITE: RangeInclusive<f64> = f64::MIN..=f64::MAX;
+
+impl<'a> Raw<'a> {
+    /// How many labels are observed; `None` if the mask holds anything but 0 and 1.
+    ///
+    /// # Errors
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    pub fn count(&self, threads: &dyn Threads) -> Result<Option<usize>> {
+        with_source!(self, &FINITE, source => {
+            let count = source.count(threads)?;
+            Ok((!source.at_fault()).then_some(count))
+        })
+    }
+
+    /// `accepted`: what an observed label may be.
+    pub(crate) fn source<L: RawLabel>(&self, labels: &'a [L], accepted: &RangeInclusive<f64>) -> Source<'a, L> {
+        let mask = match self.observed {
+            Observed::All => Mask::All,
+            Observed::Bytes(mask) => Mask::Bytes(mask),
+            Observed::Floats(mask) => Mask::Floats(mask),
+            Observed::NotNan => Mask::NotNan,
+            // A sentinel that the type does not have marks no label.
+            Observed::Not(sentinel) => L::from_f64(sentinel).map_or(Mask::All, Mask::Not),
+        };
+        Source::new(labels, mask, (accepted.start().max(f64::MIN), accepted.end().min(f64::MAX)))
+    }
+}

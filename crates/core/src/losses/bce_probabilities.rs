@@ -1,0 +1,46 @@
+use std::ops::RangeInclusive;
+
+use super::elementwise::Elementwise;
+use crate::Real;
+
+/// Binary cross entropy from probabilities. Where there are logits, [`BceWithLogits`](super::BceWithLogits) is the
+/// better one: a probability cannot come closer to 1 than its dtype's epsilon.
+///
+/// `ℓ(p, y) = −[y·max(ln p, −100) + (1 − y)·max(ln(1 − p), −100)]`, with gradient `(p − y) / max(p(1 − p), 1e−12)`.
+///
+/// * Shapes: probabilities and labels `[N, C]` (any rank from 1).
+/// * Labels and probabilities: within [0, 1]. A look at the probabilities waits for a GPU.
+/// * Errors: see `Loss::forward`.
+/// * Source: PyTorch's `binary_cross_entropy`, its clamp at −100 and its floor under the gradient included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BceProbabilities;
+
+/// The floor of PyTorch's gradient under `p(1 − p)`: 1e-12, held there as `f32` for every dtype.
+const FLOOR: f64 = 1e-12_f32 as f64;
+
+/// `ln(1 − p)`, with what rounding took from `1 − p` put back: all of it where p is small.
+#[inline(always)]
+fn ln_one_minus<R: Real>(p: &R) -> R {
+    let q = p.one_minus();
+    let lost = q.one_minus() - p;
+    q.ln() + lost / q.at_least(FLOOR)
+}
+
+impl Elementwise for BceProbabilities {
+    #[inline(always)]
+    fn entry<R: Real>(&self, p: &R, y: &R) -> R {
+        let cross_entropy = |ln_p: R, ln_q: R| -(ln_p * y + ln_q * y.one_minus());
+        let spread = p.clone() * p.one_minus();
+        // Within 1e-12 of 0 or 1 the value stays put and the slope is (p − y)/1e-12, that of a parabola through it.
+        // Detached as a whole, since the slope of ln p is infinite where p is subnormal.
+        let edge_value = cross_entropy(p.ln().at_least(-100.0), ln_one_minus(p).at_least(-100.0)).detach();
+        let still = p.detach();
+        let edge = edge_value + (p.clone() - &still) * ((still + p).scale(0.5) - y).scale(1.0 / FLOOR);
+        let inner = spread.select_lt(FLOOR, &p.constant(0.5), p);
+        spread.select_lt(FLOOR, &edge, &cross_entropy(inner.ln(), ln_one_minus(&inner)))
+    }
+
+    fn inputs(&self) -> RangeInclusive<f64> {
+        0.0..=1.0
+    }
+}

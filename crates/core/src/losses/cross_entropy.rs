@@ -1,0 +1,16 @@
+use crate::Real;
+
+/// `−y·ln σ(x) − (1 − y)·ln σ(−x)`, as `|x|·u − ln σ(|x|)` with u the share of the class that the sign of x speaks
+/// against: two terms of one sign, and one exponential for both classes.
+#[inline(always)]
+pub(super) fn cross_entropy<R: Real>(x: &R, y: &R) -> R {
+    let (size, against) = (x.size(), x.select_lt(0.0, y, &y.one_minus()));
+    size.weighted(&against) - size.log_sigmoid()
+}
+
+/// The same with a weight for each class: `−positive·ln σ(x) − negative·ln σ(−x)`.
+#[inline(always)]
+pub(super) fn weighted_cross_entropy<R: Real>(x: &R, positive: &R, negative: &R) -> R {
+    let (size, against) = (x.size(), x.select_lt(0.0, positive, negative));
+    size.weighted(&against) - size.log_sigmoid().weighted(&(positive.clone() + negative))
+}

@@ -1,0 +1,63 @@
+use std::ops::RangeInclusive;
+
+use crate::{Real, Result};
+
+/// A loss that is one formula on one entry; it is written once and serves every implementation.
+///
+/// Implementing [`entry`](Self::entry) is all that a new loss takes. Mark it `#[inline(always)]`, and what it calls: the kernel
+/// vectorises only what is inlined into its loop.
+///
+/// ```
+/// use masked_loss_core::{Dual, Elementwise, Real};
+///
+/// /// `(σ(x) − y)²`
+/// struct Brier;
+///
+/// impl Elementwise for Brier {
+///     #[inline(always)]
+///     fn entry<R: Real>(&self, logit: &R, label: &R) -> R {
+///         let error = logit.sigmoid() - label;
+///         error.clone() * error
+///     }
+/// }
+///
+/// let loss = Brier.entry(&Dual::variable(0.0), &Dual::fixed(1.0));
+/// assert_eq!((loss.value, loss.derivative), (0.25, -0.25));
+/// ```
+pub trait Elementwise: Send + Sync {
+    /// The loss of one observed entry. Missing entries are never passed in.
+    fn entry<R: Real>(&self, input: &R, label: &R) -> R;
+
+    /// The loss of one entry where each label has a [`parameter`](Self::parameter) of its own.
+    #[inline(always)]
+    fn entry_with<R: Real>(&self, input: &R, label: &R, parameter: &R) -> R {
+        let _ = parameter;
+        self.entry(input, label)
+    }
+
+    /// One number for each of the C labels, which [`entry_with`](Self::entry_with) receives; `None` if the formula has none.
+    fn parameter(&self) -> Option<&[f64]> {
+        None
+    }
+
+    /// Checks the loss's own settings.
+    ///
+    /// # Errors
+    /// [`Error::Range`](crate::Error::Range) naming the setting, see [`check_setting`](crate::check_setting).
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What an observed input may be. NaN is always accepted, so that it shows in the loss.
+    fn inputs(&self) -> RangeInclusive<f64> {
+        REAL
+    }
+
+    /// What an observed label may be.
+    fn labels(&self) -> RangeInclusive<f64> {
+        0.0..=1.0
+    }
+}
+
+/// Any number.
+pub const REAL: RangeInclusive<f64> = f64::NEG_INFINITY..=f64::INFINITY;

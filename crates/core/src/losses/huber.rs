@@ -1,0 +1,44 @@
+use std::ops::RangeInclusive;
+
+use super::elementwise::{Elementwise, REAL};
+use crate::{Real, Result, check_setting};
+
+/// Huber loss, for regression: squared near the label, absolute far from it.
+///
+/// `ℓ(x, y) = e²/2` where `|e| < δ`, else `δ(|e| − δ/2)`, with `e = x − y`. Its gradient is `e`, held within `±δ`.
+///
+/// * Shapes: predictions and labels `[N, C]` (any rank from 1).
+/// * Labels: any real number.
+/// * Errors: see `Loss::forward`.
+/// * Source: Huber 1964, *Robust Estimation of a Location Parameter*; PyTorch's `huber_loss`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Huber {
+    /// `δ > 0`, finite as `f32`: how large an error may be and still be squared.
+    pub delta: f64,
+}
+
+impl Default for Huber {
+    /// `δ` 1, as in PyTorch.
+    fn default() -> Self {
+        Self { delta: 1.0 }
+    }
+}
+
+impl Elementwise for Huber {
+    #[inline(always)]
+    fn entry<R: Real>(&self, x: &R, y: &R) -> R {
+        let size = (x.clone() - y).abs();
+        // Held within δ: where e is infinite, the slope of e² would be, too, and it is multiplied by 0.
+        let near = size.select_lt(self.delta, &size, &size.constant(self.delta));
+        let far = size.shift(-0.5 * self.delta).scale(self.delta);
+        size.select_lt(self.delta, &(near.scale(0.5) * near), &far)
+    }
+
+    fn labels(&self) -> RangeInclusive<f64> {
+        REAL
+    }
+
+    fn validate(&self) -> Result<()> {
+        check_setting("delta", self.delta, f32::MIN_POSITIVE.into()..=f32::MAX.into())
+    }
+}

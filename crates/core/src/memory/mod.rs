@@ -1,0 +1,16 @@
+//! Memory that passes read and write.
+
+mod buffer;
+mod half;
+mod output;
+mod prefetch;
+mod rows;
+mod stored;
+
+pub(crate) use self::buffer::Buffer;
+pub use self::half::{Bf16, F16};
+pub(crate) use self::output::Output;
+pub(crate) use self::prefetch::{Lines, Prefetch, Prefetcher, fence};
+pub(crate) use self::rows::{Rows, segments};
+pub use self::stored::Stored;
+pub(crate) use self::stored::read;

@@ -1,0 +1,32 @@
+/// Memory that threads write to, each in a part of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Output<T> {
+    start: *mut T,
+    length: usize,
+}
+
+// SAFETY: `part` leaves it to its callers to keep the parts apart.
+unsafe impl<T: Send> Sync for Output<T> {}
+
+impl<T> Output<T> {
+    pub(crate) fn new(slice: &mut [T]) -> Self {
+        Self { start: slice.as_mut_ptr(), length: slice.len() }
+    }
+
+    /// # Safety
+    /// What this was made of is alive, and no two parts in use at a time overlap.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn part(&self, start: usize, length: usize) -> &mut [T] {
+        assert!(start + length <= self.length);
+        // SAFETY: within bounds; the caller keeps parts apart.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.length * size_of::<T>()
+    }
+}

@@ -1,0 +1,211 @@
+//! One block of entries: those that count are packed, computed, and unpacked.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::kernel::{Chunk, Formula, Uses};
+use crate::labels::{Columns, Label};
+use crate::losses::REAL;
+use crate::memory::{Buffer, Prefetch};
+use crate::pack::{Pipeline, Selection};
+use crate::scalar::Scalar;
+use crate::simd::Simd;
+use crate::simd::float::Float;
+use crate::simd::loops::{AnyOutside, Map, Multiply, Sum, Sums, total};
+use crate::sizes::{CHUNK, GROUP, RING};
+
+/// A formula's numbers, one for each label, if it has any.
+pub(crate) struct Parameters<F>(Option<Columns<F>>);
+
+impl<F: Float> Parameters<F> {
+    pub(crate) fn of(formula: &dyn Formula) -> Self {
+        Self(formula.parameter().map(|numbers| Columns::new(numbers.iter().copied())))
+    }
+}
+
+/// A formula, with what is found out once for all blocks.
+pub(crate) struct Prepared<'a, F> {
+    formula: &'a dyn Formula,
+    uses: Uses,
+    parameter: Option<&'a Columns<F>>,
+    /// The least and the largest input that the formula accepts; any is accepted if `None`.
+    accepted: Option<[F; 2]>,
+}
+
+impl<'a, F: Float> Prepared<'a, F> {
+    pub(crate) fn new(formula: &'a dyn Formula, parameters: &'a Parameters<F>) -> Self {
+        let accepted = formula.inputs();
+        Self {
+            formula,
+            uses: formula.uses(),
+            parameter: parameters.0.as_ref(),
+            accepted: (accepted != REAL).then(|| [*accepted.start(), *accepted.end()].map(F::from_f64)),
+        }
+    }
+}
+
+/// A block, and which of its entries count.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockInput<'a, F> {
+    pub(crate) start: usize,
+    pub(crate) which: &'a Selection,
+    pub(crate) input: &'a [F],
+    pub(crate) label: Label<'a, F>,
+    /// What each entry's loss and derivative are multiplied by; empty for 1.
+    pub(crate) weights: &'a [F],
+    /// What derivatives are multiplied by besides.
+    pub(crate) scale: F,
+    /// Set where an input is not one that the formula accepts.
+    pub(crate) outside: &'a AtomicBool,
+}
+
+/// Where each entry's derivative and loss go, 0 for one that does not count; empty if they are not wanted.
+pub(crate) struct BlockOutput<'a, F> {
+    pub(crate) gradient: &'a mut [F],
+    pub(crate) values: &'a mut [F],
+    /// Whether the gradient may be written by non-temporal stores.
+    pub(crate) non_temporal: bool,
+}
+
+/// Memory for the entries that count.
+pub(crate) struct PackBuffers<F> {
+    input: Buffer<F, RING>,
+    slopes: Buffer<F, RING>,
+    /// Before they are packed.
+    parameters: Buffer<F>,
+    parameter: Buffer<F>,
+    weights: Buffer<F>,
+    values: Buffer<F>,
+    chunk: ChunkBuffers<F>,
+}
+
+/// Memory for one chunk.
+#[repr(align(64))]
+struct ChunkBuffers<F> {
+    label: [F; CHUNK],
+    value: [F; CHUNK],
+}
+
+impl<F: Float> PackBuffers<F> {
+    pub(crate) fn new() -> Self {
+        let [input, slopes] = [const { Buffer::new() }; 2];
+        let [parameters, parameter, weights, values] = [const { Buffer::new() }; 4];
+        let numbers = [F::default(); CHUNK];
+        let chunk = ChunkBuffers { label: numbers, value: numbers };
+        Self { input, slopes, parameters, parameter, weights, values, chunk }
+    }
+}
+
+impl<F: Scalar> Prepared<'_, F> {
+    /// The sum over the entries that count. What comes next is prefetched on the way.
+    pub(crate) fn compute(
+        &self,
+        simd: Simd,
+        block: &BlockInput<'_, F>,
+        output: BlockOutput<'_, F>,
+        buffers: &mut PackBuffers<F>,
+        prefetch: &mut impl Prefetch,
+    ) -> f64 {
+        let BlockInput { which, label, .. } = *block;
+        let BlockOutput { gradient, values, non_temporal } = output;
+        let PackBuffers { input, slopes, parameters, parameter, weights, values: losses, chunk } = buffers;
+        let all = Columns::read(self.parameter, block.start, block.input.len(), parameters);
+        let parameter = which.packed(simd, all, parameter);
+        let weights = which.packed(simd, block.weights, weights);
+        if let Label::Same(label) = label {
+            chunk.label.fill(label);
+        }
+        let (count, scale, sums) = (which.count, block.scale, Sums::default());
+        let outside = block.outside;
+        let mut chunks =
+            Chunks { formula: self, simd, count, label, parameter, weights, scale, outside, buffers: chunk, sums };
+        let n = which.padded_count();
+        let (derive, keep) = (!gradient.is_empty(), !values.is_empty());
+        if which.is_all() {
+            // All are in their places at once.
+            for start in (0..n).step_by(CHUNK) {
+                let now = start..n.min(start + CHUNK);
+                let value = if keep { Some(&mut values[now.clone()]) } else { None };
+                let slope = if derive { &mut gradient[now.clone()] } else { &mut [] };
+                chunks.compute(now.clone(), &block.input[now], value, slope);
+                (0..CHUNK / GROUP).for_each(|_| prefetch.prefetch());
+            }
+            return total(chunks.sums);
+        }
+        let losses = if keep { losses.get().as_mut_slice() } else { &mut [] };
+        let mut pipeline =
+            Pipeline::new(which, block.input, input.get(), slopes.get(), gradient, non_temporal, prefetch);
+        for start in (0..n).step_by(CHUNK) {
+            let now = start..n.min(start + CHUNK);
+            // A group more than are computed: what was packed just now is on its way to the cache, and takes longer to read.
+            pipeline.advance(simd, start + CHUNK + GROUP, start);
+            let (input, slope) = pipeline.numbers(now.clone());
+            let value = if keep { Some(&mut losses[now.clone()]) } else { None };
+            chunks.compute(now, input, value, if derive { slope } else { &mut [] });
+        }
+        pipeline.finish(simd);
+        if keep {
+            which.unpack(simd, losses, values);
+        }
+        total(chunks.sums)
+    }
+}
+
+/// What the chunks of a block's packed entries share.
+struct Chunks<'a, F> {
+    formula: &'a Prepared<'a, F>,
+    simd: Simd,
+    count: usize,
+    label: Label<'a, F>,
+    /// May be empty, as the weights.
+    parameter: &'a [F],
+    weights: &'a [F],
+    scale: F,
+    outside: &'a AtomicBool,
+    buffers: &'a mut ChunkBuffers<F>,
+    sums: Sums,
+}
+
+impl<F: Scalar> Chunks<'_, F> {
+    /// Losses, into `value` if they are to be kept, and derivatives, unless `slope` is empty.
+    fn compute(&mut self, now: Range<usize>, input: &[F], value: Option<&mut [F]>, slope: &mut [F]) {
+        let (n, simd) = (now.len(), self.simd);
+        let ChunkBuffers { label, value: buffer } = &mut *self.buffers;
+        let label = &mut label[..n];
+        let label = match self.label {
+            Label::Bytes(bytes) => {
+                let from = &bytes[now.clone()];
+                simd.run(Map { from, to: &mut *label, with: F::from });
+                label
+            }
+            Label::Numbers(labels) => &labels[now.clone()],
+            Label::Same(_) => label,
+        };
+        let value = value.unwrap_or(&mut buffer[..n]);
+        let (parameter, weights) = (of(self.parameter, &now), of(self.weights, &now));
+        let chunk = Chunk {
+            input,
+            label,
+            parameter,
+            value: &mut *value,
+            slope: &mut *slope,
+            scale: self.scale,
+            uses: self.formula.uses,
+        };
+        F::compute(self.formula.formula, simd, chunk);
+        // What fills up the last vectors does not count.
+        let real = n.min(self.count - now.start);
+        if let Some([least, largest]) = self.formula.accepted
+            && simd.run(AnyOutside { numbers: &input[..real], least, largest })
+        {
+            self.outside.store(true, Ordering::Relaxed);
+        }
+        simd.run(Multiply { factors: weights, numbers: slope });
+        simd.run(Multiply { factors: weights, numbers: &mut *value });
+        simd.run(Sum { values: &value[..real], sums: &mut self.sums });
+    }
+}
+
+fn of<'a, F>(all: &'a [F], range: &Range<usize>) -> &'a [F] {
+    if all.is_empty() { all } else { &all[range.clone()] }
+}

@@ -1,0 +1,99 @@
+//! Loss and gradient in one pass over memory.
+
+mod block;
+mod task;
+
+use std::sync::atomic::AtomicBool;
+
+use self::block::{Parameters, Prepared};
+use self::task::{Assumption, Task};
+use crate::kernel::{Entries, Formula};
+use crate::labels::{Cells, Numbers, Raw, Table, Targets, Weights, WeightsOf, with_source};
+use crate::memory::{Output, Rows};
+use crate::scalar::Storage;
+use crate::simd::Simd;
+use crate::simd::float::Float;
+use crate::{Result, Threads};
+
+/// A pass over all entries of a loss: what it reads besides labels, and what it writes.
+///
+/// `X` is `f32`, `f64`, [`F16`](crate::F16) or [`Bf16`](crate::Bf16); numbers in half precision are computed in `f32`.
+pub struct Pass<'a, X: Storage> {
+    /// The formulas.
+    pub entries: Entries<'a, dyn Formula + 'a>,
+    /// The logits, or whatever the formulas take, row by row.
+    pub input: &'a [X],
+    /// The gradient of `loss / divisor`, exactly 0 for entries that do not count.
+    pub gradient: Option<&'a mut [X::Number]>,
+    /// Each entry's loss, 0 for those that do not count; not divided.
+    pub values: Option<&'a mut [X::Number]>,
+    /// What divides the gradient.
+    pub divisor: f64,
+}
+
+impl<X: Storage> Pass<'_, X> {
+    /// The sum of the losses, weighted, for labels that were checked before; `None` if an input is outside what its formula
+    /// accepts.
+    ///
+    /// # Errors
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    ///
+    /// # Panics
+    /// If input, outputs and labels differ in length, or an index is out of bounds.
+    pub fn labels(self, threads: &dyn Threads, table: &Table<'_>, weights: &Weights<'_>) -> Result<Option<f64>> {
+        assert_eq!(table.rows * table.width, self.input.len(), "one label for each input");
+        let weights = WeightsOf::new(weights, table.width, table.index);
+        match table.cells {
+            Cells::Bytes(cells) => self.run(threads, &table.rows_of(cells), &weights),
+            Cells::F32(cells) => self.run(threads, &Numbers(table.rows_of(cells)), &weights),
+            Cells::F64(cells) => self.run(threads, &Numbers(table.rows_of(cells)), &weights),
+        }
+    }
+
+    /// The same for raw labels, without weights; `None` also if a label is outside what the loss accepts, or the mask holds
+    /// anything but 0 and 1. The loss must accept labels of 0 and 1.
+    ///
+    /// # Errors
+    /// As [`labels`](Self::labels).
+    ///
+    /// # Panics
+    /// As [`labels`](Self::labels).
+    pub fn raw(self, threads: &dyn Threads, raw: &Raw<'_>) -> Result<Option<f64>> {
+        with_source!(raw, &self.entries.observed.labels(), source => {
+            assert_eq!(source.len(), self.input.len(), "one label for each input");
+            let sum = self.run(threads, &source, &WeightsOf::NONE)?;
+            Ok(sum.filter(|_| !source.at_fault()))
+        })
+    }
+
+    fn run(
+        self,
+        threads: &dyn Threads,
+        targets: &dyn Targets<X::Number>,
+        weights: &WeightsOf<'_, X::Number>,
+    ) -> Result<Option<f64>> {
+        let Self { entries: Entries { observed, missing }, input, gradient, values, divisor } = self;
+        let parameters = Parameters::of(observed);
+        let assumed_parameters = missing.map(|assumed| Parameters::of(assumed.formula));
+        let task = Task {
+            observed: Prepared::new(observed, &parameters),
+            missing: missing.zip(assumed_parameters.as_ref()).map(|(assumed, parameters)| {
+                let [label, weight] = [assumed.label, assumed.weight].map(X::Number::from_f64);
+                Assumption { formula: Prepared::new(assumed.formula, parameters), label, weight }
+            }),
+            input: Rows::new(input, 0, None),
+            entries: input.len(),
+            targets,
+            weights,
+            scale: X::Number::from_f64(1.0 / divisor),
+            simd: Simd::chosen()?,
+            outside: AtomicBool::new(false),
+        };
+        let output = |slice: &mut [X::Number]| {
+            assert_eq!(slice.len(), input.len(), "one output for each input");
+            Output::new(slice)
+        };
+        let sum = task.run(threads, gradient.map(output), values.map(output))?;
+        Ok((!task.outside.into_inner()).then_some(sum))
+    }
+}

@@ -1,0 +1,36 @@
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::Result;
+
+/// Threads to work on.
+///
+/// # Safety
+/// Of all calls that [`run`](Self::run) makes, no two ranges overlap.
+pub unsafe trait Threads: Sync {
+    /// Calls `body` for ranges that together cover `0..count`, each at least `grain` long but for the last, and returns when
+    /// all calls have returned.
+    ///
+    /// # Errors
+    /// [`Error::Threads`](crate::Error::Threads) if some of `0..count` may not have been covered.
+    fn run(&self, count: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sync)) -> Result<()>;
+}
+
+/// The calling thread alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Serial;
+
+// SAFETY: one call.
+unsafe impl Threads for Serial {
+    fn run(&self, count: usize, _: usize, body: &(dyn Fn(Range<usize>) + Sync)) -> Result<()> {
+        if count > 0 {
+            body(0..count);
+        }
+        Ok(())
+    }
+}
+
+/// What a mutex guards; a thread that panicked left it complete.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
