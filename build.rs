@@ -1,11 +1,11 @@
-//! Compiles `csrc` against the libtorch that torch-sys found, and lets this package's own programs find it again.
+//! Compiles `src/native/autograd.cpp` against the libtorch that torch-sys found, and lets this package's own programs find it again.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=csrc");
+    println!("cargo:rerun-if-changed=src/native/autograd.cpp");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     // torch-sys tells where its libtorch is; under its feature `doc-only` it has none.
     let Some(lib) = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
@@ -26,12 +26,12 @@ fn compile(lib: &Path) {
         .include(&include)
         // libtorch's headers warn; what is ours is checked with warnings on in review.
         .warnings(false)
-        .file("csrc/autograd.cpp");
+        .file("src/native/autograd.cpp");
     if target_is("linux") {
         // Without it at::parallel_for is a plain loop. torch-sys links the runtime.
         build.flag("-fopenmp");
     }
-    build.compile("masked_loss_csrc");
+    build.compile("masked_loss_native");
 }
 
 /// Link arguments reach this package's tests, examples and benches, not the programs of those who depend on it:

@@ -1,11 +1,9 @@
-//! The one door: every input is held against what the computation expects before libtorch sees it.
-
-use std::ops::RangeInclusive;
+//! Checks of tensors: every input passes one before libtorch sees it.
 
 use tch::{Device, Kind, Tensor};
 
-use crate::formula::{Assumed, Entries, Formula};
-use crate::{Error, Labels, Result, fused};
+use crate::native::is_strided;
+use crate::{Error, Result};
 
 /// A defined, strided tensor of real numbers.
 pub(crate) fn dense(name: &'static str, tensor: &Tensor) -> Result<()> {
@@ -13,7 +11,7 @@ pub(crate) fn dense(name: &'static str, tensor: &Tensor) -> Result<()> {
     if !tensor.defined() {
         return fault("an undefined tensor".into());
     }
-    if !fused::is_strided(tensor) {
+    if !is_strided(tensor) {
         return fault("a sparse or a library's own layout".into());
     }
     use Kind::{BFloat16, Bool, Double, Float, Half, Int, Int8, Int16, Int64, Uint8};
@@ -43,67 +41,6 @@ pub(crate) fn first(tensor: &Tensor, at: &Tensor) -> Result<Option<f64>> {
     Ok(Some(tensor.f_masked_select(at)?.f_double_value(&[0])?))
 }
 
-/// All that a loss asks of its input, its labels and its parameter, but for the input's values.
-pub(crate) fn labelled(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> Result<()> {
-    fit(entries, input, &labels.size(), labels.device())?;
-    let known = labels.range().map_or(vec![], |(least, largest)| vec![least, largest]);
-    within("labels", entries.observed, &known)
-}
-
-/// The same, but for the values of input and labels, which have this size and device.
-pub(crate) fn fit(entries: Entries<'_>, input: &Tensor, size: &[i64], device: Device) -> Result<()> {
-    entries.formulas().try_for_each(Formula::validate)?;
-    let name = name(entries);
-    floating(name, input)?;
-    like(name, input, size, device)?;
-    if let Some(Assumed { formula, label, weight }) = entries.missing {
-        within("the label assumed where one is missing", formula, &[label])?;
-        setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
-    }
-    let columns = *size.last().unwrap_or(&0);
-    let mut parameters = entries.formulas().filter_map(Formula::parameter);
-    parameters.try_for_each(|parameter| numbers("the loss's per-label parameter", parameter, columns))
-}
-
-/// That every input that counts is one that its formula accepts.
-pub(crate) fn inputs(entries: Entries<'_>, input: &Tensor, labels: &Labels) -> Result<()> {
-    bounded(name(entries), entries.observed, input, || labels.observed())?;
-    match entries.missing {
-        Some(Assumed { formula, .. }) => bounded(name(entries), formula, input, || labels.missing()),
-        None => Ok(()),
-    }
-}
-
-fn name(entries: Entries<'_>) -> &'static str {
-    if entries.observed.inputs() == REAL { "logits" } else { "probabilities" }
-}
-
-fn within(name: &'static str, formula: &dyn Formula, labels: &[f64]) -> Result<()> {
-    let accepted = formula.labels();
-    match labels.iter().find(|label| !accepted.contains(label)) {
-        Some(&found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
-        None => Ok(()),
-    }
-}
-
-/// `counted` is a pass over all entries: not where any input will do.
-fn bounded(
-    name: &'static str,
-    formula: &dyn Formula,
-    input: &Tensor,
-    counted: impl Fn() -> Result<Tensor>,
-) -> Result<()> {
-    let accepted = formula.inputs();
-    if accepted == REAL {
-        return Ok(());
-    }
-    let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
-    match first(input, &outside.f_logical_and(&counted()?)?)? {
-        Some(found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
-        None => Ok(()),
-    }
-}
-
 /// A setting that has one finite number for each label or class.
 pub(crate) fn numbers(name: &'static str, numbers: &[f64], count: i64) -> Result<()> {
     if numbers.len() as i64 != count {
@@ -115,25 +52,11 @@ pub(crate) fn numbers(name: &'static str, numbers: &[f64], count: i64) -> Result
     }
 }
 
-pub(crate) const REAL: RangeInclusive<f64> = f64::NEG_INFINITY..=f64::INFINITY;
-
+/// A dense floating-point tensor.
 pub(crate) fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
     dense(name, tensor)?;
     match tensor.f_kind()? {
         Kind::Double | Kind::Float | Kind::Half | Kind::BFloat16 => Ok(()),
         kind => Err(Error::Kind { tensor: name, expected: "f64, f32, f16 or bf16", found: format!("{kind:?}") }),
     }
-}
-
-/// A loss's own setting.
-pub(crate) fn setting(name: &'static str, found: f64, accepted: RangeInclusive<f64>) -> Result<()> {
-    if accepted.contains(&found) {
-        return Ok(());
-    }
-    let expected = format!("a number within [{:?}, {:?}]", accepted.start(), accepted.end());
-    Err(Error::Range { tensor: name, expected, found })
-}
-
-fn interval(accepted: &RangeInclusive<f64>) -> String {
-    format!("numbers within [{}, {}] where observed", accepted.start(), accepted.end())
 }

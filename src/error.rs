@@ -2,7 +2,7 @@ use std::fmt::Debug;
 
 use tch::{Device, TchError};
 
-use crate::Reduction;
+use crate::reduction::Reduction;
 
 /// What can be wrong with an input: names the tensor, what was expected and what came.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +59,23 @@ pub enum Error {
         /// What it cannot do.
         reason: &'static str,
     },
+    /// The environment variable `MASKED_LOSS_SIMD` asks for instructions that this machine does not have.
+    #[error("{0}")]
+    Simd(String),
     /// libtorch refused, for instance for want of memory.
     #[error(transparent)]
     Torch(#[from] TchError),
+}
+
+impl From<masked_loss_core::Error> for Error {
+    fn from(error: masked_loss_core::Error) -> Self {
+        use masked_loss_core::Error as Core;
+        match error {
+            Core::Range { setting, expected, found } => Self::Range { tensor: setting, expected, found },
+            Core::Threads(reason) => Self::Torch(TchError::Torch(reason)),
+            error => Self::Simd(error.to_string()),
+        }
+    }
 }
 
 /// `std::result::Result` with this crate's [`Error`].

@@ -1,41 +1,34 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
-mod accumulator;
 mod check;
 mod composed;
-mod dual;
 mod error;
-mod formula;
 mod fused;
 mod gradcheck;
-mod guard;
 mod labels;
 mod loss;
 mod losses;
-mod masked;
 pub mod metrics;
-mod missing;
-mod real;
+mod native;
+mod plan;
 mod reduction;
-mod relabel;
-mod weighting;
+mod training;
 
-pub use accumulator::Accumulator;
 pub use composed::Composed;
-pub use dual::Dual;
 pub use error::{Error, Result};
-pub use fused::{release_buffers, simd_level};
+pub use fused::simd_level;
 pub use gradcheck::{GradReport, gradcheck};
-pub use guard::RowGuard;
 pub use labels::{Labels, Raw, Weights};
-pub use loss::{Elementwise, Loss, Path};
+pub use loss::{Loss, Missing, Named, Path, WithMissing, catalogue};
 pub use losses::{
-    AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Censored, Hill, Huber, Named, NegativeEntropy,
-    NonNegativePu, SigmoidFocal, SoftmaxCrossEntropy, SquaredError, UnbiasedBce, catalogue, expected_positives,
-    masked_bce, masked_bce_with_logits,
+    Censored, NonNegativePu, SoftmaxCrossEntropy, expected_positives, masked_bce, masked_bce_with_logits,
 };
-pub use missing::{Missing, WithMissing};
-pub use real::Real;
+pub use masked_loss_core::losses::{
+    AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Hill, Huber, NegativeEntropy, SigmoidFocal,
+    SquaredError, UnbiasedBce,
+};
+pub use masked_loss_core::{Dual, Elementwise, Real, check_setting};
+pub use native::release_buffers;
 pub use reduction::Reduction;
-pub use relabel::{ClassSelective, Correction, LargeLoss, SelfPaced};
+pub use training::{Accumulator, ClassSelective, Correction, LargeLoss, RowGuard, SelfPaced};

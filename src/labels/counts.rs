@@ -1,10 +1,11 @@
 //! How much is observed.
 
+use masked_loss_core::Table;
 use tch::{Device, Kind, Tensor};
 
-use super::Labels;
+use super::{Factors, Labels, table};
 use crate::Result;
-use crate::fused::{self, Table};
+use crate::native::{TorchThreads, slice, slice_mut};
 
 impl Labels {
     /// How many labels are known: a scalar `i64` tensor, left on the device so that a GPU need not wait.
@@ -25,7 +26,11 @@ impl Labels {
     /// [`Error::Torch`](crate::Error::Torch) only.
     pub fn observed_per_label(&self) -> Result<Tensor> {
         match self.device() {
-            Device::Cpu => self.table().observed_per_label(),
+            Device::Cpu => {
+                // With one dimension, rows and labels are the same.
+                let labels = self.size().last().map_or(0, |&labels| labels as usize);
+                Ok(Tensor::f_from_slice(&self.table()?.observed_per_label(&TorchThreads, labels)?)?)
+            }
             _ => sum_per_label(&self.observed()?, Kind::Int64),
         }
     }
@@ -55,10 +60,10 @@ impl Labels {
         }
         let per_row = match &self.weight_per_row {
             Some(per_row) if !everything => per_row.shallow_clone(),
-            _ => fused::weight_per_row(&self.table(), &self.weights, everything)?,
+            _ => weight_per_row(&self.table()?, &self.weights, everything)?,
         };
         // libtorch's own sum of many numbers depends on the number of threads.
-        Ok(Tensor::from(fused::sum(&per_row)?))
+        Ok(Tensor::from(masked_loss_core::sum(slice(&per_row.f_contiguous()?)?)?))
     }
 }
 
@@ -73,7 +78,9 @@ pub(super) fn observed(cells: &Tensor) -> Result<Tensor> {
 /// Of cells in the labels' shape: `[N]`, `i64`.
 pub(super) fn observed_per_row(cells: &Tensor) -> Result<Tensor> {
     if cells.device() == Device::Cpu {
-        return Table { cells, index: None }.observed_per_row();
+        let mut counts = Tensor::f_empty(&cells.size()[..1], (Kind::Int64, Device::Cpu))?;
+        table(cells, None)?.observed_per_row(&TorchThreads, slice_mut(&mut counts)?)?;
+        return Ok(counts);
     }
     let observed = observed(cells)?;
     let rows = cells.size()[0];
@@ -86,4 +93,12 @@ pub(crate) fn sum_per_label(entries: &Tensor, kind: Kind) -> Result<Tensor> {
     let labels = *entries.size().last().unwrap_or(&0);
     let rows = if labels == 0 { 0 } else { entries.numel() as i64 / labels };
     Ok(entries.f_reshape([rows, labels])?.f_sum_dim_intlist(0i64, false, kind)?)
+}
+
+/// The weights of the observed entries of each row, or of all its entries, added up: `[N]`, `f64`. Those per entry are the
+/// table's.
+pub(super) fn weight_per_row(table: &Table<'_>, weights: &Factors, everything: bool) -> Result<Tensor> {
+    let mut totals = Tensor::f_empty([table.rows as i64], (Kind::Double, Device::Cpu))?;
+    table.weight_per_row(&TorchThreads, &weights.slices()?, everything, slice_mut(&mut totals)?)?;
+    Ok(totals)
 }

@@ -1,7 +1,9 @@
 //! Weights as a product, so that none of them is ever expanded to all entries.
 
+use masked_loss_core::{EntryWeights, Weights};
 use tch::{Device, Kind, Tensor};
 
+use crate::native::slice;
 use crate::{Error, Result, check};
 
 /// An entry's weight is the product of its own, its row's and its label's, as far as there are any.
@@ -16,6 +18,19 @@ pub(crate) struct Factors {
 }
 
 impl Factors {
+    /// Those of CPU tensors.
+    pub(crate) fn slices(&self) -> Result<Weights<'_>> {
+        Ok(Weights {
+            entries: match &self.entries {
+                Some(entries) if entries.f_kind()? == Kind::Double => Some(EntryWeights::F64(slice(entries)?)),
+                Some(entries) => Some(EntryWeights::F32(slice(entries)?)),
+                None => None,
+            },
+            rows: self.rows.as_ref().map(slice).transpose()?,
+            labels: self.labels.as_ref().map(slice).transpose()?,
+        })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
     }

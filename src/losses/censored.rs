@@ -1,6 +1,6 @@
 use tch::{Kind, Tensor};
 
-use crate::{Error, Labels, Loss, Path, Reduction, Result, check, masked};
+use crate::{Error, Labels, Loss, Path, Reduction, Result, check, composed};
 
 /// A regression loss where some labels are bounds: of "below 5" it is known that 6 is wrong, and nothing else.
 ///
@@ -50,7 +50,7 @@ impl<L> Censored<L> {
         }
 
         // Both as the loss sees them: in half precision a prediction could not be set to its label.
-        let kind = masked::compute_kind(predictions)?;
+        let kind = composed::compute_kind(predictions)?;
         let (x, y) = (predictions.f_to_kind(kind)?, labels.shared_values()?.f_to_kind(kind)?);
         // NaN keeps to no bound.
         let below = bound.f_lt(0)?.f_logical_and(&x.f_le_tensor(&y)?)?;

@@ -1,7 +1,7 @@
 use tch::Tensor;
 
-use crate::masked::compute_kind;
-use crate::{Composed, Error, Real, Result, check};
+use crate::composed::compute_kind;
+use crate::{Composed, Error, Real, Result, check, check_setting};
 
 /// Expected positive regularisation: a term of a whole batch, to be added to a loss in which only positives count. It
 /// holds the number of positives that the model expects in a row, on average, to `k`.
@@ -20,7 +20,7 @@ pub fn expected_positives(logits: &Tensor, k: f64) -> Result<Tensor> {
     let &[rows, labels] = &logits.size()[..] else {
         return Err(Error::Shape { tensor: "logits", expected: "[N, C]".into(), found: logits.size() });
     };
-    check::setting("k", k, 0.0..=labels as f64)?;
+    check_setting("k", k, 0.0..=labels as f64)?;
     let kind = compute_kind(logits)?;
     let sum = Composed::new(logits.f_to_kind(kind)?).sigmoid().finish()?.f_sum(kind)?;
     if rows == 0 || labels == 0 {

@@ -1,9 +1,9 @@
 use tch::{Kind, Tensor};
 
+use crate::composed::compute_kind;
 use crate::labels::sum_per_label;
-use crate::masked::compute_kind;
-use crate::reduction::Divisor;
-use crate::{Composed, Error, Labels, Real, Reduction, Result, check};
+use crate::plan::Divisor;
+use crate::{Composed, Error, Labels, Real, Reduction, Result, check, check_setting};
 
 /// Non-negative risk of learning from positives and unlabelled data (nnPU): what was never measured is not left out but
 /// counts as a mixture, a share `π` of it positive.
@@ -74,10 +74,10 @@ impl NonNegativePu {
     }
 
     fn check(&self, logits: &Tensor, labels: &Labels) -> Result<()> {
-        check::setting("beta", self.beta, 0.0..=f64::MAX)?;
-        check::setting("gamma", self.gamma, 0.0..=1.0)?;
+        check_setting("beta", self.beta, 0.0..=f64::MAX)?;
+        check_setting("gamma", self.gamma, 0.0..=1.0)?;
         check::numbers("prior", &self.prior, *labels.size().last().unwrap_or(&0))?;
-        self.prior.iter().try_for_each(|&prior| check::setting("prior", prior, 0.0..=1.0))?;
+        self.prior.iter().try_for_each(|&prior| check_setting("prior", prior, 0.0..=1.0))?;
         check::floating("logits", logits)?;
         check::like("logits", logits, &labels.size(), labels.device())?;
         let known =

@@ -1,8 +1,8 @@
 use tch::{Kind, Tensor};
 
-use crate::masked::compute_kind;
-use crate::reduction::Divisor;
-use crate::{Error, Labels, Loss, Path, Reduction, Result, check};
+use crate::composed::compute_kind;
+use crate::plan::Divisor;
+use crate::{Error, Labels, Loss, Path, Reduction, Result, check, check_setting};
 
 /// Softmax cross entropy: one class of K is right in each row, and a row whose class is missing contributes nothing.
 ///
@@ -28,7 +28,7 @@ pub struct SoftmaxCrossEntropy {
 
 impl SoftmaxCrossEntropy {
     fn check(&self, logits: &Tensor, labels: &Labels) -> Result<()> {
-        check::setting("label_smoothing", self.label_smoothing, 0.0..=1.0)?;
+        check_setting("label_smoothing", self.label_smoothing, 0.0..=1.0)?;
         check::floating("logits", logits)?;
         let (size, rows) = (logits.size(), labels.size());
         let classes = match &size[..] {

@@ -1,6 +1,6 @@
 use tch::{Kind, Tensor};
 
-use crate::reduction::divide;
+use crate::plan::divide;
 use crate::{Error, Labels, Loss, Reduction, Result};
 
 /// Gradient accumulation that equals one big batch, however unevenly the labels fall on the micro-batches.

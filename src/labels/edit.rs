@@ -2,8 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::counts::weight_per_row;
 use super::{Factors, Labels};
-use crate::{Result, check, fused};
+use crate::{Result, check};
 
 /// Weights that multiply the loss of the observed entries, see [`Labels::with_weights`].
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,7 @@ impl Labels {
     /// Adds up the weights of each row, for the batches that are cut: not where labels are changed in every step.
     pub(super) fn with_totals(mut self) -> Result<Self> {
         if !self.weights.is_empty() && self.device() == Device::Cpu {
-            self.weight_per_row = Some(fused::weight_per_row(&self.table(), &self.weights, false)?);
+            self.weight_per_row = Some(weight_per_row(&self.table()?, &self.weights, false)?);
         }
         Ok(self)
     }

@@ -1,17 +1,21 @@
-mod changed;
 mod counts;
+mod edit;
 mod factors;
 mod raw;
+mod source;
+mod weighting;
 
 use std::cell::OnceCell;
 
+use masked_loss_core::{Cells, Table};
 use tch::{Device, Kind, Tensor};
 
-pub use self::changed::Weights;
 pub(crate) use self::counts::sum_per_label;
+pub use self::edit::Weights;
 pub(crate) use self::factors::Factors;
 pub use self::raw::Raw;
-use crate::fused::{self, RawTensors, Table};
+pub(crate) use self::source::RawTensors;
+use crate::native::slice;
 use crate::{Error, Result, check};
 
 /// Targets and which of them are known: the only place where missingness is decoded.
@@ -87,9 +91,9 @@ impl Labels {
     pub fn from_raw(raw: Raw<'_>) -> Result<Self> {
         raw.check()?;
         if let Some(tensors) = RawTensors::new(raw)?
-            && let Some(encoded) = fused::encode(&tensors)?
+            && let Some(made) = tensors.encode()?
         {
-            return Ok(Self::new(encoded.cells, encoded.observed_per_row, encoded.range));
+            return Ok(Self::new(made.cells, made.observed_per_row, made.range));
         }
         // On another device; or something is wrong, and this finds out what.
         let (cells, range) = raw.encode()?;
@@ -216,8 +220,8 @@ impl Labels {
     }
 
     /// What these labels are read from.
-    pub(crate) fn table(&self) -> Table<'_> {
-        Table { cells: &self.table, index: self.index.as_ref() }
+    pub(crate) fn table(&self) -> Result<Table<'_>> {
+        table(&self.table, self.index.as_ref())
     }
 
     /// As a tensor of these rows alone.
@@ -243,6 +247,21 @@ impl Labels {
         }
         Ok(weights)
     }
+}
+
+/// Rows of contiguous cells on the CPU, by an index within bounds.
+fn table<'a>(cells: &'a Tensor, index: Option<&'a Tensor>) -> Result<Table<'a>> {
+    let size = cells.size();
+    Ok(Table {
+        cells: match cells.f_kind()? {
+            Kind::Int8 => Cells::Bytes(slice(cells)?),
+            Kind::Double => Cells::F64(slice(cells)?),
+            _ => Cells::F32(slice(cells)?),
+        },
+        rows: index.map_or(size[0], |index| index.size()[0]) as usize,
+        width: size[1..].iter().product::<i64>() as usize,
+        index: index.map(slice).transpose()?,
+    })
 }
 
 impl Clone for Labels {

@@ -3,8 +3,10 @@
 
 use tch::{Kind, Tensor};
 
-use crate::labels::sum_per_label;
-use crate::{Error, Labels, Result, Weights, check};
+use masked_loss_core::check_setting;
+
+use super::{Labels, Weights, sum_per_label};
+use crate::{Error, Result, check};
 
 impl Labels {
     /// `a` of [`inverse_propensity`](Self::inverse_propensity), as published.
@@ -55,7 +57,7 @@ impl Labels {
     /// [`Error::Range`] for a number that is not finite; as [`with_weights`](Self::with_weights).
     pub fn with_partial_bce_weights(self, alpha: f64, beta: f64, gamma: f64) -> Result<Self> {
         for (name, number) in [("alpha", alpha), ("beta", beta), ("gamma", gamma)] {
-            check::setting(name, number, f64::MIN..=f64::MAX)?;
+            check_setting(name, number, f64::MIN..=f64::MAX)?;
         }
         let entries: i64 = self.size()[1..].iter().product();
         let share = self.observed_per_row().f_to_kind(Kind::Double)?.f_div_scalar(entries.max(1) as f64)?;
@@ -83,8 +85,8 @@ impl Labels {
     /// [`Error::Shape`] for fewer than 3 rows, with which K is negative; [`Error::Range`] for an observed label that is
     /// neither 0 nor 1, a negative `a`, or a `b` that is not above 0.
     pub fn inverse_propensity(&self, a: f64, b: f64) -> Result<Vec<f64>> {
-        check::setting("a", a, 0.0..=f64::MAX)?;
-        check::setting("b", b, f64::MIN_POSITIVE..=f64::MAX)?;
+        check_setting("a", a, 0.0..=f64::MAX)?;
+        check_setting("b", b, f64::MIN_POSITIVE..=f64::MAX)?;
         let size = self.size();
         let rows: i64 = size[..size.len() - 1].iter().product();
         if rows < 3 {

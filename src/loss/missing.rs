@@ -1,11 +1,9 @@
 use std::sync::Arc;
 
-use tch::Tensor;
+use masked_loss_core::losses::{FocalNegative, NegativeEntropy};
+use masked_loss_core::{Assumed, Elementwise, Entries};
 
-use crate::formula::{Assumed, Entries, Formula};
-use crate::loss::{forward, forward_raw, sum_and_weight};
-use crate::losses::FocalNegative;
-use crate::{Elementwise, Labels, Loss, NegativeEntropy, Path, Raw, Reduction, Result};
+use crate::composed::Formula;
 
 /// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
 /// alternatives, to compare with, or for data in which only positives were ever recorded.
@@ -24,7 +22,7 @@ pub enum Missing {
     WeakNegative,
     /// As this label.
     Label(f64),
-    /// As one to be unsure of: `−α·H(σ(x))`, the entropy is maximised; α 0.1 to 0.2. Zhou et al. 2022 (EM). For logits.
+    /// As one to be unsure about: `−α·H(σ(x))`, the entropy is maximised; α 0.1 to 0.2. Zhou et al. 2022 (EM). For logits.
     UnknownEntropy {
         /// `α`
         alpha: f64,
@@ -51,7 +49,7 @@ impl Missing {
     }
 }
 
-/// A loss that counts missing entries too, see [`Elementwise::with_missing`].
+/// A loss that counts missing entries too, see [`Loss::with_missing`](crate::Loss::with_missing).
 #[derive(Clone)]
 pub struct WithMissing {
     observed: Arc<dyn Formula>,
@@ -65,7 +63,7 @@ enum Weight {
 }
 
 impl WithMissing {
-    pub(crate) fn new(observed: Arc<dyn Formula>, missing: Missing) -> Self {
+    pub(super) fn new(observed: Arc<dyn Formula>, missing: Missing) -> Self {
         let same = || observed.clone();
         let missing = match missing {
             Missing::Ignore => None,
@@ -78,14 +76,15 @@ impl WithMissing {
         Self { observed, missing }
     }
 
-    fn entries(&self, size: &[i64]) -> Entries<'_> {
+    /// For labels of this size.
+    pub(super) fn entries(&self, size: &[i64]) -> Entries<'_, dyn Formula + '_> {
         let missing = self.missing.as_ref().map(|(formula, label, weight)| {
             let others = size.last().unwrap_or(&1) - 1;
             let weight = match weight {
                 Weight::One => 1.0,
                 Weight::OneInOthers => 1.0 / others.max(1) as f64,
             };
-            Assumed { formula: &**formula, label: *label, weight }
+            Assumed { formula: &**formula as &dyn Formula, label: *label, weight }
         });
         Entries { observed: &*self.observed, missing }
     }
@@ -93,19 +92,4 @@ impl WithMissing {
 
 fn formula<E: Elementwise + 'static>(loss: E) -> Arc<dyn Formula> {
     Arc::new(loss)
-}
-
-impl Loss for WithMissing {
-    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        forward(self.entries(&labels.size()), path, logits, labels, reduction)
-    }
-
-    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
-        labels.check()?;
-        forward_raw(self.entries(&labels.labels().size()), logits, labels, reduction)
-    }
-
-    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
-        sum_and_weight(self.entries(&labels.size()), logits, labels, reduction)
-    }
 }

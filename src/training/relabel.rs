@@ -1,9 +1,9 @@
 //! Policies for missing entries that look at the predictions or at their own past: they change the labels of a batch, and a
-//! loss [`with_missing`](crate::Elementwise::with_missing) entries takes it from there.
+//! loss [`with_missing`](crate::Loss::with_missing) entries takes it from there.
 
 use tch::{Kind, Tensor};
 
-use crate::{BceWithLogits, Elementwise, Labels, Loss, Missing, Reduction, Result, check, masked};
+use crate::{BceWithLogits, Labels, Loss, Missing, Reduction, Result, check, check_setting, composed};
 
 /// Self-paced loss correction: a missing entry that the model is sure of counts as a positive.
 ///
@@ -33,7 +33,7 @@ impl SelfPaced {
     /// [`Error::Shape`](crate::Error::Shape) and [`Error::Device`](crate::Error::Device) where logits and labels do not fit;
     /// [`Error::Range`](crate::Error::Range) for a threshold outside [0, 1].
     pub fn relabel(&self, logits: &Tensor, labels: &Labels, epoch: usize) -> Result<Labels> {
-        check::setting("threshold", self.threshold, 0.0..=1.0)?;
+        check_setting("threshold", self.threshold, 0.0..=1.0)?;
         fit(logits, labels)?;
         if epoch < self.from_epoch {
             return Ok(labels.clone());
@@ -109,7 +109,7 @@ impl LargeLoss {
     /// # Errors
     /// As [`SelfPaced::relabel`]; [`Error::Range`](crate::Error::Range) for a negative step.
     pub fn relabel(&self, logits: &Tensor, labels: &Labels, epoch: usize) -> Result<Labels> {
-        check::setting("step", self.step, 0.0..=f64::MAX)?;
+        check_setting("step", self.step, 0.0..=f64::MAX)?;
         fit(logits, labels)?;
         let share = self.step * epoch.saturating_sub(1) as f64;
         let count = (labels.size().iter().product::<i64>() as f64 * share).ceil();
@@ -132,7 +132,7 @@ fn fit(logits: &Tensor, labels: &Labels) -> Result<()> {
 
 /// Where the `count` highest of the candidates' scores are.
 fn highest(scores: &Tensor, candidates: &Tensor, count: i64) -> Result<Tensor> {
-    let scores = scores.f_detach()?.f_to_kind(masked::compute_kind(scores)?)?;
+    let scores = scores.f_detach()?.f_to_kind(composed::compute_kind(scores)?)?;
     let flat = scores.f_masked_fill(&candidates.f_logical_not()?, f64::NEG_INFINITY)?.f_reshape([-1])?;
     let (_, index) = flat.f_topk(count.min(flat.numel() as i64), 0, true, false)?;
     let none = Tensor::f_zeros([flat.numel() as i64], (Kind::Bool, flat.device()))?;

@@ -1,0 +1,95 @@
+//! The fused path: value and gradient in one pass over memory, from the same formula as the composed path. The pass itself is in
+//! `masked_loss_core`; here are its tensors.
+
+use masked_loss_core::{Bf16, Entries, F16, Raw, Simd, Storage, Table, Weights};
+use tch::{Device, Kind, Tensor};
+
+use crate::Result;
+use crate::composed::{Formula, without_tensors};
+use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice, slice_mut};
+
+/// The instructions that the fused path uses on this machine, for people to read: the best ones, or those that the environment
+/// variable `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`.
+///
+/// # Errors
+/// [`Error::Simd`](crate::Error::Simd) if it asks for what this machine does not have.
+pub fn simd_level() -> Result<&'static str> {
+    Ok(Simd::chosen()?.name())
+}
+
+/// Whether the fused path can serve.
+pub(crate) fn serves(input: &Tensor) -> bool {
+    input.device() == Device::Cpu
+}
+
+/// A pass over all entries, and what it computes.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a> {
+    pub(crate) entries: Entries<'a, dyn Formula + 'a>,
+    pub(crate) input: &'a Tensor,
+    /// None for the losses of the entries themselves.
+    pub(crate) divisor: Option<f64>,
+}
+
+/// Labels that fit the input.
+#[derive(Clone, Copy)]
+pub(crate) enum Targets<'a> {
+    Checked(&'a Table<'a>, &'a Weights<'a>),
+    Raw(&'a Raw<'a>),
+}
+
+impl Pass<'_> {
+    /// The loss; none if an input or a raw label is not what the loss accepts.
+    pub(crate) fn run(self, targets: Targets<'_>) -> Result<Option<Tensor>> {
+        match self.input.f_kind()? {
+            Kind::Double => self.run_as::<f64>(targets),
+            Kind::Half => self.run_as::<F16>(targets),
+            Kind::BFloat16 => self.run_as::<Bf16>(targets),
+            _ => self.run_as::<f32>(targets),
+        }
+    }
+
+    fn run_as<X>(self, targets: Targets<'_>) -> Result<Option<Tensor>>
+    where
+        X: Storage<Number: Element> + Element,
+    {
+        let Self { entries, input, divisor } = self;
+        let dense = input.f_detach()?.f_resolve_neg()?.f_contiguous()?;
+        let mut gradient = records(input).then(|| buffer_like(&dense)).transpose()?;
+        let mut values = match divisor {
+            None => Some(Tensor::f_empty(input.size(), (X::Number::KIND, Device::Cpu))?),
+            Some(_) => None,
+        };
+        // 0 / 0 is 0.
+        let divisor = divisor.filter(|&divisor| divisor != 0.0).unwrap_or(1.0);
+        let pass = masked_loss_core::Pass::<X> {
+            entries: without_tensors(entries),
+            input: slice(&dense)?,
+            gradient: gradient.as_mut().map(slice_mut).transpose()?,
+            values: values.as_mut().map(slice_mut).transpose()?,
+            divisor,
+        };
+        let sum = match targets {
+            Targets::Checked(table, weights) => pass.labels(&TorchThreads, table, weights)?,
+            Targets::Raw(raw) => pass.raw(&TorchThreads, raw)?,
+        };
+        let Some(sum) = sum else { return Ok(None) };
+        let mut result = match values {
+            Some(values) => values,
+            None => scalar(sum / divisor, X::Number::KIND)?,
+        };
+        if let Some(gradient) = gradient {
+            attach(&mut result, input, &gradient)?;
+        }
+        Ok(Some(result))
+    }
+}
+
+/// Of rank 0.
+fn scalar(number: f64, kind: Kind) -> Result<Tensor> {
+    let tensor = match kind {
+        Kind::Double => Tensor::f_from_slice(&[number])?,
+        _ => Tensor::f_from_slice(&[number as f32])?,
+    };
+    Ok(tensor.f_reshape([0i64; 0])?)
+}

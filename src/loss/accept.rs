@@ -1,0 +1,79 @@
+//! What a loss accepts.
+
+use std::ops::RangeInclusive;
+
+use masked_loss_core::losses::REAL;
+use masked_loss_core::{Assumed, Entries, check_setting};
+use tch::{Device, Tensor};
+
+use crate::composed::Formula;
+use crate::{Error, Labels, Result, check};
+
+/// All that a loss asks of its input, its labels and its parameter, but for the input's values.
+pub(crate) fn labelled(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
+    fit(entries, input, &labels.size(), labels.device())?;
+    let known = labels.range().map_or(vec![], |(least, largest)| vec![least, largest]);
+    within("labels", entries.observed, &known)
+}
+
+/// The same, but for the values of input and labels, which have this size and device.
+pub(crate) fn fit(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, size: &[i64], device: Device) -> Result<()> {
+    formulas(entries).try_for_each(|formula| formula.validate())?;
+    let name = name(entries);
+    check::floating(name, input)?;
+    check::like(name, input, size, device)?;
+    if let Some(Assumed { formula, label, weight }) = entries.missing {
+        within("the label assumed where one is missing", formula, &[label])?;
+        check_setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
+    }
+    let columns = *size.last().unwrap_or(&0);
+    let mut parameters = formulas(entries).filter_map(|formula| formula.parameter());
+    parameters.try_for_each(|parameter| check::numbers("the loss's per-label parameter", parameter, columns))
+}
+
+/// That every input that counts is one that its formula accepts.
+pub(crate) fn inputs(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
+    bounded(name(entries), entries.observed, input, || labels.observed())?;
+    match entries.missing {
+        Some(Assumed { formula, .. }) => bounded(name(entries), formula, input, || labels.missing()),
+        None => Ok(()),
+    }
+}
+
+fn name(entries: Entries<'_, dyn Formula + '_>) -> &'static str {
+    if entries.observed.inputs() == REAL { "logits" } else { "probabilities" }
+}
+
+fn within(name: &'static str, formula: &(dyn Formula + '_), labels: &[f64]) -> Result<()> {
+    let accepted = formula.labels();
+    match labels.iter().find(|label| !accepted.contains(label)) {
+        Some(&found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
+        None => Ok(()),
+    }
+}
+
+/// `counted` is a pass over all entries: not where any input will do.
+fn bounded(
+    name: &'static str,
+    formula: &(dyn Formula + '_),
+    input: &Tensor,
+    counted: impl Fn() -> Result<Tensor>,
+) -> Result<()> {
+    let accepted = formula.inputs();
+    if accepted == REAL {
+        return Ok(());
+    }
+    let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
+    match check::first(input, &outside.f_logical_and(&counted()?)?)? {
+        Some(found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
+        None => Ok(()),
+    }
+}
+
+fn interval(accepted: &RangeInclusive<f64>) -> String {
+    format!("numbers within [{}, {}] where observed", accepted.start(), accepted.end())
+}
+
+fn formulas<'a>(entries: Entries<'a, dyn Formula + 'a>) -> impl Iterator<Item = &'a (dyn Formula + 'a)> {
+    std::iter::once(entries.observed).chain(entries.missing.map(|assumed| assumed.formula))
+}

@@ -1,0 +1,107 @@
+//! A loss's computation: checks, the plan of its reduction, and the path.
+
+use masked_loss_core::Entries;
+use tch::Tensor;
+
+use super::accept;
+use super::path::Path;
+use crate::composed::{self, Formula};
+use crate::fused::{self, Pass, Targets};
+use crate::labels::{Factors, RawTensors};
+use crate::plan::Divisor;
+use crate::{Error, Labels, Raw, Reduction, Result};
+
+pub(crate) fn forward(
+    entries: Entries<'_, dyn Formula + '_>,
+    path: Path,
+    logits: &Tensor,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    accept::labelled(entries, logits, labels)?;
+    let plan = reduction.plan(labels, entries.missing.is_some())?;
+    on(path, entries, logits, labels, &plan.weights, &plan.divisor)
+}
+
+pub(crate) fn sum_and_weight(
+    entries: Entries<'_, dyn Formula + '_>,
+    logits: &Tensor,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<(Tensor, Tensor)> {
+    accept::labelled(entries, logits, labels)?;
+    let plan = reduction.plan(labels, entries.missing.is_some())?;
+    let sum = on(Path::Auto, entries, logits, labels, &plan.weights, &Divisor::Number(1.0))?;
+    Ok((sum, plan.divisor.weight(logits.device())?))
+}
+
+fn on(
+    path: Path,
+    entries: Entries<'_, dyn Formula + '_>,
+    logits: &Tensor,
+    labels: &Labels,
+    weights: &Factors,
+    divisor: &Divisor,
+) -> Result<Tensor> {
+    let fused = match path {
+        Path::Composed => false,
+        Path::Auto => fused::serves(logits),
+        Path::Fused if fused::serves(logits) => true,
+        Path::Fused => {
+            return Err(Error::Fused(format!("runs on the CPU, and the logits are on {:?}", logits.device())));
+        }
+    };
+    if fused {
+        let pass = Pass { entries, input: logits, divisor: divisor.number()? };
+        let (table, weights) = (labels.table()?, weights.slices()?);
+        if let Some(loss) = pass.run(Targets::Checked(&table, &weights))? {
+            return Ok(loss);
+        }
+    }
+    accept::inputs(entries, logits, labels)?;
+    composed::forward(entries, logits, labels, weights, divisor)
+}
+
+pub(crate) fn forward_raw(
+    entries: Entries<'_, dyn Formula + '_>,
+    logits: &Tensor,
+    labels: Raw<'_>,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    labels.check()?;
+    if let Ok(Some(loss)) = in_one_pass(entries, logits, labels, reduction) {
+        return Ok(loss);
+    }
+    // This also says what is wrong: of several faults always the same one.
+    forward(entries, Path::Auto, logits, &Labels::from_raw(labels)?, reduction)
+}
+
+/// None where that cannot be done, and where anything is not what the loss accepts.
+fn in_one_pass(
+    entries: Entries<'_, dyn Formula + '_>,
+    logits: &Tensor,
+    labels: Raw<'_>,
+    reduction: Reduction,
+) -> Result<Option<Tensor>> {
+    let (accepted, everything) = (entries.observed.labels(), entries.missing.is_some());
+    if matches!(reduction, Reduction::MeanPerRow | Reduction::MeanPerLabel)
+        || !logits.defined()
+        || !fused::serves(logits)
+        // The pass looks for labels that are out of range among those that are neither 0 nor 1.
+        || [0.0, 1.0].iter().any(|label| !accepted.contains(label))
+    {
+        return Ok(None);
+    }
+    let Some(tensors) = RawTensors::new(labels)? else { return Ok(None) };
+    let labels = labels.labels();
+    accept::fit(entries, logits, &labels.size(), labels.device())?;
+    let divisor = match reduction {
+        // Counted first: to scale the gradient afterwards would be one more pass over it, and a longer one.
+        Reduction::Mean | Reduction::WeightedMean if !everything => match tensors.count()? {
+            Some(count) => Divisor::Number(count as f64),
+            None => return Ok(None),
+        },
+        _ => reduction.divisor_without_labels(labels.numel() as i64)?,
+    };
+    Pass { entries, input: logits, divisor: divisor.number()? }.run(Targets::Raw(&tensors.slices()?))
+}

@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use masked_loss_core::{Elementwise, Entries};
+use tch::Tensor;
+
+use super::call::{forward, forward_raw, sum_and_weight};
+use super::missing::{Missing, WithMissing};
+use super::path::Path;
+use crate::composed::Formula;
+use crate::{Labels, Raw, Reduction, Result};
+
+/// A loss over the observed entries of `logits` and `labels`.
+///
+/// A missing entry contributes nothing: no loss, no gradient, whatever stands there. The result has the logits' dtype,
+/// or `f32` where that is `f16` or `bf16` (sums are never taken in half precision).
+pub trait Loss {
+    /// The loss by a path of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`Error::Fused`](crate::Error::Fused) where that path is asked for by name and
+    /// cannot serve.
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor>;
+
+    /// The loss of `logits`, in the labels' shape, reduced by `reduction`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), [`Kind`](crate::Error::Kind) or [`Device`](crate::Error::Device) where
+    /// the tensors do not fit each other, [`Range`](crate::Error::Range) where an observed value is outside what the
+    /// loss accepts, [`Torch`](crate::Error::Torch) for a failure of libtorch.
+    fn forward(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        self.forward_on(Path::Auto, logits, labels, reduction)
+    }
+
+    /// The loss of labels as they stand in tensors, for labels that are used once: they are read and checked in the pass that
+    /// computes the loss, and no [`Labels`] are made. That goes for every [`Elementwise`] loss on the CPU, also
+    /// [`with_missing`](Self::with_missing) entries; elsewhere, and for `MeanPerRow` and `MeanPerLabel`, they are made
+    /// first.
+    ///
+    /// ```
+    /// use masked_loss::{BceWithLogits, Loss, Raw, Reduction};
+    /// use tch::Tensor;
+    ///
+    /// let labels = Tensor::from_slice(&[1.0, f64::NAN]);
+    /// let loss = BceWithLogits::default().forward_raw(&Tensor::from_slice(&[0.0, 5.0]), Raw::Nan(&labels), Reduction::Mean)?;
+    /// assert!((loss.double_value(&[]) - 2f64.ln()).abs() < 1e-12);
+    /// # Ok::<(), masked_loss::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Labels::from_raw`] and [`forward`](Self::forward).
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        self.forward(logits, &Labels::from_raw(labels)?, reduction)
+    }
+
+    /// The pair behind a reduction: the sum, and the weight that divides it (both scalars; 1 for `Sum` and `None`). Pairs
+    /// of micro-batches, or of machines, add up to the pair of the whole batch, however unevenly their labels fall. Not so
+    /// `MeanPerLabel`, whose labels lie across all of them.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)>;
+
+    /// This loss on the observed entries, and something assumed of the missing ones: for comparison, and for data in which
+    /// only positives were ever recorded.
+    fn with_missing(self, missing: Missing) -> WithMissing
+    where
+        Self: Elementwise + Sized + 'static,
+    {
+        WithMissing::new(Arc::new(self), missing)
+    }
+}
+
+/// The observed entries alone.
+fn observed<'a>(formula: &'a (dyn Formula + 'a)) -> Entries<'a, dyn Formula + 'a> {
+    Entries { observed: formula, missing: None }
+}
+
+impl<E: Elementwise> Loss for E {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        forward(observed(self), path, logits, labels, reduction)
+    }
+
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        forward_raw(observed(self), logits, labels, reduction)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        sum_and_weight(observed(self), logits, labels, reduction)
+    }
+}
+
+impl Loss for WithMissing {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        forward(self.entries(&labels.size()), path, logits, labels, reduction)
+    }
+
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        labels.check()?;
+        forward_raw(self.entries(&labels.labels().size()), logits, labels, reduction)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        sum_and_weight(self.entries(&labels.size()), logits, labels, reduction)
+    }
+}
+
+impl Loss for Box<dyn Loss> {
+    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        (**self).forward_on(path, logits, labels, reduction)
+    }
+
+    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+        (**self).forward_raw(logits, labels, reduction)
+    }
+
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        (**self).sum_and_weight(logits, labels, reduction)
+    }
+}

@@ -1,0 +1,47 @@
+use masked_loss_core::{Bf16, F16};
+use tch::{Device, Kind, Tensor};
+
+use crate::{Error, Result};
+
+/// An element type and its name in libtorch.
+///
+/// # Safety
+/// Tensors of `KIND` hold `Self`, any bit pattern of which is valid.
+pub(crate) unsafe trait Element: Copy {
+    const KIND: Kind;
+}
+
+macro_rules! elements {
+    ($($type:ty: $kind:ident),*) => {$(
+        // SAFETY: the same layout, and plain numbers.
+        unsafe impl Element for $type {
+            const KIND: Kind = Kind::$kind;
+        }
+    )*};
+}
+elements!(i8: Int8, u8: Uint8, i64: Int64, f32: Float, f64: Double, F16: Half, Bf16: BFloat16);
+
+/// The elements of a contiguous CPU tensor of `T`.
+///
+/// # Errors
+/// For a tensor that has none in memory, such as libtorch's implicit zeros.
+pub(crate) fn slice<T: Element>(tensor: &Tensor) -> Result<&[T]> {
+    assert!(tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu);
+    if tensor.numel() == 0 {
+        return Ok(&[]);
+    }
+    let start = tensor.data_ptr().cast::<T>();
+    if start.is_null() {
+        return Err(Error::Fused("needs tensors that lie in memory".into()));
+    }
+    // SAFETY: `numel` elements of `T` lie there, and live as long as the tensor.
+    Ok(unsafe { std::slice::from_raw_parts(start, tensor.numel()) })
+}
+
+/// The same, to be written to: elements that nobody else reads or writes meanwhile.
+pub(crate) fn slice_mut<T: Element>(tensor: &mut Tensor) -> Result<&mut [T]> {
+    let elements = slice::<T>(tensor)?;
+    let (start, length) = (elements.as_ptr().cast_mut(), elements.len());
+    // SAFETY: as above; libtorch's memory is no constant, and its only reader is the caller.
+    Ok(unsafe { std::slice::from_raw_parts_mut(start, length) })
+}

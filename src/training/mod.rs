@@ -1,0 +1,9 @@
+//! What a training loop uses besides a loss.
+
+mod accumulator;
+mod guard;
+mod relabel;
+
+pub use self::accumulator::Accumulator;
+pub use self::guard::RowGuard;
+pub use self::relabel::{ClassSelective, Correction, LargeLoss, SelfPaced};
