@@ -1,8 +1,6 @@
 //! Accumulation that equals one big batch, and weights that stay where they were.
 
-mod common;
-
-use common::numbers;
+use crate::common::numbers;
 use masked_loss::{Accumulator, BceWithLogits, Error, Labels, Loss, Reduction, RowGuard, Weights};
 use tch::nn::{self, Module, OptimizerConfig};
 use tch::{Device, Kind, Tensor};

@@ -1,8 +1,6 @@
 //! Labels that are bounds.
 
-mod common;
-
-use common::{GARBAGE, KINDS, PATHS, REDUCTIONS, numbers, rng};
+use crate::common::{GARBAGE, KINDS, PATHS, REDUCTIONS, numbers, rng};
 use masked_loss::{
     AbsoluteError, Censored, Error, Huber, Labels, Loss, Path, Reduction, SquaredError, Weights, gradcheck,
 };

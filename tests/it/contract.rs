@@ -1,9 +1,8 @@
 //! Every promise, over every loss, path, reduction and dtype.
 
-mod common;
-
-use common::{
-    Case, GARBAGE, PATHS, combinations, losses, losses_alike_for_all_labels, numbers, rng, tensor, value_and_gradient,
+use crate::common::{
+    Case, GARBAGE, PATHS, REDUCTIONS, combinations, losses, losses_alike_for_all_labels, numbers, rng, tensor,
+    value_and_gradient,
 };
 use masked_loss::{BceWithLogits, Error, Labels, Loss, Path, Reduction, Weights};
 use rand::Rng;
@@ -39,7 +38,7 @@ fn no_upstream_gradient_wakes_a_missing_entry() {
     let labels = Labels::from_nan(&Tensor::from_slice(&[1.0, f64::NAN])).unwrap();
     for named in losses(2) {
         for path in PATHS {
-            for reduction in common::REDUCTIONS {
+            for reduction in REDUCTIONS {
                 for upstream in [f64::NAN, f64::INFINITY] {
                     let input = Tensor::from_slice(&[0.25, 0.5]);
                     let (_, gradient) = value_and_gradient(&named, path, &input, &labels, reduction, upstream);
@@ -101,7 +100,7 @@ fn micro_batches_add_up_to_the_batch() {
         let weights: Vec<f64> = (0..6).map(|_| rng.random_range(0.1..3.0)).collect();
         let labels = case.labels().with_weights(Weights::PerLabel(&Tensor::from_slice(&weights))).unwrap();
         let input = case.input(Kind::Double);
-        for (path, reduction) in PATHS.into_iter().flat_map(|path| common::REDUCTIONS.map(|by| (path, by))) {
+        for (path, reduction) in PATHS.into_iter().flat_map(|path| REDUCTIONS.map(|by| (path, by))) {
             if matches!(reduction, Reduction::None | Reduction::MeanPerLabel | Reduction::MeanOver(_)) {
                 continue;
             }
@@ -182,7 +181,7 @@ fn strides_and_ranks_make_no_difference() {
         let strided = input.permute([3, 1, 2, 0]).contiguous().permute([3, 1, 2, 0]);
         assert!(!strided.is_contiguous());
         for path in PATHS {
-            for reduction in common::REDUCTIONS {
+            for reduction in REDUCTIONS {
                 let expected = value_and_gradient(&named, path, &input, &labels, reduction, 2.0);
                 assert_eq!(value_and_gradient(&named, path, &strided, &labels, reduction, 2.0), expected);
             }

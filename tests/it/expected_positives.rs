@@ -1,8 +1,6 @@
 //! The term that holds the expected number of positives in a row.
 
-mod common;
-
-use common::{KINDS, backward, tensor};
+use crate::common::{KINDS, backward, tensor};
 use masked_loss::{Error, expected_positives};
 use tch::Tensor;
 

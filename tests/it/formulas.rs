@@ -1,8 +1,6 @@
 //! Formulas as a user might write them, in which the logit goes through a selection: both paths read them alike.
 
-mod common;
-
-use common::{Case, PATHS, numbers, rng, value_and_gradient};
+use crate::common::{Case, PATHS, numbers, rng, value_and_gradient};
 use masked_loss::{Elementwise, Labels, Loss, Missing, Named, Path, Real, Reduction};
 use tch::Kind;
 

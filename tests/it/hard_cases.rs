@@ -1,10 +1,8 @@
 //! Cases that were, or could well be, got wrong.
 
-mod common;
-
 use std::sync::Barrier;
 
-use common::{PATHS, numbers, value_and_gradient};
+use crate::common::{PATHS, numbers, value_and_gradient};
 use masked_loss::{
     Asymmetric, BceWithLogits, Error, Hill, Huber, Labels, Loss, Named, Path, Reduction, SigmoidFocal, UnbiasedBce,
     Weights,

@@ -1,8 +1,6 @@
 //! Identity: losses that are one another for some setting, closed forms of gradients, and PyTorch's own regression losses.
 
-mod common;
-
-use common::{PATHS, numbers, value_and_gradient};
+use crate::common::{PATHS, numbers, value_and_gradient};
 use masked_loss::{
     AbsoluteError, Asymmetric, BceWithLogits, Elementwise, Hill, Huber, Labels, Loss, Named, Path, Reduction,
     SigmoidFocal, SquaredError, UnbiasedBce,

@@ -1,8 +1,6 @@
 //! Metrics of tables: only observed entries count, and what is undefined is no number.
 
-mod common;
-
-use common::{GARBAGE, tensor};
+use crate::common::{GARBAGE, tensor};
 use masked_loss::metrics::{Metric, Summary, summarize};
 use masked_loss::{Error, Labels};
 use tch::{Kind, Tensor};

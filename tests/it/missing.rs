@@ -1,8 +1,6 @@
 //! What a missing entry may count as, each against its published formula in plain arithmetic.
 
-mod common;
-
-use common::{Case, KINDS, PATHS, losses, numbers, rng, tensor};
+use crate::common::{Case, KINDS, PATHS, losses, numbers, rng, tensor};
 use masked_loss::{
     Asymmetric, BceWithLogits, ClassSelective, Correction, Elementwise, Error, Labels, LargeLoss, Loss, Missing,
     Reduction, SelfPaced, gradcheck,

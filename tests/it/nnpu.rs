@@ -1,8 +1,6 @@
 //! The risk of positive and unlabelled data, against plain arithmetic: one label at a time, one number after another.
 
-mod common;
-
-use common::{KINDS, backward, numbers, rng, tensor};
+use crate::common::{KINDS, backward, numbers, rng, tensor};
 use masked_loss::{Error, Labels, NonNegativePu, Reduction, Weights};
 use rand::Rng;
 use tch::{Kind, Tensor};

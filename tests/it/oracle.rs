@@ -1,8 +1,6 @@
 //! Agreement: the paths with the formula over `Dual<f64>`, and with PyTorch's own functions where it has one.
 
-mod common;
-
-use common::{Case, PATHS, losses, numbers, rng, tensor, value_and_gradient};
+use crate::common::{Case, PATHS, losses, numbers, rng, tensor, value_and_gradient};
 use masked_loss::{
     BceProbabilities, BceWithLogits, Dual, Elementwise, Labels, Loss, Named, Path, Reduction, gradcheck, masked_bce,
     masked_bce_with_logits,

@@ -1,8 +1,6 @@
 //! Observed entries that are anything but spread evenly, over several of the fused path's blocks.
 
-mod common;
-
-use common::{Case, backward, numbers, rng};
+use crate::common::{Case, backward, numbers, rng};
 use masked_loss::{BceWithLogits, Elementwise, Loss, Missing, Named, Path, Reduction, SigmoidFocal};
 use tch::Kind;
 

@@ -1,8 +1,6 @@
 //! Labels read where they lie, and batches read out of their table: the same as labels made, and copied, first.
 
-mod common;
-
-use common::{Case, GARBAGE, REDUCTIONS, backward, losses, numbers, rng, tensor};
+use crate::common::{Case, GARBAGE, KINDS, PATHS, REDUCTIONS, backward, losses, numbers, rng, tensor};
 use masked_loss::{
     BceProbabilities, BceWithLogits, Elementwise, Huber, Labels, Loss, Missing, Raw, Real, Reduction, Weights,
     masked_bce, masked_bce_with_logits,
@@ -10,7 +8,6 @@ use masked_loss::{
 use rand::Rng;
 use tch::{Kind, Tensor};
 
-const NUMBERS: [Kind; 4] = [Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16];
 const INTEGERS: [Kind; 5] = [Kind::Int64, Kind::Int, Kind::Int16, Kind::Int8, Kind::Uint8];
 
 /// Several blocks, and a rest.
@@ -38,14 +35,14 @@ fn raw_labels_of_every_type_give_the_loss_of_labels_made_first() {
         let case = Case::draw(&mut rng, &losses(1)[0], &SIZE, 0.3, soft);
         let (labels, mask) = (tensor(&case.label, &SIZE), case.mask());
         let bce = BceWithLogits::default();
-        for kind in NUMBERS.into_iter().chain(if soft { vec![] } else { [&INTEGERS[..], &[Kind::Bool]].concat() }) {
+        for kind in KINDS.into_iter().chain(if soft { vec![] } else { [&INTEGERS[..], &[Kind::Bool]].concat() }) {
             let labels = labels.to_kind(kind);
-            for mask_kind in NUMBERS.into_iter().chain(INTEGERS).chain([Kind::Bool]) {
+            for mask_kind in KINDS.into_iter().chain(INTEGERS).chain([Kind::Bool]) {
                 let raw = Raw::Mask { labels: &labels, mask: &mask.to_kind(mask_kind) };
                 same(&bce, &case.input(Kind::Float), raw, &format!("{kind:?} by a mask of {mask_kind:?}"));
             }
             same(&bce, &case.input(Kind::Double), Raw::Complete(&labels), &format!("{kind:?}, complete"));
-            if NUMBERS.contains(&kind) {
+            if KINDS.contains(&kind) {
                 same(&bce, &case.input(kind), Raw::Nan(&with_sentinel(&labels, &mask, f64::NAN)), "NaN");
             }
             if kind != Kind::Bool {
@@ -64,7 +61,7 @@ fn raw_labels_serve_every_loss_and_policy_whatever_stands_at_missing_entries() {
         let clean = Case::draw(&mut rng, named, &[3, 5, 7], 0.5, false);
         let case = clean.spoilt(garbage);
         let (labels, mask) = (tensor(&case.label, &case.size), case.mask());
-        for kind in common::KINDS {
+        for kind in KINDS {
             let raw = Raw::Mask { labels: &labels, mask: &mask };
             same(&*named.loss, &case.input(kind), raw, named.name);
             let found = backward(&case.input(kind), 1.0, |x| named.loss.forward_raw(x, raw, Reduction::Mean).unwrap());
@@ -148,7 +145,7 @@ fn what_a_pass_finds_wrong_is_the_same_error_as_ever() {
     let infinite = "labels: expected a finite number where observed, found inf";
     assert_eq!(message(&Huber::default(), &logits, Raw::Nan(&of(&[1.0, f64::INFINITY, 7.0]))), infinite);
     for (mask, found) in [([1.0, 2.0, 0.0], "2"), ([0.5, 1.0, 0.0], "0.5"), ([1.0, f64::NAN, 0.0], "NaN")] {
-        for kind in NUMBERS {
+        for kind in KINDS {
             let expected = format!("mask: expected 0 or 1, found {found}");
             assert_eq!(masked(&hard, &of(&mask).to_kind(kind)), expected, "{kind:?}");
         }
@@ -218,7 +215,7 @@ fn a_batch_is_its_rows_copied_out_of_the_table() {
             let zero_for_nan = |labels: &Labels| numbers(&labels.values().unwrap().nan_to_num(-1.0, None, None));
             assert_eq!(zero_for_nan(&batch), zero_for_nan(&copied));
             let logits = of(&case.input(Kind::Double));
-            for path in common::PATHS {
+            for path in PATHS {
                 for reduction in REDUCTIONS {
                     let of = |labels: &Labels| {
                         let loss = |x: &Tensor| BceWithLogits::default().forward_on(path, x, labels, reduction);

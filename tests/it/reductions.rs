@@ -1,8 +1,6 @@
 //! Every denominator, against its definition on the loss of each entry.
 
-mod common;
-
-use common::{Case, PATHS, losses, numbers, rng, value_and_gradient};
+use crate::common::{Case, PATHS, REDUCTIONS, losses, numbers, rng, tensor, value_and_gradient};
 use masked_loss::{BceWithLogits, Elementwise, Error, Labels, Loss, Missing, Reduction, Weights};
 use rand::Rng;
 use tch::{Kind, Tensor};
@@ -46,12 +44,12 @@ fn every_denominator_is_what_it_says() {
         (0..COLUMNS).for_each(|i| case.observed[2 * COLUMNS + i] = false);
         (0..ROWS).for_each(|i| case.observed[i * COLUMNS + 1] = false);
         let weight: Vec<f64> = (0..ROWS * COLUMNS).map(|_| rng.random_range(0.5..2.0)).collect();
-        let weights = common::tensor(&weight, &case.size);
+        let weights = tensor(&weight, &case.size);
         let labels = || case.labels().with_weights(Weights::PerEntry(&weights)).unwrap();
         let input = case.input(Kind::Double);
         for path in PATHS {
             let (entry, slope) = value_and_gradient(&named, path, &input, &labels(), Reduction::None, 1.0);
-            for reduction in common::REDUCTIONS.into_iter().filter(|&reduction| reduction != Reduction::None) {
+            for reduction in REDUCTIONS.into_iter().filter(|&reduction| reduction != Reduction::None) {
                 let (value, gradient) = value_and_gradient(&named, path, &input, &labels(), reduction, 1.0);
                 let expected = |entry: &[f64]| expected(reduction, entry, &case.observed, &weight);
                 approx::assert_relative_eq!(value[0], expected(&entry), max_relative = 1e-13);
@@ -72,7 +70,7 @@ fn with_something_assumed_of_them_missing_entries_count() {
     let complete = Labels::complete(&Tensor::from_slice(&[1.0, 0.0, 0.0, 0.0]).view([2, 2])).unwrap();
     let assumed = BceWithLogits::default().with_missing(Missing::Negative);
     for path in PATHS {
-        for reduction in common::REDUCTIONS {
+        for reduction in REDUCTIONS {
             let found = assumed.forward_on(path, &logits, &labels, reduction).unwrap();
             let known = BceWithLogits::default().forward_on(path, &logits, &complete, reduction).unwrap();
             assert_eq!(numbers(&found), numbers(&known), "{path:?}, {reduction:?}");

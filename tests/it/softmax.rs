@@ -1,8 +1,6 @@
 //! Softmax cross entropy over rows of which some are missing: the promises of `contract.rs`, and PyTorch's own function.
 
-mod common;
-
-use common::{GARBAGE, KINDS, REDUCTIONS, backward, numbers, rng, tensor};
+use crate::common::{GARBAGE, KINDS, REDUCTIONS, backward, numbers, rng, tensor};
 use masked_loss::{Error, Labels, Loss, Path, Reduction, SoftmaxCrossEntropy, Weights, gradcheck};
 use rand::Rng;
 use rand::rngs::SmallRng;

@@ -1,8 +1,6 @@
 //! Weights that follow from the labels: numbers worked out by hand, seen through the losses that they multiply.
 
-mod common;
-
-use common::{numbers, tensor};
+use crate::common::{numbers, tensor};
 use masked_loss::{BceWithLogits, Error, Labels, Loss, Reduction, UnbiasedBce, Weights};
 use tch::Tensor;
 

@@ -1,5 +1,4 @@
 //! What the tests share: every loss, and random cases for it.
-#![allow(dead_code)] // each test program uses a part
 
 use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, UnbiasedBce, catalogue};
 use rand::rngs::SmallRng;

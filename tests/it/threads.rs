@@ -1,14 +1,26 @@
-//! A program of its own: the number of threads belongs to the whole process.
+//! Reproducibility.
 
-mod common;
+use std::process::Command;
 
-use common::{Case, REDUCTIONS, backward, losses, rng, tensor, value_and_gradient};
 use masked_loss::{BceWithLogits, Labels, Named, Path, Raw, Reduction, Weights};
 use rand::Rng;
 
-// One test, since there is one number of threads.
+use crate::common::{Case, KINDS, REDUCTIONS, backward, losses, rng, tensor, value_and_gradient};
+
+/// Set in the process that may change its number of threads.
+const ALONE: &str = "MASKED_LOSS_TEST_ALONE";
+
 #[test]
 fn the_same_bits_for_any_number_of_threads() {
+    // The number of threads belongs to a process, and other tests run in this one.
+    if std::env::var_os(ALONE).is_none() {
+        let name = "threads::the_same_bits_for_any_number_of_threads";
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let done = again.args([name, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
+        let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
     for named in losses(1000) {
         let case = Case::draw(&mut rng(5), &named, &[200, 1000], 0.5, false);
         same_bits(&named, &case, &case.labels(), Reduction::Mean);
@@ -23,7 +35,7 @@ fn the_same_bits_for_any_number_of_threads() {
 }
 
 fn same_bits(named: &Named, case: &Case, labels: &Labels, reduction: Reduction) {
-    for kind in common::KINDS {
+    for kind in KINDS {
         let run = |threads| {
             tch::set_num_threads(threads);
             value_and_gradient(named, Path::Fused, &case.input(kind), labels, reduction, 1.0)

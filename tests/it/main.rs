@@ -1,0 +1,21 @@
+//! What the library promises, in one program.
+
+mod accumulator;
+mod censored;
+mod common;
+mod contract;
+mod expected_positives;
+mod formulas;
+mod hard_cases;
+mod identities;
+mod metrics;
+mod missing;
+mod nnpu;
+mod oracle;
+mod patterns;
+mod raw;
+mod reductions;
+mod softmax;
+mod threads;
+mod weighting;
+mod weights;
