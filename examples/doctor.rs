@@ -22,7 +22,7 @@ fn main() {
             format!("{} within an operation, {} between", tch::get_num_threads(), tch::get_num_interop_threads()),
         ),
         ("  cores", std::thread::available_parallelism().map_or(UNKNOWN.into(), |cores| cores.to_string())),
-        ("SIMD", masked_loss::simd_level().to_string()),
+        ("SIMD", masked_loss::simd_level().map_or_else(|error| error.to_string(), str::to_owned)),
     ];
     for (name, found) in rows {
         println!("{name:<15} {found}");

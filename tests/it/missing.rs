@@ -2,7 +2,7 @@
 
 use crate::common::{Case, KINDS, PATHS, losses, numbers, rng, tensor};
 use masked_loss::{
-    Asymmetric, BceWithLogits, ClassSelective, Correction, Elementwise, Error, Labels, LargeLoss, Loss, Missing,
+    Asymmetric, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing,
     Reduction, SelfPaced, gradcheck,
 };
 use tch::{Kind, Tensor};

@@ -1,7 +1,7 @@
 //! Every denominator, against its definition on the loss of each entry.
 
 use crate::common::{Case, PATHS, REDUCTIONS, losses, numbers, rng, tensor, value_and_gradient};
-use masked_loss::{BceWithLogits, Elementwise, Error, Labels, Loss, Missing, Reduction, Weights};
+use masked_loss::{BceWithLogits, Error, Labels, Loss, Missing, Reduction, Weights};
 use rand::Rng;
 use tch::{Kind, Tensor};
 
