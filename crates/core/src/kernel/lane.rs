@@ -166,6 +166,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours")]
     fn f32_is_within_2_ulp_over_its_whole_range() {
         holds_f32::<true>();
         holds_f32::<false>();
@@ -194,6 +195,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours")]
     fn f64_is_within_4_ulp_over_its_whole_range() {
         holds_f64::<true>();
         holds_f64::<false>();

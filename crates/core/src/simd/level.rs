@@ -75,7 +75,7 @@ impl Simd {
     }
 
     /// The name of the environment variable that chooses a level.
-    pub(crate) const VARIABLE: &str = "MASKED_LOSS_SIMD";
+    pub const VARIABLE: &str = "MASKED_LOSS_SIMD";
 
     fn parse(wanted: &str) -> Result<Self> {
         let known = || Self::available().map(Self::key);
@@ -85,7 +85,7 @@ impl Simd {
     }
 
     /// What the environment variable calls the level.
-    fn key(self) -> &'static str {
+    pub fn key(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
