@@ -61,7 +61,7 @@ pub enum Error {
     },
     /// The environment variable `MASKED_LOSS_SIMD` asks for instructions that this machine does not have.
     #[error("{0}")]
-    Simd(String),
+    Environment(String),
     /// libtorch refused, for instance for want of memory.
     #[error(transparent)]
     Torch(#[from] TchError),
@@ -73,7 +73,7 @@ impl From<masked_loss_core::Error> for Error {
         match error {
             Core::Range { setting, expected, found } => Self::Range { tensor: setting, expected, found },
             Core::Threads(reason) => Self::Torch(TchError::Torch(reason)),
-            error => Self::Simd(error.to_string()),
+            error => Self::Environment(error.to_string()),
         }
     }
 }

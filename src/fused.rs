@@ -5,14 +5,14 @@ use masked_loss_core::{Bf16, Entries, F16, Raw, Simd, Storage, Table, Weights};
 use tch::{Device, Kind, Tensor};
 
 use crate::Result;
-use crate::composed::{Formula, without_tensors};
+use crate::composed::{TensorFormula, without_tensors};
 use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice, slice_mut};
 
 /// The instructions that the fused path uses on this machine, for people to read: the best ones, or those that the environment
 /// variable `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`.
 ///
 /// # Errors
-/// [`Error::Simd`](crate::Error::Simd) if it asks for what this machine does not have.
+/// [`Error::Environment`](crate::Error::Environment) if it asks for what this machine does not have.
 pub fn simd_level() -> Result<&'static str> {
     Ok(Simd::chosen()?.name())
 }
@@ -24,8 +24,8 @@ pub(crate) fn serves(input: &Tensor) -> bool {
 
 /// A pass over all entries, and what it computes.
 #[derive(Clone, Copy)]
-pub(crate) struct Pass<'a> {
-    pub(crate) entries: Entries<'a, dyn Formula + 'a>,
+pub(crate) struct TensorPass<'a> {
+    pub(crate) entries: Entries<'a, dyn TensorFormula + 'a>,
     pub(crate) input: &'a Tensor,
     /// None for the losses of the entries themselves.
     pub(crate) divisor: Option<f64>,
@@ -33,14 +33,14 @@ pub(crate) struct Pass<'a> {
 
 /// Labels that fit the input.
 #[derive(Clone, Copy)]
-pub(crate) enum Targets<'a> {
+pub(crate) enum LabelSlices<'a> {
     Checked(&'a Table<'a>, &'a Weights<'a>),
     Raw(&'a Raw<'a>),
 }
 
-impl Pass<'_> {
+impl TensorPass<'_> {
     /// The loss; none if an input or a raw label is not what the loss accepts.
-    pub(crate) fn run(self, targets: Targets<'_>) -> Result<Option<Tensor>> {
+    pub(crate) fn run(self, targets: LabelSlices<'_>) -> Result<Option<Tensor>> {
         match self.input.f_kind()? {
             Kind::Double => self.run_as::<f64>(targets),
             Kind::Half => self.run_as::<F16>(targets),
@@ -49,7 +49,7 @@ impl Pass<'_> {
         }
     }
 
-    fn run_as<X>(self, targets: Targets<'_>) -> Result<Option<Tensor>>
+    fn run_as<X>(self, targets: LabelSlices<'_>) -> Result<Option<Tensor>>
     where
         X: Storage<Number: Element> + Element,
     {
@@ -70,8 +70,8 @@ impl Pass<'_> {
             divisor,
         };
         let sum = match targets {
-            Targets::Checked(table, weights) => pass.labels(&TorchThreads, table, weights)?,
-            Targets::Raw(raw) => pass.raw(&TorchThreads, raw)?,
+            LabelSlices::Checked(table, weights) => pass.labels(&TorchThreads, table, weights)?,
+            LabelSlices::Raw(raw) => pass.raw(&TorchThreads, raw)?,
         };
         let Some(sum) = sum else { return Ok(None) };
         let mut result = match values {

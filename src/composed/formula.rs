@@ -1,15 +1,15 @@
 //! A loss's formula as both paths call it: one type for all losses, so that the paths are compiled once.
 
-use masked_loss_core::{Assumed, Elementwise, Entries};
+use masked_loss_core::{Assumed, Elementwise, Entries, Formula};
 
 use super::tensor::Composed;
 
 /// What the fused path needs of a formula, and its reading with tensors.
-pub(crate) trait Formula: masked_loss_core::Formula {
+pub(crate) trait TensorFormula: Formula {
     fn compose(&self, x: &Composed, y: &Composed, parameter: Option<&Composed>) -> Composed;
 }
 
-impl<E: Elementwise> Formula for E {
+impl<E: Elementwise> TensorFormula for E {
     fn compose(&self, x: &Composed, y: &Composed, parameter: Option<&Composed>) -> Composed {
         match parameter {
             Some(parameter) => self.entry_with(x, y, parameter),
@@ -20,8 +20,8 @@ impl<E: Elementwise> Formula for E {
 
 /// The same entries for the fused path.
 pub(crate) fn without_tensors<'a>(
-    Entries { observed, missing }: Entries<'a, dyn Formula + 'a>,
-) -> Entries<'a, dyn masked_loss_core::Formula + 'a> {
+    Entries { observed, missing }: Entries<'a, dyn TensorFormula + 'a>,
+) -> Entries<'a, dyn Formula + 'a> {
     let missing = missing.map(|Assumed { formula, label, weight }| Assumed { formula: formula as _, label, weight });
     Entries { observed, missing }
 }

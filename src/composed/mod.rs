@@ -6,7 +6,7 @@ mod tensor;
 use masked_loss_core::{Assumed, Entries};
 use tch::{Kind, Tensor};
 
-pub(crate) use self::formula::{Formula, without_tensors};
+pub(crate) use self::formula::{TensorFormula, without_tensors};
 pub use self::tensor::Composed;
 use crate::labels::Factors;
 use crate::plan::Divisor;
@@ -18,7 +18,7 @@ pub(crate) fn compute_kind(tensor: &Tensor) -> Result<Kind> {
 }
 
 /// An input that the loss can be evaluated at: it stands in for one that does not count.
-pub(crate) fn safe(formula: &(dyn Formula + '_)) -> f64 {
+pub(crate) fn safe(formula: &(dyn TensorFormula + '_)) -> f64 {
     let accepted = formula.inputs();
     let middle = 0.5 * (accepted.start() + accepted.end());
     if middle.is_nan() { 0.0 } else { middle }
@@ -26,7 +26,7 @@ pub(crate) fn safe(formula: &(dyn Formula + '_)) -> f64 {
 
 /// With the weights in place of the labels' own.
 pub(crate) fn forward(
-    entries: Entries<'_, dyn Formula + '_>,
+    entries: Entries<'_, dyn TensorFormula + '_>,
     input: &Tensor,
     labels: &Labels,
     weights: &Factors,
@@ -45,7 +45,7 @@ pub(crate) fn forward(
 }
 
 /// The loss of each entry, 0 for those that are left out.
-fn masked(formula: &(dyn Formula + '_), input: &Tensor, labels: &Tensor, left_out: &Tensor) -> Result<Tensor> {
+fn masked(formula: &(dyn TensorFormula + '_), input: &Tensor, labels: &Tensor, left_out: &Tensor) -> Result<Tensor> {
     let parameter = match formula.parameter() {
         Some(numbers) => {
             let numbers = Tensor::f_from_slice(numbers)?.f_to_kind(input.f_kind()?)?;

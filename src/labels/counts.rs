@@ -3,7 +3,9 @@
 use masked_loss_core::Table;
 use tch::{Device, Kind, Tensor};
 
-use super::{Factors, Labels, table};
+use super::cells::sum_per_label;
+use super::checked::Labels;
+use super::factors::Factors;
 use crate::Result;
 use crate::native::{TorchThreads, slice, slice_mut};
 
@@ -65,34 +67,6 @@ impl Labels {
         // libtorch's own sum of many numbers depends on the number of threads.
         Ok(Tensor::from(masked_loss_core::sum(slice(&per_row.f_contiguous()?)?)?))
     }
-}
-
-/// Boolean: which cells hold a label.
-pub(super) fn observed(cells: &Tensor) -> Result<Tensor> {
-    Ok(match cells.f_kind()? {
-        Kind::Int8 => cells.f_ge(0)?,
-        _ => cells.f_isnan()?.f_logical_not()?,
-    })
-}
-
-/// Of cells in the labels' shape: `[N]`, `i64`.
-pub(super) fn observed_per_row(cells: &Tensor) -> Result<Tensor> {
-    if cells.device() == Device::Cpu {
-        let mut counts = Tensor::f_empty(&cells.size()[..1], (Kind::Int64, Device::Cpu))?;
-        table(cells, None)?.observed_per_row(&TorchThreads, slice_mut(&mut counts)?)?;
-        return Ok(counts);
-    }
-    let observed = observed(cells)?;
-    let rows = cells.size()[0];
-    let width = cells.size()[1..].iter().product::<i64>();
-    Ok(observed.f_reshape([rows, width])?.f_sum_dim_intlist(1i64, false, Kind::Int64)?)
-}
-
-/// The sum over every dimension but the last: `[C]`.
-pub(crate) fn sum_per_label(entries: &Tensor, kind: Kind) -> Result<Tensor> {
-    let labels = *entries.size().last().unwrap_or(&0);
-    let rows = if labels == 0 { 0 } else { entries.numel() as i64 / labels };
-    Ok(entries.f_reshape([rows, labels])?.f_sum_dim_intlist(0i64, false, kind)?)
 }
 
 /// The weights of the observed entries of each row, or of all its entries, added up: `[N]`, `f64`. Those per entry are the

@@ -2,8 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::checked::Labels;
 use super::counts::weight_per_row;
-use super::{Factors, Labels};
+use super::factors::Factors;
 use crate::{Result, check};
 
 /// Weights that multiply the loss of the observed entries, see [`Labels::with_weights`].

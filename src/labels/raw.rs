@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::MISSING;
+use super::cells::MISSING;
 use crate::{Error, Result, check};
 
 /// Labels as they stand in tensors, with the way in which missing ones are marked.

@@ -5,7 +5,9 @@ use tch::{Kind, Tensor};
 
 use masked_loss_core::check_setting;
 
-use super::{Labels, Weights, sum_per_label};
+use super::cells::sum_per_label;
+use super::checked::Labels;
+use super::edit::Weights;
 use crate::{Error, Result, check};
 
 impl Labels {

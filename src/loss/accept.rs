@@ -6,18 +6,23 @@ use masked_loss_core::losses::REAL;
 use masked_loss_core::{Assumed, Entries, check_setting};
 use tch::{Device, Tensor};
 
-use crate::composed::Formula;
+use crate::composed::TensorFormula;
 use crate::{Error, Labels, Result, check};
 
 /// All that a loss asks of its input, its labels and its parameter, but for the input's values.
-pub(crate) fn labelled(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
+pub(crate) fn labelled(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
     fit(entries, input, &labels.size(), labels.device())?;
     let known = labels.range().map_or(vec![], |(least, largest)| vec![least, largest]);
     within("labels", entries.observed, &known)
 }
 
 /// The same, but for the values of input and labels, which have this size and device.
-pub(crate) fn fit(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, size: &[i64], device: Device) -> Result<()> {
+pub(crate) fn fit(
+    entries: Entries<'_, dyn TensorFormula + '_>,
+    input: &Tensor,
+    size: &[i64],
+    device: Device,
+) -> Result<()> {
     formulas(entries).try_for_each(|formula| formula.validate())?;
     let name = name(entries);
     check::floating(name, input)?;
@@ -32,7 +37,7 @@ pub(crate) fn fit(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, size: 
 }
 
 /// That every input that counts is one that its formula accepts.
-pub(crate) fn inputs(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
+pub(crate) fn inputs(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
     bounded(name(entries), entries.observed, input, || labels.observed())?;
     match entries.missing {
         Some(Assumed { formula, .. }) => bounded(name(entries), formula, input, || labels.missing()),
@@ -40,11 +45,11 @@ pub(crate) fn inputs(entries: Entries<'_, dyn Formula + '_>, input: &Tensor, lab
     }
 }
 
-fn name(entries: Entries<'_, dyn Formula + '_>) -> &'static str {
+fn name(entries: Entries<'_, dyn TensorFormula + '_>) -> &'static str {
     if entries.observed.inputs() == REAL { "logits" } else { "probabilities" }
 }
 
-fn within(name: &'static str, formula: &(dyn Formula + '_), labels: &[f64]) -> Result<()> {
+fn within(name: &'static str, formula: &(dyn TensorFormula + '_), labels: &[f64]) -> Result<()> {
     let accepted = formula.labels();
     match labels.iter().find(|label| !accepted.contains(label)) {
         Some(&found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
@@ -55,7 +60,7 @@ fn within(name: &'static str, formula: &(dyn Formula + '_), labels: &[f64]) -> R
 /// `counted` is a pass over all entries: not where any input will do.
 fn bounded(
     name: &'static str,
-    formula: &(dyn Formula + '_),
+    formula: &(dyn TensorFormula + '_),
     input: &Tensor,
     counted: impl Fn() -> Result<Tensor>,
 ) -> Result<()> {
@@ -74,6 +79,6 @@ fn interval(accepted: &RangeInclusive<f64>) -> String {
     format!("numbers within [{}, {}] where observed", accepted.start(), accepted.end())
 }
 
-fn formulas<'a>(entries: Entries<'a, dyn Formula + 'a>) -> impl Iterator<Item = &'a (dyn Formula + 'a)> {
+fn formulas<'a>(entries: Entries<'a, dyn TensorFormula + 'a>) -> impl Iterator<Item = &'a (dyn TensorFormula + 'a)> {
     std::iter::once(entries.observed).chain(entries.missing.map(|assumed| assumed.formula))
 }

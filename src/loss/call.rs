@@ -5,14 +5,14 @@ use tch::Tensor;
 
 use super::accept;
 use super::path::Path;
-use crate::composed::{self, Formula};
-use crate::fused::{self, Pass, Targets};
+use crate::composed::{self, TensorFormula};
+use crate::fused::{self, LabelSlices, TensorPass};
 use crate::labels::{Factors, RawTensors};
 use crate::plan::Divisor;
 use crate::{Error, Labels, Raw, Reduction, Result};
 
 pub(crate) fn forward(
-    entries: Entries<'_, dyn Formula + '_>,
+    entries: Entries<'_, dyn TensorFormula + '_>,
     path: Path,
     logits: &Tensor,
     labels: &Labels,
@@ -24,7 +24,7 @@ pub(crate) fn forward(
 }
 
 pub(crate) fn sum_and_weight(
-    entries: Entries<'_, dyn Formula + '_>,
+    entries: Entries<'_, dyn TensorFormula + '_>,
     logits: &Tensor,
     labels: &Labels,
     reduction: Reduction,
@@ -37,7 +37,7 @@ pub(crate) fn sum_and_weight(
 
 fn on(
     path: Path,
-    entries: Entries<'_, dyn Formula + '_>,
+    entries: Entries<'_, dyn TensorFormula + '_>,
     logits: &Tensor,
     labels: &Labels,
     weights: &Factors,
@@ -52,9 +52,9 @@ fn on(
         }
     };
     if fused {
-        let pass = Pass { entries, input: logits, divisor: divisor.number()? };
+        let pass = TensorPass { entries, input: logits, divisor: divisor.number()? };
         let (table, weights) = (labels.table()?, weights.slices()?);
-        if let Some(loss) = pass.run(Targets::Checked(&table, &weights))? {
+        if let Some(loss) = pass.run(LabelSlices::Checked(&table, &weights))? {
             return Ok(loss);
         }
     }
@@ -63,7 +63,7 @@ fn on(
 }
 
 pub(crate) fn forward_raw(
-    entries: Entries<'_, dyn Formula + '_>,
+    entries: Entries<'_, dyn TensorFormula + '_>,
     logits: &Tensor,
     labels: Raw<'_>,
     reduction: Reduction,
@@ -78,7 +78,7 @@ pub(crate) fn forward_raw(
 
 /// None where that cannot be done, and where anything is not what the loss accepts.
 fn in_one_pass(
-    entries: Entries<'_, dyn Formula + '_>,
+    entries: Entries<'_, dyn TensorFormula + '_>,
     logits: &Tensor,
     labels: Raw<'_>,
     reduction: Reduction,
@@ -103,5 +103,5 @@ fn in_one_pass(
         },
         _ => reduction.divisor_without_labels(labels.numel() as i64)?,
     };
-    Pass { entries, input: logits, divisor: divisor.number()? }.run(Targets::Raw(&tensors.slices()?))
+    TensorPass { entries, input: logits, divisor: divisor.number()? }.run(LabelSlices::Raw(&tensors.slices()?))
 }

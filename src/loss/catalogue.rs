@@ -8,7 +8,7 @@ use masked_loss_core::losses::{
 
 use super::missing::{Missing, WithMissing};
 use super::traits::Loss;
-use crate::composed::Formula;
+use crate::composed::TensorFormula;
 
 /// A loss of the [`catalogue`], with what it accepts.
 pub struct Named {
@@ -16,7 +16,7 @@ pub struct Named {
     pub name: &'static str,
     /// The loss, with its default parameters.
     pub loss: Arc<dyn Loss>,
-    formula: Arc<dyn Formula>,
+    formula: Arc<dyn TensorFormula>,
     /// See [`Elementwise::inputs`].
     pub inputs: RangeInclusive<f64>,
     /// See [`Elementwise::labels`].

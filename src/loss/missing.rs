@@ -3,7 +3,7 @@ use std::sync::Arc;
 use masked_loss_core::losses::{FocalNegative, NegativeEntropy};
 use masked_loss_core::{Assumed, Elementwise, Entries};
 
-use crate::composed::Formula;
+use crate::composed::TensorFormula;
 
 /// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
 /// alternatives, to compare with, or for data in which only positives were ever recorded.
@@ -52,8 +52,8 @@ impl Missing {
 /// A loss that counts missing entries too, see [`Loss::with_missing`](crate::Loss::with_missing).
 #[derive(Clone)]
 pub struct WithMissing {
-    observed: Arc<dyn Formula>,
-    missing: Option<(Arc<dyn Formula>, f64, Weight)>,
+    observed: Arc<dyn TensorFormula>,
+    missing: Option<(Arc<dyn TensorFormula>, f64, Weight)>,
 }
 
 #[derive(Clone, Copy)]
@@ -63,7 +63,7 @@ enum Weight {
 }
 
 impl WithMissing {
-    pub(super) fn new(observed: Arc<dyn Formula>, missing: Missing) -> Self {
+    pub(super) fn new(observed: Arc<dyn TensorFormula>, missing: Missing) -> Self {
         let same = || observed.clone();
         let missing = match missing {
             Missing::Ignore => None,
@@ -77,19 +77,19 @@ impl WithMissing {
     }
 
     /// For labels of this size.
-    pub(super) fn entries(&self, size: &[i64]) -> Entries<'_, dyn Formula + '_> {
+    pub(super) fn entries(&self, size: &[i64]) -> Entries<'_, dyn TensorFormula + '_> {
         let missing = self.missing.as_ref().map(|(formula, label, weight)| {
             let others = size.last().unwrap_or(&1) - 1;
             let weight = match weight {
                 Weight::One => 1.0,
                 Weight::OneInOthers => 1.0 / others.max(1) as f64,
             };
-            Assumed { formula: &**formula as &dyn Formula, label: *label, weight }
+            Assumed { formula: &**formula as &dyn TensorFormula, label: *label, weight }
         });
         Entries { observed: &*self.observed, missing }
     }
 }
 
-fn formula<E: Elementwise + 'static>(loss: E) -> Arc<dyn Formula> {
+fn formula<E: Elementwise + 'static>(loss: E) -> Arc<dyn TensorFormula> {
     Arc::new(loss)
 }

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::call::{forward, forward_raw, sum_and_weight};
 use super::missing::{Missing, WithMissing};
 use super::path::Path;
-use crate::composed::Formula;
+use crate::composed::TensorFormula;
 use crate::{Labels, Raw, Reduction, Result};
 
 /// A loss over the observed entries of `logits` and `labels`.
@@ -71,7 +71,7 @@ pub trait Loss {
 }
 
 /// The observed entries alone.
-fn observed<'a>(formula: &'a (dyn Formula + 'a)) -> Entries<'a, dyn Formula + 'a> {
+fn observed<'a>(formula: &'a (dyn TensorFormula + 'a)) -> Entries<'a, dyn TensorFormula + 'a> {
     Entries { observed: formula, missing: None }
 }
 

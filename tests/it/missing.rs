@@ -2,8 +2,8 @@
 
 use crate::common::{Case, KINDS, PATHS, losses, numbers, rng, tensor};
 use masked_loss::{
-    Asymmetric, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing,
-    Reduction, SelfPaced, gradcheck,
+    Asymmetric, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing, Reduction,
+    SelfPaced, gradcheck,
 };
 use tch::{Kind, Tensor};
 

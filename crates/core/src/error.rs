@@ -14,12 +14,14 @@ pub enum Error {
         /// What it is.
         found: f64,
     },
-    /// The environment asks for instructions that do not exist or that this machine does not have.
-    Simd {
-        /// What the environment variable says.
-        found: String,
-        /// What it may say on this machine.
+    /// An environment variable asks for what does not exist, or for what this machine does not have.
+    Environment {
+        /// The variable's name.
+        variable: &'static str,
+        /// What it may be on this machine.
         expected: String,
+        /// What it is.
+        found: String,
     },
     /// The caller's threads failed.
     Threads(String),
@@ -32,8 +34,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Range { setting, expected, found } => write!(f, "{setting}: expected {expected}, found {found}"),
-            Self::Simd { found, expected } => {
-                write!(f, "{}: expected one of {expected}, found `{found}`", crate::Simd::VARIABLE)
+            Self::Environment { variable, expected, found } => {
+                write!(f, "{variable}: expected one of {expected}, found `{found}`")
             }
             Self::Threads(reason) => write!(f, "threads failed: {reason}"),
         }

@@ -162,9 +162,9 @@ fn other_types<E: Elementwise>(loss: &E, case: &Case, what: &str) {
     let (entries, none) = (observed(loss), Weights::default());
     let pass = Pass { entries, input: &input[..], gradient: Some(&mut gradient), values: None, divisor: 2.0 };
     assert!(pass.labels(&Serial, &table, &none).unwrap().is_some());
-    for i in 0..input.len() {
+    for (i, &found) in gradient.iter().enumerate() {
         let slope = if case.mask[i] == 1 { exact(loss, case.input[i], case.label[i]).1 / 2.0 } else { 0.0 };
-        assert!((gradient[i] - slope).abs() <= 1e-13 * slope.abs() + 1e-14, "{what}: {} {slope}", gradient[i]);
+        assert!((found - slope).abs() <= 1e-13 * slope.abs() + 1e-14, "{what}: {found} {slope}");
     }
     // What every type holds gives the same in each.
     let single = case.input(|x| x as f32);

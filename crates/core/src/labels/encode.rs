@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::raw::{FINITE, Raw, RawLabels, with_source};
 use super::raw_label::{RawLabel, Seen};
 use super::source::Source;
-use crate::memory::{Buffer, Output, segments};
+use crate::memory::{Buffer, Disjoint, segments};
 use crate::simd::Simd;
 use crate::simd::float::Float;
 use crate::sizes::{BLOCK, rows_of_blocks};
@@ -42,13 +42,13 @@ impl Raw<'_> {
     /// Writes the labels of `counts.len()` rows into `cells`, and how many are observed of each row into `counts`.
     ///
     /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
     /// If labels, mask and cells differ in length, or if the rows do not share them out evenly.
     pub fn encode(&self, threads: &dyn Threads, cells: CellsMut<'_>, counts: &mut [i64]) -> Result<Encoded> {
         with_source!(self, &FINITE, source => {
-            let encoding = Encoding { source: &source, counts: Output::new(counts), threads };
+            let encoding = Encoding { source: &source, counts: Disjoint::new(counts), threads };
             match cells {
                 CellsMut::Bytes(cells) => encoding.bytes(cells),
                 CellsMut::F32(cells) => encoding.numbers(cells),
@@ -60,14 +60,14 @@ impl Raw<'_> {
 
 struct Encoding<'a, L> {
     source: &'a Source<'a, L>,
-    counts: Output<i64>,
+    counts: Disjoint<i64>,
     threads: &'a dyn Threads,
 }
 
 impl<L: RawLabel> Encoding<'_, L> {
     fn bytes(&self, cells: &mut [i8]) -> Result<Encoded> {
         assert_eq!(cells.len(), self.source.len(), "one cell for each label");
-        let (output, all_seen) = (Output::new(cells), AtomicU8::new(0));
+        let (output, all_seen) = (Disjoint::new(cells), AtomicU8::new(0));
         self.run(|simd, start, mask| {
             // SAFETY: `cells` outlives this call, and each entry is visited once.
             let cells = unsafe { output.part(start, mask.len()) };
@@ -86,7 +86,7 @@ impl<L: RawLabel> Encoding<'_, L> {
 
     fn numbers<N: Float>(&self, numbers: &mut [N]) -> Result<Encoded> {
         assert_eq!(numbers.len(), self.source.len(), "one cell for each label");
-        let (output, range) = (Output::new(numbers), Mutex::new((f64::INFINITY, f64::NEG_INFINITY)));
+        let (output, range) = (Disjoint::new(numbers), Mutex::new((f64::INFINITY, f64::NEG_INFINITY)));
         self.run(|simd, start, mask| {
             // SAFETY: as above.
             let numbers = unsafe { output.part(start, mask.len()) };

@@ -77,7 +77,7 @@ impl<'a> Raw<'a> {
     /// How many labels are observed; `None` if the mask holds anything but 0 and 1.
     ///
     /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     pub fn count(&self, threads: &dyn Threads) -> Result<Option<usize>> {
         with_source!(self, &FINITE, source => {
             let count = source.count(threads)?;

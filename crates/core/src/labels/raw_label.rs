@@ -63,13 +63,13 @@ impl Seen {
 }
 
 /// A block's labels as one-byte cells, −1 where missing.
-pub(crate) struct Cells<'a, L> {
+pub(crate) struct ToCells<'a, L> {
     pub(crate) labels: &'a [L],
     pub(crate) mask: &'a [u8],
     pub(crate) cells: &'a mut [i8],
 }
 
-impl<L: RawLabel> Job for Cells<'_, L> {
+impl<L: RawLabel> Job for ToCells<'_, L> {
     type Output = Seen;
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Seen {
@@ -93,13 +93,13 @@ impl<L: RawLabel> Job for Cells<'_, L> {
 }
 
 /// A block's labels as numbers, NaN where missing; the least and the largest observed one.
-pub(crate) struct Decode<'a, L, N> {
+pub(crate) struct ToNumbers<'a, L, N> {
     pub(crate) labels: &'a [L],
     pub(crate) mask: &'a [u8],
     pub(crate) numbers: &'a mut [N],
 }
 
-impl<L: RawLabel, N: Float> Job for Decode<'_, L, N> {
+impl<L: RawLabel, N: Float> Job for ToNumbers<'_, L, N> {
     type Output = (N, N);
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Self::Output {

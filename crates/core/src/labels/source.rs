@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::raw_label::{Cells, Decode, RawLabel, Seen, Within};
+use super::raw_label::{RawLabel, Seen, ToCells, ToNumbers, Within};
 use super::targets::{Label, LabelBuffers, Targets};
 use crate::memory::{Buffer, Lines, Rows, read};
 use crate::pack::Selection;
@@ -107,7 +107,7 @@ impl<'a, L: RawLabel> Source<'a, L> {
 
     /// A block's labels as one-byte cells, −1 where missing.
     pub(crate) fn cells(&self, simd: Simd, start: usize, mask: &[u8], cells: &mut [i8]) -> Seen {
-        simd.run(Cells { labels: &self.labels[start..][..mask.len()], mask, cells })
+        simd.run(ToCells { labels: &self.labels[start..][..mask.len()], mask, cells })
     }
 
     /// A block's labels as numbers, NaN where missing; the least and the largest observed one.
@@ -116,7 +116,7 @@ impl<'a, L: RawLabel> Source<'a, L> {
         if !simd.run(Within { labels, mask, accepted: everything }) {
             self.fault();
         }
-        simd.run(Decode { labels, mask, numbers })
+        simd.run(ToNumbers { labels, mask, numbers })
     }
 }
 

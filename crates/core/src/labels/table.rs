@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use super::weights::{Weights, WeightsOf};
-use crate::memory::{Buffer, Output, Rows, segments};
+use crate::memory::{Buffer, Disjoint, Rows, segments};
 use crate::simd::loops::{Sum, Sums, total};
 use crate::simd::{Job, Simd};
 use crate::sizes::{BLOCK, rows_of_blocks};
@@ -59,14 +59,14 @@ impl<'a> Table<'a> {
     /// Writes into `counts` how many entries of each row are observed.
     ///
     /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
     /// If there is not one count for each row.
     pub fn observed_per_row(&self, threads: &dyn Threads, counts: &mut [i64]) -> Result<()> {
         assert_eq!(counts.len(), self.rows, "one count for each row");
         counts.fill(0);
-        let (output, simd) = (Output::new(counts), Simd::chosen()?);
+        let (output, simd) = (Disjoint::new(counts), Simd::chosen()?);
         with_rows!(self, rows => self.parallel(threads, |blocks| {
             let mut buffer = Buffer::new();
             for block in blocks {
@@ -83,7 +83,7 @@ impl<'a> Table<'a> {
     /// How many rows each of so many labels is observed in; labels are the last dimension.
     ///
     /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     pub fn observed_per_label(&self, threads: &dyn Threads, labels: usize) -> Result<Vec<i64>> {
         let (total, simd) = (Mutex::new(vec![0; labels]), Simd::chosen()?);
         if labels > 0 {
@@ -95,7 +95,7 @@ impl<'a> Table<'a> {
     /// Writes into `totals` the weights of the observed entries of each row, or of all its entries, added up.
     ///
     /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
     /// If there is not one total for each row.
@@ -108,7 +108,7 @@ impl<'a> Table<'a> {
     ) -> Result<()> {
         assert_eq!(totals.len(), self.rows, "one total for each row");
         totals.fill(0.0);
-        let (output, simd) = (Output::new(totals), Simd::chosen()?);
+        let (output, simd) = (Disjoint::new(totals), Simd::chosen()?);
         let weights = &WeightsOf::<f64>::new(weights, self.width, self.index);
         with_rows!(self, rows => self.parallel(threads, |blocks| {
             let (mut buffer, mut chosen) = (Buffer::new(), Buffer::<f64>::new());
@@ -185,7 +185,7 @@ fn count_labels<T: Held>(
 /// The sum of numbers, in an order that depends on how many there are alone.
 ///
 /// # Errors
-/// [`Error::Simd`](crate::Error::Simd).
+/// [`Error::Environment`](crate::Error::Environment).
 pub fn sum(numbers: &[f64]) -> Result<f64> {
     let mut sums = Sums::default();
     Simd::chosen()?.run(Sum { values: numbers, sums: &mut sums });

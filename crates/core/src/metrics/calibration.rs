@@ -1,7 +1,5 @@
 //! How far probabilities are from what comes true.
 
-use super::mean;
-
 /// Brier score: the mean of `(p − y)²`, from 0 (certain and right) to 1.
 ///
 /// `None` without entries, or with a probability outside [0, 1]. Equals scikit-learn's `brier_score_loss`.
@@ -51,7 +49,8 @@ fn average(probabilities: &[f64], labels: &[f64], of: impl Fn(f64, f64) -> f64) 
     if !valid(probabilities, labels) {
         return None;
     }
-    mean(&probabilities.iter().zip(labels).map(|(&p, &y)| of(p, y)).collect::<Vec<_>>())
+    let sum: f64 = probabilities.iter().zip(labels).map(|(&p, &y)| of(p, y)).sum();
+    Some(sum / probabilities.len() as f64)
 }
 
 fn valid(probabilities: &[f64], labels: &[f64]) -> bool {

@@ -9,7 +9,7 @@ use self::block::{Parameters, Prepared};
 use self::task::{Assumption, Task};
 use crate::kernel::{Entries, Formula};
 use crate::labels::{Cells, Numbers, Raw, Table, Targets, Weights, WeightsOf, with_source};
-use crate::memory::{Output, Rows};
+use crate::memory::{Disjoint, Rows};
 use crate::scalar::Storage;
 use crate::simd::Simd;
 use crate::simd::float::Float;
@@ -36,7 +36,7 @@ impl<X: Storage> Pass<'_, X> {
     /// accepts.
     ///
     /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Simd`](crate::Error::Simd).
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
     /// If input, outputs and labels differ in length, or an index is out of bounds.
@@ -91,7 +91,7 @@ impl<X: Storage> Pass<'_, X> {
         };
         let output = |slice: &mut [X::Number]| {
             assert_eq!(slice.len(), input.len(), "one output for each input");
-            Output::new(slice)
+            Disjoint::new(slice)
         };
         let sum = task.run(threads, gradient.map(output), values.map(output))?;
         Ok((!task.outside.into_inner()).then_some(sum))

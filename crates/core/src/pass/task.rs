@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::block::{BlockInput, BlockOutput, PackBuffers, Prepared};
 use crate::labels::{Label, LabelBuffers, Targets, WeightsOf};
-use crate::memory::{Buffer, Output, Prefetcher, Rows, fence, read};
+use crate::memory::{Buffer, Disjoint, Prefetcher, Rows, fence, read};
 use crate::scalar::{Scalar, Storage};
 use crate::simd::Simd;
 use crate::simd::float::Float;
@@ -50,12 +50,12 @@ impl<X: Storage> Task<'_, X> {
     pub(crate) fn run(
         &self,
         threads: &dyn Threads,
-        gradient: Option<Output<X::Number>>,
-        values: Option<Output<X::Number>>,
+        gradient: Option<Disjoint<X::Number>>,
+        values: Option<Disjoint<X::Number>>,
     ) -> Result<f64> {
         let block_length = block_length(self.entries);
         let mut sums = vec![0.0; self.entries.div_ceil(block_length)];
-        let (blocks, sum_of) = (sums.len(), Output::new(&mut sums));
+        let (blocks, sum_of) = (sums.len(), Disjoint::new(&mut sums));
         // What is assumed of missing entries is added to what is there.
         let non_temporal = self.missing.is_none()
             && X::Number::has_non_temporal_stores(self.simd)

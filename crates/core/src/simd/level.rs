@@ -63,7 +63,7 @@ impl Simd {
     /// `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`. The variable is read once.
     ///
     /// # Errors
-    /// [`Error::Simd`] if the variable asks for something else than a level that this machine has.
+    /// [`Error::Environment`] if the variable asks for something else than a level that this machine has.
     pub fn chosen() -> Result<Self> {
         // Once: on a virtual machine the host answers which instructions there are, which takes longer than a small loss.
         static CHOSEN: LazyLock<Result<Simd>> = LazyLock::new(|| match env::var(Simd::VARIABLE) {
@@ -79,9 +79,11 @@ impl Simd {
 
     fn parse(wanted: &str) -> Result<Self> {
         let known = || Self::available().map(Self::key);
-        Self::available()
-            .find(|level| level.key() == wanted)
-            .ok_or_else(|| Error::Simd { found: wanted.to_owned(), expected: known().collect::<Vec<_>>().join(", ") })
+        Self::available().find(|level| level.key() == wanted).ok_or_else(|| Error::Environment {
+            variable: Self::VARIABLE,
+            expected: known().collect::<Vec<_>>().join(", "),
+            found: wanted.to_owned(),
+        })
     }
 
     /// What the environment variable calls the level.

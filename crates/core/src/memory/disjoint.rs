@@ -1,14 +1,14 @@
 /// Memory that threads write to, each in a part of its own.
 #[derive(Clone, Copy)]
-pub(crate) struct Output<T> {
+pub(crate) struct Disjoint<T> {
     start: *mut T,
     length: usize,
 }
 
 // SAFETY: `part` leaves it to its callers to keep the parts apart.
-unsafe impl<T: Send> Sync for Output<T> {}
+unsafe impl<T: Send> Sync for Disjoint<T> {}
 
-impl<T> Output<T> {
+impl<T> Disjoint<T> {
     pub(crate) fn new(slice: &mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), length: slice.len() }
     }

@@ -1,0 +1,256 @@
+use std::cell::OnceCell;
+
+use masked_loss_core::Table;
+use tch::{Device, Kind, Tensor};
+
+use super::cells::{observed, observed_per_row, table};
+use super::factors::Factors;
+use super::raw::Raw;
+use super::source::RawTensors;
+use crate::{Error, Result, check};
+
+/// Targets and which of them are known: the only place where missingness is decoded.
+///
+/// Made and checked once, usually for a whole table, and then cut into batches by [`rows`](Self::rows), which checks
+/// nothing anew, copies no labels, and, on a GPU, waits for nothing. Labels are constants: no gradient flows to them.
+///
+/// Shapes: `[N, C]`, or any rank of at least 1; rows are the first dimension, labels the last.
+///
+/// Labels that are all 0 or 1 are held in one byte an entry, others as `f32` (`f64` where they came as `f64` or as
+/// integers).
+#[derive(Debug)]
+pub struct Labels {
+    /// `i8` with −1 where missing, or floating point with NaN where missing; contiguous.
+    pub(super) table: Tensor,
+    /// Which rows of the table these labels are (`i64`, CPU only); all if `None`.
+    pub(super) index: Option<Tensor>,
+    /// The cells of those rows, where they were wanted as a tensor.
+    pub(super) cells: OnceCell<Tensor>,
+    /// Those per entry are the table's, the others are of these labels.
+    pub(super) weights: Factors,
+    /// `[N]`, `i64`.
+    pub(super) observed_per_row: Tensor,
+    /// `[N]`, `f64`: the weights of the observed entries, where they were added up before batches were cut; CPU only.
+    pub(super) weight_per_row: Option<Tensor>,
+    /// The smallest and the largest observed label of the table that these rows come from.
+    pub(super) range: Option<(f64, f64)>,
+    pub(super) count: OnceCell<Tensor>,
+}
+
+impl Labels {
+    /// Every label is known.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a NaN or infinite label; [`Error::Kind`] for complex, quantized or sparse tensors.
+    pub fn complete(values: &Tensor) -> Result<Self> {
+        Self::from_raw(Raw::Complete(values))
+    }
+
+    /// `mask` is 1 (or true) where the label is known and 0 (or false) where it is missing, in the labels' shape. The values
+    /// of missing entries are ignored.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), over the observed entries; [`Error::Shape`] and [`Error::Device`] where the two
+    /// tensors do not fit; [`Error::Range`] for a mask that holds anything but 0 and 1.
+    pub fn from_mask(values: &Tensor, mask: &Tensor) -> Result<Self> {
+        Self::from_raw(Raw::Mask { labels: values, mask })
+    }
+
+    /// A label is missing where it is NaN.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), over the observed entries.
+    pub fn from_nan(raw: &Tensor) -> Result<Self> {
+        Self::from_raw(Raw::Nan(raw))
+    }
+
+    /// A label is missing where it equals `sentinel`, often -1. NaN as sentinel means [`from_nan`](Self::from_nan).
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), over the observed entries.
+    pub fn from_sentinel(raw: &Tensor, sentinel: f64) -> Result<Self> {
+        Self::from_raw(Raw::Sentinel(raw, sentinel))
+    }
+
+    /// Reads and checks labels in any of the forms above.
+    ///
+    /// # Errors
+    /// As the function for that form.
+    pub fn from_raw(raw: Raw<'_>) -> Result<Self> {
+        raw.check()?;
+        if let Some(tensors) = RawTensors::new(raw)?
+            && let Some(made) = tensors.encode()?
+        {
+            return Ok(Self::new(made.cells, made.observed_per_row, made.range));
+        }
+        // On another device; or something is wrong, and this finds out what.
+        let (cells, range) = raw.encode()?;
+        Self::of_cells(cells, range)
+    }
+
+    fn new(table: Tensor, observed_per_row: Tensor, range: Option<(f64, f64)>) -> Self {
+        Self {
+            table,
+            index: None,
+            cells: OnceCell::new(),
+            weights: Factors::default(),
+            observed_per_row,
+            weight_per_row: None,
+            range,
+            count: OnceCell::new(),
+        }
+    }
+
+    /// Labels without weights, of cells that nobody need check.
+    pub(super) fn of_cells(cells: Tensor, range: Option<(f64, f64)>) -> Result<Self> {
+        let observed_per_row = observed_per_row(&cells)?;
+        Ok(Self::new(cells, observed_per_row, range))
+    }
+
+    /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch. On the CPU it refers to
+    /// this table, and keeps it in memory: a loss reads the labels where they are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an index that is no vector; [`Error::Torch`] for one that is out of bounds or not of integers.
+    pub fn rows(&self, index: &Tensor) -> Result<Self> {
+        check::dense("index", index)?;
+        if index.dim() != 1 {
+            return Err(Error::Shape { tensor: "index", expected: "[n]".into(), found: index.size() });
+        }
+        // libtorch checks the index here, once for all.
+        let of = |rows: &Tensor| rows.f_index_select(0, index);
+        let observed_per_row = of(&self.observed_per_row)?;
+        let weight_per_row = self.weight_per_row.as_ref().map(of).transpose()?;
+        let Factors { entries, rows, labels } = &self.weights;
+        let (rows, labels) = (rows.as_ref().map(of).transpose()?, labels.as_ref().map(Tensor::shallow_clone));
+        let (table, entries, index) = if self.device() == Device::Cpu {
+            let index = match &self.index {
+                Some(rows) => of(rows)?,
+                // A copy: the caller may change theirs.
+                None => index.f_to_kind(Kind::Int64)?.f_detach_copy()?.f_contiguous()?,
+            };
+            (self.table.shallow_clone(), entries.as_ref().map(Tensor::shallow_clone), Some(index))
+        } else {
+            (of(&self.table)?, entries.as_ref().map(of).transpose()?, None)
+        };
+        Ok(Self {
+            index,
+            weights: Factors { entries, rows, labels },
+            weight_per_row,
+            ..Self::new(table, observed_per_row, self.range)
+        })
+    }
+
+    /// The same labels on another device.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] where the device is not there or its memory is full.
+    pub fn to_device(&self, device: Device) -> Result<Self> {
+        let weights = self.own(&self.weights)?.try_map(|weights| Ok(weights.f_to_device(device)?))?;
+        let observed_per_row = self.observed_per_row.f_to_device(device)?;
+        let labels = Self::new(self.cells()?.f_to_device(device)?, observed_per_row, self.range);
+        labels.with_factors(weights).with_totals()
+    }
+
+    /// The labels, NaN where missing: `f32`, or `f64` if they are held so.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] only.
+    pub fn values(&self) -> Result<Tensor> {
+        let values = self.shared_values()?;
+        // The caller may change theirs.
+        Ok(if self.table.f_kind()? == Kind::Int8 { values } else { values.f_detach_copy()? })
+    }
+
+    /// The same, for those who change nothing.
+    pub(crate) fn shared_values(&self) -> Result<Tensor> {
+        let cells = self.cells()?;
+        match cells.f_kind()? {
+            Kind::Int8 => Ok(cells.f_to_kind(Kind::Float)?.f_masked_fill(&cells.f_lt(0)?, f64::NAN)?),
+            _ => Ok(cells),
+        }
+    }
+
+    /// Boolean, in the labels' shape: true where the label is known.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] only.
+    pub fn observed(&self) -> Result<Tensor> {
+        observed(&self.cells()?)
+    }
+
+    pub(crate) fn missing(&self) -> Result<Tensor> {
+        let cells = self.cells()?;
+        Ok(match cells.f_kind()? {
+            Kind::Int8 => cells.f_lt(0)?,
+            _ => cells.f_isnan()?,
+        })
+    }
+
+    /// The labels' shape.
+    pub fn size(&self) -> Vec<i64> {
+        let mut size = self.table.size();
+        if let Some(index) = &self.index {
+            size[0] = index.size()[0];
+        }
+        size
+    }
+
+    /// Where they lie.
+    pub fn device(&self) -> Device {
+        self.table.device()
+    }
+
+    /// The smallest and the largest observed label of the table that these labels were made from, `None` if it had no
+    /// observed one.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        self.range
+    }
+
+    /// What these labels are read from.
+    pub(crate) fn table(&self) -> Result<Table<'_>> {
+        table(&self.table, self.index.as_ref())
+    }
+
+    /// As a tensor of these rows alone.
+    pub(crate) fn cells(&self) -> Result<Tensor> {
+        let Some(index) = &self.index else { return Ok(self.table.shallow_clone()) };
+        if let Some(cells) = self.cells.get() {
+            return Ok(cells.shallow_clone());
+        }
+        let cells = self.table.f_index_select(0, index)?;
+        Ok(self.cells.get_or_init(|| cells).shallow_clone())
+    }
+
+    /// As they are held: those per entry are the table's.
+    pub(crate) fn weights(&self) -> &Factors {
+        &self.weights
+    }
+
+    /// Weights like these, with those per entry of these rows alone.
+    pub(crate) fn own(&self, weights: &Factors) -> Result<Factors> {
+        let mut weights = weights.clone();
+        if let (Some(entries), Some(index)) = (&weights.entries, &self.index) {
+            weights.entries = Some(entries.f_index_select(0, index)?);
+        }
+        Ok(weights)
+    }
+}
+
+impl Clone for Labels {
+    /// Shares the tensors, none of which ever changes.
+    fn clone(&self) -> Self {
+        let shared =
+            |cell: &OnceCell<Tensor>| cell.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default();
+        Self {
+            table: self.table.shallow_clone(),
+            index: self.index.as_ref().map(Tensor::shallow_clone),
+            cells: shared(&self.cells),
+            weights: self.weights.clone(),
+            observed_per_row: self.observed_per_row.shallow_clone(),
+            weight_per_row: self.weight_per_row.as_ref().map(Tensor::shallow_clone),
+            range: self.range,
+            count: shared(&self.count),
+        }
+    }
+}
