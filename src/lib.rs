@@ -1,4 +1,40 @@
-#![doc = include_str!("../README.md")]
+//! Loss functions on [`tch`] (libtorch) for multi-label data in which most labels were never measured.
+//!
+//! A missing label contributes exactly nothing: no loss and no gradient, whatever its cell holds. [`Labels`] hold the targets
+//! and which of them are observed. A [`Loss`] takes logits, labels, and a [`Reduction`], which says what divides the sum.
+//!
+//! ```
+//! use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
+//! use tch::Tensor;
+//!
+//! let table = Tensor::from_slice(&[1.0, f64::NAN, 0.0, f64::NAN, 0.0, 1.0]).view([3, 2]); // NaN: never measured
+//! let table = Labels::from_nan(&table)?; // checked once, for all batches
+//!
+//! let batch = table.rows(&Tensor::from_slice(&[0i64, 1]))?;
+//! let logits = Tensor::from_slice(&[0.0, 3.0, -1.0, f64::NAN]).view([2, 2]).set_requires_grad(true);
+//! let loss = BceWithLogits::default().forward(&logits, &batch, Reduction::Mean)?;
+//! loss.backward();
+//!
+//! assert!((loss.double_value(&[]) - 0.503204).abs() < 1e-6); // the mean over the two observed entries
+//! assert_eq!(logits.grad().double_value(&[0, 1]), 0.0); // exactly
+//! # Ok::<(), masked_loss::Error>(())
+//! ```
+//!
+//! # What is here
+//!
+//! * Losses of single entries: [`BceWithLogits`], [`BceProbabilities`], [`SigmoidFocal`], [`Asymmetric`], [`Hill`],
+//!   [`UnbiasedBce`], [`Huber`], [`SquaredError`], [`AbsoluteError`], and [`Censored`] where some labels are bounds.
+//! * Losses of more than one entry: [`SoftmaxCrossEntropy`], [`NonNegativePu`], [`expected_positives`].
+//! * A loss of your own: implement [`Elementwise`], and check it with [`gradcheck`](gradcheck()).
+//! * For training loops: [`Accumulator`] (exact gradient accumulation), [`RowGuard`] (weights of unobserved labels stay
+//!   where they are), [`Missing`], [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing
+//!   labels).
+//! * For evaluation: [`metrics`] over the observed entries.
+//!
+//! A loss runs on one of two [paths](Path): the fused path computes value and gradient in one pass on the CPU, the composed
+//! path is a graph of libtorch operations on any device.
+//!
+//! The [`guide`] explains all of this. Read [`guide::linking`] first to build a program with this crate.
 #![deny(missing_docs)]
 
 mod check;
@@ -32,3 +68,37 @@ pub use masked_loss_core::{Dual, Elementwise, Real, check_setting};
 pub use native::release_buffers;
 pub use reduction::Reduction;
 pub use training::{Accumulator, ClassSelective, Correction, LargeLoss, RowGuard, SelfPaced};
+
+/// The guides: which loss, which denominator, how to link, how it works.
+pub mod guide {
+    /// A page of `docs`. There, links between the pages lead to files; the definitions here come first and lead to modules.
+    macro_rules! guides {
+        ($($name:ident: $file:literal),*) => {$(
+            #[doc = "[losses]: crate::guide::losses"]
+            #[doc = "[denominators]: crate::guide::denominators"]
+            #[doc = "[missing]: crate::guide::missing"]
+            #[doc = "[linking]: crate::guide::linking"]
+            #[doc = "[verification]: crate::guide::verification"]
+            #[doc = "[performance]: crate::guide::performance"]
+            #[doc = "[architecture]: crate::guide::architecture"]
+            #[doc = ""]
+            #[doc = include_str!(concat!("../docs/", $file))]
+            pub mod $name {}
+        )*};
+    }
+
+    guides!(
+        losses: "losses.md",
+        denominators: "denominators.md",
+        missing: "missing.md",
+        linking: "linking.md",
+        verification: "verification.md",
+        performance: "performance.md",
+        architecture: "architecture.md"
+    );
+}
+
+/// Compiles and runs the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
