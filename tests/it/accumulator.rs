@@ -1,9 +1,9 @@
 //! Accumulation that equals one big batch, and weights that stay where they were.
 
-use crate::common::numbers;
-use masked_loss::{Accumulator, BceWithLogits, Error, Labels, Loss, Reduction, RowGuard, Weights};
+use crate::common::{Case, device, here, initialise, numbers, rng, tensor, uniform, vector};
+use masked_loss::{Accumulator, BceWithLogits, Error, Labels, Loss, Named, Reduction, RowGuard, Weights};
 use tch::nn::{self, Module, OptimizerConfig};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 const ROWS: i64 = 64;
 
@@ -16,19 +16,20 @@ struct Problem {
 
 impl Problem {
     fn new() -> Self {
-        tch::manual_seed(3);
-        let mut variables = nn::VarStore::new(Device::Cpu);
+        let mut rng = rng(3);
+        let mut variables = nn::VarStore::new(device());
         let layer = nn::linear(variables.root(), 6, 5, Default::default());
         variables.double();
-        let options = (Kind::Double, Device::Cpu);
-        let (values, mask) = (Tensor::rand([ROWS, 5], options).round(), Tensor::rand([ROWS, 5], options).lt(0.3));
-        let weights = Tensor::rand([ROWS], options) + 0.5;
-        let labels = Labels::from_mask(&values, &mask).unwrap().with_weights(Weights::PerRow(&weights)).unwrap();
-        Self { variables, layer, features: Tensor::randn([ROWS, 6], options), labels }
+        initialise(&layer, &mut rng);
+        let case = Case::draw(&mut rng, &Named::new("bce", BceWithLogits::default()), &[ROWS, 5], 0.3, false);
+        let weights = vector(&uniform(&mut rng, ROWS, 0.5..1.5));
+        let labels = case.labels().with_weights(Weights::PerRow(&weights)).unwrap();
+        let features = tensor(&uniform(&mut rng, ROWS * 6, -2.0..2.0), &[ROWS, 6]);
+        Self { variables, layer, features, labels }
     }
 
     fn batch(&self, from: i64, to: i64) -> (Tensor, Labels) {
-        let rows = Tensor::arange_start(from, to, tch::kind::INT64_CPU);
+        let rows = Tensor::arange_start(from, to, here(Kind::Int64));
         (self.layer.forward(&self.features.index_select(0, &rows)), self.labels.rows(&rows).unwrap())
     }
 
@@ -90,8 +91,8 @@ fn the_mean_of_means_is_another_number() {
 fn a_window_without_labels_gives_zero_and_some_reductions_have_no_window() {
     let mut window = Accumulator::new(Reduction::Mean).unwrap();
     assert_eq!(window.finish(&[]).unwrap().double_value(&[]), 0.0);
-    let logits = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-    let labels = Labels::from_nan(&Tensor::from_slice(&[f32::NAN, f32::NAN])).unwrap();
+    let logits = Tensor::zeros([2], here(Kind::Float)).set_requires_grad(true);
+    let labels = Labels::from_nan(&vector(&[f32::NAN, f32::NAN])).unwrap();
     window.backward(&BceWithLogits::default(), &logits, &labels).unwrap();
     assert_eq!(window.finish(&[logits.shallow_clone()]).unwrap().double_value(&[]), 0.0);
     assert_eq!(numbers(&logits.grad()), [0.0, 0.0]);
@@ -148,8 +149,8 @@ fn guarded_rows_stay_to_the_bit_where_the_optimizer_remembers() {
 #[test]
 fn a_guard_goes_by_the_labels_not_by_the_gradient() {
     // Observed, with a gradient of exactly zero: weight decay may have it.
-    let mut weight = Tensor::from_slice(&[1.0, 1.0, 1.0]);
-    let guard = RowGuard::new(&Tensor::from_slice(&[4i64, 0, 1]), &[&weight]).unwrap();
+    let mut weight = vector(&[1.0, 1.0, 1.0]);
+    let guard = RowGuard::new(&vector(&[4i64, 0, 1]), &[&weight]).unwrap();
     let _ = weight.fill_(0.5);
     guard.restore().unwrap();
     assert_eq!(numbers(&weight), [0.5, 1.0, 0.5]);
@@ -157,8 +158,8 @@ fn a_guard_goes_by_the_labels_not_by_the_gradient() {
 
 #[test]
 fn a_guard_needs_a_row_for_each_label() {
-    let counts = Tensor::from_slice(&[1i64, 0]);
-    let refused = RowGuard::new(&counts, &[&Tensor::zeros([3, 2], tch::kind::FLOAT_CPU)]).unwrap_err();
+    let counts = vector(&[1i64, 0]);
+    let refused = RowGuard::new(&counts, &[&Tensor::zeros([3, 2], here(Kind::Float))]).unwrap_err();
     assert_eq!(refused.to_string(), "weights: expected shape [2, ..], a row for each label, found [3, 2]");
     assert!(RowGuard::new(&counts.view([1, 2]), &[]).is_err());
     assert!(RowGuard::new(&counts, &[&Tensor::new()]).is_err());

@@ -1,10 +1,9 @@
 //! Labels that are bounds.
 
-use crate::common::{GARBAGE, KINDS, PATHS, REDUCTIONS, numbers, rng};
+use crate::common::{GARBAGE, KINDS, REDUCTIONS, here, numbers, paths, rng, uniform, vector};
 use masked_loss::{
     AbsoluteError, Censored, Error, Huber, Labels, Loss, Path, Reduction, SquaredError, Weights, gradcheck,
 };
-use rand::Rng;
 use tch::{Kind, Tensor};
 
 /// Numbers in half precision, so that no dtype rounds them; every combination of order and bound is among them.
@@ -15,15 +14,15 @@ const COUNTS: [bool; 12] = [false, false, true, true, false, true, true, false, 
 /// All labels are 2; those of the last three entries are missing.
 fn labels() -> Labels {
     let label: Vec<f64> = (0..12).map(|i| if i < 9 { 2.0 } else { f64::NAN }).collect();
-    Labels::from_nan(&Tensor::from_slice(&label).view([4, 3])).unwrap()
+    Labels::from_nan(&vector(&label).view([4, 3])).unwrap()
 }
 
 fn bound() -> Tensor {
-    Tensor::from_slice(&BOUND).view([4, 3])
+    vector(&BOUND).view([4, 3])
 }
 
 fn prediction(kind: Kind) -> Tensor {
-    Tensor::from_slice(&PREDICTION).view([4, 3]).to_kind(kind)
+    vector(&PREDICTION).view([4, 3]).to_kind(kind)
 }
 
 fn value_and_gradient(loss: &dyn Loss, path: Path, x: &Tensor, labels: &Labels, by: Reduction) -> [Vec<f64>; 2] {
@@ -36,7 +35,7 @@ fn value_and_gradient(loss: &dyn Loss, path: Path, x: &Tensor, labels: &Labels, 
 #[test]
 fn what_keeps_to_its_bound_is_nothing_and_counts_as_observed() {
     let censored = Censored { loss: SquaredError, bound: bound() };
-    for path in PATHS {
+    for path in paths() {
         for kind in KINDS {
             let found = |by| value_and_gradient(&censored, path, &prediction(kind), &labels(), by);
             let [value, gradient] = found(Reduction::None);
@@ -57,7 +56,7 @@ fn what_keeps_to_its_bound_is_nothing_and_counts_as_observed() {
 fn exact_labels_are_the_loss_itself() {
     let x = prediction(Kind::Double) * 0.7;
     let exact = Censored { loss: Huber::default(), bound: bound().zeros_like() };
-    for path in PATHS {
+    for path in paths() {
         for by in REDUCTIONS {
             let expected = value_and_gradient(&Huber::default(), path, &x, &labels(), by);
             assert_eq!(value_and_gradient(&exact, path, &x, &labels(), by), expected);
@@ -68,7 +67,7 @@ fn exact_labels_are_the_loss_itself() {
 #[test]
 fn random_entries_are_as_chemprop_has_them() {
     let mut rng = rng(20);
-    let mut draw = || Tensor::from_slice(&(0..600).map(|_| rng.random_range(-3.0..3.0)).collect::<Vec<f64>>());
+    let mut draw = || vector(&uniform(&mut rng, 600, -3.0..3.0));
     let (x, y, bound, weights) = (draw(), draw(), draw().sign() * draw().ge(0.0), draw());
     let leaf = x.copy().set_requires_grad(true);
     let below = bound.lt(0).logical_and(&leaf.lt_tensor(&y));
@@ -77,7 +76,7 @@ fn random_entries_are_as_chemprop_has_them() {
     theirs.sum(Kind::Double).backward();
     let labels = Labels::complete(&y).unwrap().with_weights(Weights::PerEntry(&weights)).unwrap();
     let censored = Censored { loss: AbsoluteError, bound };
-    for path in PATHS {
+    for path in paths() {
         let found = value_and_gradient(&censored, path, &x, &labels, Reduction::None);
         assert_eq!(found, [numbers(&theirs), numbers(&leaf.grad())]);
     }
@@ -86,11 +85,11 @@ fn random_entries_are_as_chemprop_has_them() {
 
 #[test]
 fn half_precision_keeps_to_a_bound_that_it_cannot_hold() {
-    let labels = Labels::complete(&Tensor::from_slice(&[1.0f32 + 1e-4, 2.0])).unwrap();
-    let censored = Censored { loss: SquaredError, bound: Tensor::from_slice(&[-1, 1]) };
-    for path in PATHS {
+    let labels = Labels::complete(&vector(&[1.0f32 + 1e-4, 2.0])).unwrap();
+    let censored = Censored { loss: SquaredError, bound: vector(&[-1, 1]) };
+    for path in paths() {
         for kind in [Kind::Half, Kind::BFloat16] {
-            let x = Tensor::from_slice(&[1.0, 7.0]).to_kind(kind);
+            let x = vector(&[1.0, 7.0]).to_kind(kind);
             let found = value_and_gradient(&censored, path, &x, &labels, Reduction::None);
             assert_eq!(found, [[0.0, 0.0], [0.0, 0.0]], "{path:?}, {kind:?}");
         }
@@ -99,11 +98,11 @@ fn half_precision_keeps_to_a_bound_that_it_cannot_hold() {
 
 #[test]
 fn an_infinite_prediction_may_keep_to_its_bound_and_nan_does_not() {
-    let labels = Labels::complete(&Tensor::full([4], 2.0, tch::kind::FLOAT_CPU)).unwrap();
-    let censored = Censored { loss: SquaredError, bound: Tensor::from_slice(&[1, 1, -1, 1]) };
-    for path in PATHS {
+    let labels = Labels::complete(&Tensor::full([4], 2.0, here(Kind::Float))).unwrap();
+    let censored = Censored { loss: SquaredError, bound: vector(&[1, 1, -1, 1]) };
+    for path in paths() {
         // The square of 1e30 is beyond f32.
-        let x = Tensor::from_slice(&[f32::INFINITY, 1e30, f32::NEG_INFINITY, f32::NAN]);
+        let x = vector(&[f32::INFINITY, 1e30, f32::NEG_INFINITY, f32::NAN]);
         let [value, gradient] = value_and_gradient(&censored, path, &x, &labels, Reduction::None);
         assert_eq!((&value[..3], &gradient[..3]), (&[0.0; 3][..], &[0.0; 3][..]), "{path:?}");
         assert!(value[3].is_nan() && gradient[3].is_nan(), "{path:?}");
@@ -113,7 +112,7 @@ fn an_infinite_prediction_may_keep_to_its_bound_and_nan_does_not() {
 #[test]
 fn a_missing_entry_has_no_bound() {
     let clean = Censored { loss: SquaredError, bound: bound() };
-    for path in PATHS {
+    for path in paths() {
         let expected = value_and_gradient(&clean, path, &prediction(Kind::Float), &labels(), Reduction::Mean);
         for garbage in GARBAGE {
             let spoil = |tensor: Tensor| tensor.masked_fill(&labels().observed().unwrap().logical_not(), garbage);
@@ -139,5 +138,5 @@ fn a_bound_that_does_not_fit_is_an_error() {
     let censored = Censored { loss: SquaredError, bound: bound() };
     let refused = |x: &Tensor| censored.forward(x, &labels(), Reduction::Mean).unwrap_err();
     assert!(matches!(refused(&prediction(Kind::Int64)), Error::Kind { tensor: "logits", .. }));
-    assert!(matches!(refused(&Tensor::zeros([1, 3], tch::kind::FLOAT_CPU)), Error::Shape { tensor: "logits", .. }));
+    assert!(matches!(refused(&Tensor::zeros([1, 3], here(Kind::Float))), Error::Shape { tensor: "logits", .. }));
 }

@@ -1,7 +1,7 @@
 //! Formulas as a user might write them, in which the logit goes through a selection: both paths read them alike.
 
-use crate::common::{Case, PATHS, numbers, rng, value_and_gradient};
-use masked_loss::{Elementwise, Labels, Loss, Missing, Named, Path, Real, Reduction};
+use crate::common::{Case, numbers, on_both_paths, rng, value_and_gradient};
+use masked_loss::{Elementwise, Loss, Missing, Named, Real, Reduction};
 use tch::Kind;
 
 /// A logit below 0 counts as 0.
@@ -44,8 +44,10 @@ fn a_selected_logit_is_read_alike_by_both_paths() {
         for soft in [false, true] {
             let case = Case::draw(&mut rng, &named, &[9, 131], 0.4, soft);
             for kind in [Kind::Double, Kind::Float] {
-                let [composed, fused] = PATHS.map(|path| {
-                    value_and_gradient(&named, path, &case.input(kind), &case.labels(), Reduction::None, 0.5)
+                let [composed, fused] = on_both_paths(|path, device| {
+                    let (input, labels) =
+                        (case.input(kind).to_device(device), case.labels().to_device(device).unwrap());
+                    value_and_gradient(&named, path, &input, &labels, Reduction::None, 0.5)
                 });
                 let epsilon = if kind == Kind::Double { 1e-15 } else { 1e-6 };
                 for (composed, fused) in [(composed.0, fused.0), (composed.1, fused.1)] {
@@ -65,9 +67,11 @@ fn what_is_assumed_of_missing_entries_leaves_nothing_behind() {
     for named in formulas() {
         let case = Case::draw(&mut rng, &named, &[40, 500], 0.5, false);
         let loss = named.with_missing(Missing::UnknownEntropy { alpha: 0.1 });
-        let (logits, labels): (_, Labels) = (case.input(Kind::Double), case.labels());
-        let [composed, fused] =
-            [Path::Composed, Path::Fused].map(|path| loss.forward_on(path, &logits, &labels, Reduction::None).unwrap());
+        let [composed, fused] = on_both_paths(|path, device| {
+            let (input, labels) =
+                (case.input(Kind::Double).to_device(device), case.labels().to_device(device).unwrap());
+            loss.forward_on(path, &input, &labels, Reduction::None).unwrap()
+        });
         for (composed, fused) in numbers(&composed).into_iter().zip(numbers(&fused)) {
             assert!((composed - fused).abs() <= 1e-15, "{}: {composed}, {fused}", named.name);
         }

@@ -1,6 +1,6 @@
 //! Identity: losses that are one another for some setting, closed forms of gradients, and PyTorch's own regression losses.
 
-use crate::common::{PATHS, numbers, value_and_gradient};
+use crate::common::{here, numbers, paths, value_and_gradient, vector};
 use masked_loss::{
     AbsoluteError, Asymmetric, BceWithLogits, Elementwise, Hill, Huber, Labels, Loss, Named, Path, Reduction,
     SigmoidFocal, SquaredError, UnbiasedBce,
@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 /// Logits from -`end` to `end`, 0 among them.
 fn logits(end: f64) -> Tensor {
-    Tensor::linspace(-end, end, 2001, tch::kind::DOUBLE_CPU)
+    Tensor::linspace(-end, end, 2001, here(Kind::Double))
 }
 
 /// Value and gradient of each entry against one label.
@@ -31,7 +31,7 @@ fn close(found: &[Vec<f64>], expected: &[Vec<f64>], relative: f64, absolute: f64
 #[test]
 fn focal_loss_without_focus_is_binary_cross_entropy() {
     let focal = SigmoidFocal { alpha: None, gamma: 0.0 };
-    for path in PATHS {
+    for path in paths() {
         for y in [0.0, 0.3, 1.0] {
             let bce = entries(BceWithLogits::default(), path, &logits(100.0), y);
             close(&entries(focal, path, &logits(100.0), y), &bce, 1e-15, 0.0);
@@ -42,7 +42,7 @@ fn focal_loss_without_focus_is_binary_cross_entropy() {
 #[test]
 fn asymmetric_loss_without_asymmetry_is_binary_cross_entropy() {
     let symmetric = Asymmetric { gamma_positive: 0.0, gamma_negative: 0.0, clip: 0.0, detach_weights: false };
-    for path in PATHS {
+    for path in paths() {
         for y in [0.0, 0.3, 1.0] {
             // From 18.4 on its logarithms are floored.
             let bce = entries(BceWithLogits::default(), path, &logits(18.0), y);
@@ -55,7 +55,7 @@ fn asymmetric_loss_without_asymmetry_is_binary_cross_entropy() {
 fn hill_loss_has_the_gradient_of_its_closed_form() {
     let x = logits(100.0);
     let (p, rest) = (numbers(&x.sigmoid()), numbers(&(-&x).sigmoid()));
-    for path in PATHS {
+    for path in paths() {
         for lambda in [1.0, 1.5, 2.0] {
             let [_, gradient] = entries(Hill { lambda, ..Default::default() }, path, &x, 0.0);
             for ((&p, &rest), gradient) in p.iter().zip(&rest).zip(gradient) {
@@ -66,7 +66,7 @@ fn hill_loss_has_the_gradient_of_its_closed_form() {
             }
         }
         // Of a positive: at the margin both sigmoids are ½.
-        let [value, gradient] = entries(Hill::default(), path, &Tensor::from_slice(&[1.0]), 1.0);
+        let [value, gradient] = entries(Hill::default(), path, &vector(&[1.0]), 1.0);
         let ln_half = 0.5f64.ln();
         close(&[value, gradient], &[vec![-0.25 * ln_half], vec![0.25 * (ln_half - 0.5)]], 1e-15, 0.0);
     }
@@ -75,7 +75,7 @@ fn hill_loss_has_the_gradient_of_its_closed_form() {
 #[test]
 fn unbiased_loss_with_nothing_missed_is_binary_cross_entropy() {
     let unbiased = |number| UnbiasedBce { inverse_propensity: vec![number; 2001] };
-    for path in PATHS {
+    for path in paths() {
         for y in [0.0, 0.3, 1.0] {
             let bce = entries(BceWithLogits::default(), path, &logits(100.0), y);
             close(&entries(unbiased(1.0), path, &logits(100.0), y), &bce, 1e-15, 0.0);
@@ -87,13 +87,15 @@ fn unbiased_loss_with_nothing_missed_is_binary_cross_entropy() {
 fn unbiased_loss_is_on_average_that_of_a_positive() {
     // Seen as a positive with probability π, else as a negative.
     let (propensity, x) = (0.25, logits(20.0));
-    let unbiased = |y| entries(UnbiasedBce { inverse_propensity: vec![1.0 / propensity; 2001] }, Path::Fused, &x, y);
-    let positive = entries(BceWithLogits::default(), Path::Fused, &x, 1.0);
-    for (part, positive) in positive.into_iter().enumerate() {
-        let (seen, missed) = (&unbiased(1.0)[part], &unbiased(0.0)[part]);
-        for i in 0..positive.len() {
-            let average = propensity * seen[i] + (1.0 - propensity) * missed[i];
-            approx::assert_abs_diff_eq!(average, positive[i], epsilon = 1e-14);
+    for path in paths() {
+        let unbiased = |y| entries(UnbiasedBce { inverse_propensity: vec![1.0 / propensity; 2001] }, path, &x, y);
+        let positive = entries(BceWithLogits::default(), path, &x, 1.0);
+        for (part, positive) in positive.into_iter().enumerate() {
+            let (seen, missed) = (&unbiased(1.0)[part], &unbiased(0.0)[part]);
+            for i in 0..positive.len() {
+                let average = propensity * seen[i] + (1.0 - propensity) * missed[i];
+                approx::assert_abs_diff_eq!(average, positive[i], epsilon = 1e-14);
+            }
         }
     }
 }
@@ -118,7 +120,7 @@ fn the_convex_bound_of_the_unbiased_loss_is_bce_with_a_weight() {
 
 #[test]
 fn huber_loss_that_is_never_far_is_half_the_squared_error() {
-    for path in PATHS {
+    for path in paths() {
         for kind in [Kind::Double, Kind::Float] {
             let x = logits(1e4).to_kind(kind);
             let squared = entries(SquaredError, path, &x, 0.5);
@@ -142,9 +144,9 @@ fn regression_losses_are_pytorchs() {
         (Named::new("absolute", AbsoluteError), Box::new(move |x, y| x.l1_loss(y, none))),
     ];
     for (named, theirs) in &pairs {
-        for (path, kind) in PATHS.into_iter().flat_map(|path| [(path, Kind::Double), (path, Kind::Float)]) {
+        for (path, kind) in paths().flat_map(|path| [(path, Kind::Double), (path, Kind::Float)]) {
             for y in [0.0, 0.5, -7.25] {
-                let x = Tensor::from_slice(&x).to_kind(kind).set_requires_grad(true);
+                let x = vector(&x).to_kind(kind).set_requires_grad(true);
                 let y = x.detach().full_like(y);
                 let found = value_and_gradient(named, path, &x, &Labels::complete(&y).unwrap(), Reduction::None, 1.0);
                 let theirs = theirs(&x, &y);

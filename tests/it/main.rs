@@ -3,7 +3,9 @@
 mod accumulator;
 mod censored;
 mod common;
+mod compaction;
 mod contract;
+mod device;
 mod expected_positives;
 mod formulas;
 mod hard_cases;

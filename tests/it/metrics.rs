@@ -1,6 +1,6 @@
 //! Metrics of tables: only observed entries count, and what is undefined is no number.
 
-use crate::common::{GARBAGE, tensor};
+use crate::common::{GARBAGE, here, tensor, vector};
 use masked_loss::metrics::{Metric, Summary, summarize};
 use masked_loss::{Error, Labels};
 use tch::{Kind, Tensor};
@@ -41,9 +41,9 @@ fn labels_are_the_last_dimension_of_any_rank() {
     // Each entry a label of its own: nothing to compare.
     assert_eq!(of(&[8]).undefined, 8);
     for size in [[0, 3], [3, 0]] {
-        let labels = Labels::complete(&Tensor::zeros(size, tch::kind::FLOAT_CPU)).unwrap();
+        let labels = Labels::complete(&Tensor::zeros(size, here(Kind::Float))).unwrap();
         for metric in Metric::all() {
-            let summary = summarize(metric, &Tensor::zeros(size, tch::kind::FLOAT_CPU), &labels).unwrap();
+            let summary = summarize(metric, &Tensor::zeros(size, here(Kind::Float)), &labels).unwrap();
             assert_eq!((summary.per_label.len(), summary.micro), (size[1] as usize, None));
         }
     }
@@ -51,18 +51,18 @@ fn labels_are_the_last_dimension_of_any_rank() {
 
 #[test]
 fn what_does_not_fit_is_an_error() {
-    let labels = Labels::complete(&Tensor::from_slice(&[1.0, 0.0])).unwrap();
+    let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let of = |metric, scores: &Tensor| summarize(metric, scores, &labels);
-    let wrong = of(Metric::Auroc, &Tensor::zeros([3], tch::kind::FLOAT_CPU));
+    let wrong = of(Metric::Auroc, &Tensor::zeros([3], here(Kind::Float)));
     assert!(matches!(wrong, Err(Error::Shape { tensor: "scores", .. })), "{wrong:?}");
-    let wrong = of(Metric::Auroc, &Tensor::from_slice(&[1i64, 0]));
+    let wrong = of(Metric::Auroc, &vector(&[1i64, 0]));
     assert!(matches!(wrong, Err(Error::Kind { tensor: "scores", .. })), "{wrong:?}");
-    let logits = Tensor::from_slice(&[3.0, -1.0]);
+    let logits = vector(&[3.0, -1.0]);
     let wrong = of(Metric::LogLoss, &logits).unwrap_err().to_string();
     assert_eq!(wrong, "scores: expected probabilities where observed, found 3");
     assert_eq!(of(Metric::Auroc, &logits).unwrap().micro, Some(1.0));
     // NaN where observed is not hidden: nothing is defined.
     for metric in Metric::all() {
-        assert_eq!(of(metric, &Tensor::from_slice(&[NAN, 0.5])).unwrap().micro, None, "{metric:?}");
+        assert_eq!(of(metric, &vector(&[NAN, 0.5])).unwrap().micro, None, "{metric:?}");
     }
 }

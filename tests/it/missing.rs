@@ -1,6 +1,6 @@
 //! What a missing entry may count as, each against its published formula in plain arithmetic.
 
-use crate::common::{Case, KINDS, PATHS, losses, numbers, rng, tensor};
+use crate::common::{Case, KINDS, here, losses, numbers, on_both_paths, paths, rng, tensor, vector};
 use masked_loss::{
     Asymmetric, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing, Reduction,
     SelfPaced, gradcheck,
@@ -37,7 +37,7 @@ fn every_policy_is_its_formula_and_leaves_observed_entries_alone() {
     let labels = Labels::from_nan(&tensor(&y, &[2, 3])).unwrap();
     for (name, policy) in Missing::catalogue() {
         let loss = BceWithLogits::default().with_missing(policy.clone());
-        for path in PATHS {
+        for path in paths() {
             let leaf = tensor(&x, &[2, 3]).set_requires_grad(true);
             let entries = loss.forward_on(path, &leaf, &labels, Reduction::None).unwrap();
             entries.sum(Kind::Double).backward();
@@ -67,9 +67,10 @@ fn every_policy_goes_with_every_loss_on_both_paths() {
             let case = Case::draw(&mut rng, &named, &[300, 4], 0.5, false);
             let loss = named.with_missing(policy);
             for kind in KINDS {
-                let results = PATHS.map(|path| {
-                    let leaf = case.input(kind).set_requires_grad(true);
-                    let mean = loss.forward_on(path, &leaf, &case.labels(), Reduction::Mean).unwrap();
+                let results = on_both_paths(|path, device| {
+                    let leaf = case.input(kind).to_device(device).set_requires_grad(true);
+                    let labels = case.labels().to_device(device).unwrap();
+                    let mean = loss.forward_on(path, &leaf, &labels, Reduction::Mean).unwrap();
                     mean.backward();
                     (numbers(&mean)[0], numbers(&leaf.grad()))
                 });
@@ -112,7 +113,7 @@ fn on_complete_labels_no_policy_makes_a_difference() {
             if named.inputs.start().is_finite() && matches!(name, "entropy" | "focal-negative") {
                 continue;
             }
-            for path in PATHS {
+            for path in paths() {
                 let of = |loss: &dyn Loss| {
                     numbers(&loss.forward_on(path, &case.input(Kind::Double), &case.labels(), Reduction::Mean).unwrap())
                 };
@@ -127,8 +128,8 @@ fn partial_asl_is_that_of_its_authors() {
     // Ben-Baruch et al. 2022: γ⁺ 0, γ⁻ 1, γ of the missing 2, focal weights detached.
     let (x, y) = ([0.4, -1.0, 2.0], [1.0, 0.0, NAN]);
     let loss = Asymmetric::partial().with_missing(Missing::FocalNegative { gamma: 2.0 });
-    let leaf = Tensor::from_slice(&x).set_requires_grad(true);
-    let entries = loss.forward(&leaf, &Labels::from_nan(&Tensor::from_slice(&y)).unwrap(), Reduction::None).unwrap();
+    let leaf = vector(&x).set_requires_grad(true);
+    let entries = loss.forward(&leaf, &Labels::from_nan(&vector(&y)).unwrap(), Reduction::None).unwrap();
     entries.sum(Kind::Double).backward();
     let p = x.map(sigmoid);
     let negative = |p: f64| -(1.0 - p).ln();
@@ -142,11 +143,11 @@ fn partial_asl_is_that_of_its_authors() {
 
 #[test]
 fn a_missing_entry_that_counts_hides_no_nan() {
-    let labels = Labels::from_nan(&Tensor::from_slice(&[1.0, NAN])).unwrap();
+    let labels = Labels::from_nan(&vector(&[1.0, NAN])).unwrap();
     for (name, policy) in Missing::catalogue() {
-        for path in PATHS {
+        for path in paths() {
             let loss = BceWithLogits::default().with_missing(policy.clone());
-            let found = loss.forward_on(path, &Tensor::from_slice(&[0.5, NAN]), &labels, Reduction::Sum).unwrap();
+            let found = loss.forward_on(path, &vector(&[0.5, NAN]), &labels, Reduction::Sum).unwrap();
             assert_eq!(numbers(&found)[0].is_nan(), name != "ignore", "{name}, {path:?}");
         }
     }
@@ -154,10 +155,10 @@ fn a_missing_entry_that_counts_hides_no_nan() {
 
 #[test]
 fn what_cannot_be_assumed_is_an_error() {
-    let labels = Labels::from_nan(&Tensor::from_slice(&[1.0, NAN])).unwrap();
+    let labels = Labels::from_nan(&vector(&[1.0, NAN])).unwrap();
     let refused = |missing| {
         let loss = BceWithLogits::default().with_missing(missing);
-        loss.forward(&Tensor::from_slice(&[0.5, 0.5]), &labels, Reduction::Sum).unwrap_err().to_string()
+        loss.forward(&vector(&[0.5, 0.5]), &labels, Reduction::Sum).unwrap_err().to_string()
     };
     assert_eq!(
         refused(Missing::Label(1.5)),
@@ -176,7 +177,7 @@ fn positives_only() -> (Tensor, Labels) {
 
 /// What each entry weighs in the loss taken as negative, and its label: `+`, `-`, or `0` for no weight.
 fn taken(labels: &Labels) -> String {
-    let zero = Tensor::zeros([2, 3], tch::kind::DOUBLE_CPU);
+    let zero = Tensor::zeros([2, 3], here(Kind::Double));
     let entries = BceWithLogits::default().with_missing(Missing::Negative);
     let entries = numbers(&entries.forward(&zero, labels, Reduction::None).unwrap());
     let values = numbers(&labels.values().unwrap());
@@ -211,7 +212,7 @@ fn what_the_model_is_sure_of_becomes_positive_from_the_second_epoch() {
 #[test]
 fn likely_positives_are_no_negatives() {
     let (logits, labels) = positives_only();
-    let priors = Tensor::from_slice(&[0.01, 0.01, 0.2]);
+    let priors = vector(&[0.01, 0.01, 0.2]);
     let none = ClassSelective { prior: 0.5, per_row: 0 };
     assert_eq!(taken(&none.relabel(&logits, &labels, &priors).unwrap()), "+---+-");
     let by_prior = ClassSelective { prior: 0.05, per_row: 0 };
@@ -220,7 +221,7 @@ fn likely_positives_are_no_negatives() {
     let by_rank = ClassSelective { prior: 0.5, per_row: 1 };
     assert_eq!(taken(&by_rank.relabel(&logits, &labels, &priors).unwrap()), "+-00+-");
     assert_eq!(taken(&ClassSelective::default().relabel(&logits, &labels, &priors).unwrap()), "+000+0");
-    assert!(none.relabel(&logits, &labels, &Tensor::from_slice(&[0.1])).is_err());
+    assert!(none.relabel(&logits, &labels, &vector(&[0.1])).is_err());
 }
 
 #[test]
@@ -242,9 +243,9 @@ fn the_largest_losses_are_dropped_or_flipped_more_with_every_epoch() {
 #[test]
 fn a_prior_is_imputed_label_by_label() {
     let (_, labels) = positives_only();
-    let imputed = labels.imputed(&Tensor::from_slice(&[0.25, 0.5, 0.75])).unwrap();
+    let imputed = labels.imputed(&vector(&[0.25, 0.5, 0.75])).unwrap();
     assert_eq!(numbers(&imputed.values().unwrap()), [1.0, 0.5, 0.75, 0.25, 1.0, 0.75]);
     assert_eq!(numbers(&imputed.observed_count().unwrap()), [6.0]);
-    assert!(labels.imputed(&Tensor::from_slice(&[0.25])).is_err());
-    assert!(labels.imputed(&Tensor::from_slice(&[0.25, NAN, 0.1])).is_err());
+    assert!(labels.imputed(&vector(&[0.25])).is_err());
+    assert!(labels.imputed(&vector(&[0.25, NAN, 0.1])).is_err());
 }

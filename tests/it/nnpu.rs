@@ -1,6 +1,6 @@
 //! The risk of positive and unlabelled data, against plain arithmetic: one label at a time, one number after another.
 
-use crate::common::{KINDS, backward, numbers, rng, tensor};
+use crate::common::{KINDS, backward, here, numbers, rng, tensor, uniform, vector};
 use masked_loss::{Error, Labels, NonNegativePu, Reduction, Weights};
 use rand::Rng;
 use tch::{Kind, Tensor};
@@ -98,7 +98,7 @@ fn value_and_gradient_are_those_of_plain_arithmetic() {
         let loss = NonNegativePu { prior, beta, gamma };
         // Every so often a label without positives, or with nothing but.
         let share = [0.5, 0.1, 0.9][draw % 3];
-        let x: Vec<f64> = (0..ROWS * columns).map(|_| rng.random_range(-4.0..4.0)).collect();
+        let x = uniform(&mut rng, (ROWS * columns) as i64, -4.0..4.0);
         let positive: Vec<bool> = (0..ROWS * columns).map(|_| rng.random_bool(share)).collect();
         let size = [ROWS as i64, columns as i64];
         let (value, gradient) = found(&loss, &tensor(&x, &size), &labels(&positive, &size));
@@ -129,7 +129,7 @@ fn an_empty_side_counts_as_zero() {
     assert_eq!((value, gradient), (vec![0.125], vec![0.03125, 0.03125]));
     for size in [[0i64, 1], [3, 0], [0, 0]] {
         let loss = NonNegativePu::new(vec![0.25; size[1] as usize]);
-        let logits = Tensor::zeros(size, tch::kind::FLOAT_CPU);
+        let logits = Tensor::zeros(size, here(Kind::Float));
         for reduction in [Reduction::None, Reduction::Sum, Reduction::Mean, Reduction::MeanPerLabel] {
             let (value, _) = backward(&logits, 1.0, |x| loss.forward(x, &labels(&[], &size), reduction).unwrap());
             assert!(value.iter().all(|&risk| risk == 0.0), "{size:?}, {reduction:?}: {value:?}");
@@ -159,8 +159,8 @@ fn reductions_bring_labels_together() {
 #[test]
 fn weights_multiply_what_is_averaged() {
     let positive = labels(&[true, true, false, false], &[4, 1]);
-    let logits = Tensor::zeros([4, 1], tch::kind::DOUBLE_CPU);
-    let rows = Tensor::from_slice(&[1.0, 3.0, 2.0, 6.0]);
+    let logits = Tensor::zeros([4, 1], here(Kind::Double));
+    let rows = vector(&[1.0, 3.0, 2.0, 6.0]);
     let weighted = positive.with_weights(Weights::PerRow(&rows)).unwrap();
     // R⁺ = ½·(1 + 3)/2·½ = ½, R⁻ = (2 + 6)/2·½ − ½ = 3/2.
     assert_eq!(found(&NonNegativePu::new(vec![0.5]), &logits, &weighted).0, [2.0]);
@@ -181,7 +181,7 @@ fn far_logits_and_every_dtype_stay_finite() {
             }
         }
         let computed = if kind == Kind::Double { Kind::Double } else { Kind::Float };
-        let risk = loss.forward(&Tensor::zeros([4, 1], (kind, tch::Device::Cpu)), &positive, Reduction::Mean);
+        let risk = loss.forward(&Tensor::zeros([4, 1], here(kind)), &positive, Reduction::Mean);
         assert_eq!(risk.unwrap().kind(), computed);
     }
 }
@@ -200,7 +200,7 @@ fn a_nan_shows_in_its_own_label() {
 
 #[test]
 fn what_does_not_fit_is_an_error_that_says_so() {
-    let logits = Tensor::zeros([2, 1], tch::kind::FLOAT_CPU);
+    let logits = Tensor::zeros([2, 1], here(Kind::Float));
     let message = |loss: NonNegativePu, label: f64| {
         let labels = Labels::from_nan(&tensor(&[label, f64::NAN], &[2, 1])).unwrap();
         loss.forward(&logits, &labels, Reduction::Mean).unwrap_err().to_string()

@@ -1,9 +1,9 @@
 //! Agreement: the paths with the formula over `Dual<f64>`, and with PyTorch's own functions where it has one.
 
-use crate::common::{Case, PATHS, losses, numbers, rng, tensor, value_and_gradient};
+use crate::common::{Case, Tracked, here, losses, numbers, paths, rng, tensor, value_and_gradient, vector};
 use masked_loss::{
-    BceProbabilities, BceWithLogits, Dual, Elementwise, Labels, Loss, Named, Path, Reduction, gradcheck, masked_bce,
-    masked_bce_with_logits,
+    AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Dual, Elementwise, Hill, Huber, Labels, Loss, Named,
+    Path, Reduction, SigmoidFocal, SquaredError, UnbiasedBce, catalogue, gradcheck, masked_bce, masked_bce_with_logits,
 };
 use rand::Rng;
 use tch::{Kind, Tensor};
@@ -17,42 +17,111 @@ fn logits() -> Vec<f64> {
     logits
 }
 
+/// The machine epsilon, and the smallest normal number.
+fn precision(kind: Kind) -> (f64, f64) {
+    match kind {
+        Kind::Double => (f64::EPSILON, f64::MIN_POSITIVE),
+        _ => (f64::from(f32::EPSILON), f64::from(f32::MIN_POSITIVE)),
+    }
+}
+
 /// The distance in units of `kind`'s last place; below the normal numbers, of the last place there.
 fn ulps(found: f64, exact: f64, kind: Kind) -> f64 {
-    let (epsilon, smallest) = if kind == Kind::Double {
-        (f64::EPSILON, f64::MIN_POSITIVE)
-    } else {
-        (f64::from(f32::EPSILON), f64::from(f32::MIN_POSITIVE))
-    };
+    let (epsilon, smallest) = precision(kind);
     if found == exact { 0.0 } else { (found - exact).abs() / (epsilon * exact.abs().max(smallest)) }
 }
 
 #[test]
 fn both_paths_agree_with_the_dual_oracle_to_the_last_places() {
     let x = logits();
-    for (kind, path, limit) in [
-        (Kind::Double, Path::Composed, 8.0),
-        (Kind::Double, Path::Fused, 8.0),
-        (Kind::Float, Path::Composed, 8.0),
-        (Kind::Float, Path::Fused, 6.0),
-    ] {
+    for (kind, path) in paths().flat_map(|path| [Kind::Double, Kind::Float].map(|kind| (kind, path))) {
+        let limit = if (kind, path) == (Kind::Float, Path::Fused) { 6.0 } else { 8.0 };
         for y in [0.0, 1.0] {
-            let labels = Labels::complete(&Tensor::full([x.len() as i64], y, tch::kind::DOUBLE_CPU)).unwrap();
-            let input = Tensor::from_slice(&x).to_kind(kind);
+            let labels = Labels::complete(&Tensor::full([x.len() as i64], y, here(Kind::Double))).unwrap();
+            let input = vector(&x).to_kind(kind);
             let bce = Named::new("bce", BceWithLogits::default());
             let (value, gradient) = value_and_gradient(&bce, path, &input, &labels, Reduction::None, 1.0);
             // As the dtype holds them.
             for (i, x) in numbers(&input).into_iter().enumerate() {
                 let exact = BceWithLogits::default().entry(&Dual::variable(x), &Dual::fixed(y));
-                let rounded = |v: f64| if kind == Kind::Float { f64::from(v as f32) } else { v };
-                let (dv, dg) =
-                    (ulps(value[i], rounded(exact.value), kind), ulps(gradient[i], rounded(exact.derivative), kind));
-                assert!(dv <= limit, "{path:?} {kind:?} x {x} y {y}: {} against {}, {dv} ULP", value[i], exact.value);
+                for (found, exact) in [(value[i], exact.value), (gradient[i], exact.derivative)] {
+                    let rounded = if kind == Kind::Float { f64::from(exact as f32) } else { exact };
+                    let off = ulps(found, rounded, kind);
+                    assert!(off <= limit, "{path:?} {kind:?} x {x} y {y}: {found} against {exact}, {off} ULP");
+                }
+            }
+        }
+    }
+}
+
+/// A loss, and its formula for one entry of a label.
+type WithFormula = (Named, Box<dyn Fn(f64, f64, usize) -> Dual<Tracked>>);
+
+fn with_formula<E: Elementwise + Clone + 'static>(name: &'static str, loss: E) -> WithFormula {
+    let named = Named::new(name, loss.clone());
+    let formula = move |x, y, label| {
+        let (x, y) = (Dual::variable(Tracked::exact(x)), Dual::fixed(Tracked::exact(y)));
+        match loss.parameter() {
+            Some(parameter) => loss.entry_with(&x, &y, &Dual::fixed(Tracked::exact(parameter[label]))),
+            None => loss.entry(&x, &y),
+        }
+    };
+    (named, Box::new(formula))
+}
+
+#[test]
+fn every_loss_agrees_with_its_formula_over_dual_numbers() {
+    let bce = BceWithLogits::default();
+    let losses = [
+        with_formula("bce", bce.clone()),
+        with_formula("bce-probabilities", BceProbabilities),
+        with_formula("focal", SigmoidFocal::default()),
+        with_formula("asymmetric", Asymmetric::default()),
+        with_formula("hill", Hill::default()),
+        with_formula("huber", Huber::default()),
+        with_formula("squared", SquaredError),
+        with_formula("absolute", AbsoluteError),
+        with_formula("bce, smoothed", BceWithLogits { label_smoothing: 0.125, ..bce.clone() }),
+        with_formula("bce, pos_weight", BceWithLogits { pos_weight: Some(vec![0.25, 1.0, 7.0]), ..bce }),
+        with_formula("unbiased-bce", UnbiasedBce { inverse_propensity: vec![1.0, 1.5, 9.0] }),
+        with_formula("focal, 2.5", SigmoidFocal { gamma: 2.5, alpha: None }),
+    ];
+    let names: Vec<_> = catalogue().iter().map(|named| named.name).collect();
+    let here: Vec<_> = losses.iter().map(|(named, _)| named.name).collect();
+    assert_eq!(here[..names.len()], names, "a loss of the catalogue is missing here");
+    for (named, formula) in &losses {
+        for (path, kind) in paths().flat_map(|path| [Kind::Double, Kind::Float].map(|kind| (path, kind))) {
+            agrees(named, formula, path, kind);
+        }
+    }
+}
+
+fn agrees(named: &Named, formula: &dyn Fn(f64, f64, usize) -> Dual<Tracked>, path: Path, kind: Kind) {
+    let mut x = logits();
+    if named.inputs.end().is_finite() {
+        x = x.into_iter().filter(|x| x.abs() <= 20.0).map(|x| (x + 20.0) / 40.0).collect();
+    }
+    x.truncate(x.len() / 3 * 3);
+    let size = [x.len() as i64 / 3, 3];
+    let labels = if named.labels.end().is_finite() { [0.0, 0.375, 1.0] } else { [0.0, 0.5, -7.25] };
+    let input = tensor(&x, &size).to_kind(kind);
+    let (epsilon, smallest) = precision(kind);
+    for y in labels {
+        let labels = Labels::complete(&tensor(&vec![y; x.len()], &size)).unwrap();
+        let (value, gradient) = value_and_gradient(named, path, &input, &labels, Reduction::None, 1.0);
+        // As the dtype holds them.
+        for (i, x) in numbers(&input).into_iter().enumerate() {
+            let exact = formula(x, y, i % 3);
+            for (what, found, exact) in [("value", value[i], exact.value), ("slope", gradient[i], exact.derivative)] {
+                let Tracked { value: expected, error } = exact;
+                let rounded = if kind == Kind::Float { f64::from(expected as f32) } else { expected };
+                // Twice what a rounding after every operation of the formula may do. What is below the normal numbers may
+                // count as 0, and be multiplied afterwards.
+                let limit = 2.0 * epsilon * error + 100.0 * smallest;
                 assert!(
-                    dg <= limit,
-                    "{path:?} {kind:?} x {x} y {y}: {} against {}, {dg} ULP",
-                    gradient[i],
-                    exact.derivative
+                    found == rounded || (found - expected).abs() <= limit,
+                    "{}, {path:?}, {kind:?}, {what} at x {x}, y {y}: {found} against {expected}, beyond {limit:e}",
+                    named.name
                 );
             }
         }
@@ -70,7 +139,7 @@ fn bce_is_pytorchs_binary_cross_entropy_with_logits() {
             .map(|_| if soft { rng.random_range(0.0..=1.0) } else { f64::from(rng.random_bool(0.5)) })
             .collect();
         for pos_weight in [None, Some(vec![0.5, 1.0, 7.0])] {
-            let weight = pos_weight.as_ref().map(|w| Tensor::from_slice(w));
+            let weight = pos_weight.as_ref().map(|w| vector(w));
             let bce = Named::new("bce", BceWithLogits { pos_weight, ..Default::default() });
             // Beyond ±1e4 PyTorch's own formula loses the small term; that is the oracle's limit here.
             let logits = tensor(&x[..count], &size).clamp(-1e4, 1e4);
@@ -83,7 +152,7 @@ fn bce_is_pytorchs_binary_cross_entropy_with_logits() {
                 tch::Reduction::None,
             );
             theirs.sum(Kind::Double).backward();
-            for path in PATHS {
+            for path in paths() {
                 let (value, gradient) = value_and_gradient(&bce, path, &logits, &labels, Reduction::None, 1.0);
                 for (ours, theirs) in [(value, numbers(&theirs)), (gradient, numbers(&leaf.grad()))] {
                     for (ours, theirs) in ours.into_iter().zip(theirs) {
@@ -99,12 +168,12 @@ fn bce_is_pytorchs_binary_cross_entropy_with_logits() {
 fn bce_from_probabilities_is_pytorchs_at_the_edges_too() {
     let p = [0.0, 1e-40, 1e-20, 1e-13, 1e-12, 1e-11, 0.1, 0.5, 0.9, 1.0 - 1e-11, 1.0 - 1e-13, 1.0];
     for y in [0.0, 0.3, 1.0] {
-        let labels = Tensor::full([p.len() as i64], y, tch::kind::DOUBLE_CPU);
-        let leaf = Tensor::from_slice(&p).set_requires_grad(true);
+        let labels = Tensor::full([p.len() as i64], y, here(Kind::Double));
+        let leaf = vector(&p).set_requires_grad(true);
         let theirs = leaf.binary_cross_entropy(&labels, None::<&Tensor>, tch::Reduction::None);
         theirs.sum(Kind::Double).backward();
         let named = Named::new("bce-probabilities", BceProbabilities);
-        for path in PATHS {
+        for path in paths() {
             let labels = Labels::complete(&labels).unwrap();
             let (value, gradient) = value_and_gradient(&named, path, &leaf, &labels, Reduction::None, 1.0);
             for i in 0..p.len() {
@@ -142,8 +211,8 @@ fn gradcheck_sees_a_wrong_gradient() {
             x.detach() * x
         }
     }
-    let labels = Labels::complete(&Tensor::from_slice(&[0.0, 1.0])).unwrap();
-    let report = gradcheck(&Wrong, &Tensor::from_slice(&[0.25, 2.0]), &labels).unwrap();
+    let labels = Labels::complete(&vector(&[0.0, 1.0])).unwrap();
+    let report = gradcheck(&Wrong, &vector(&[0.25, 2.0]), &labels).unwrap();
     assert!(!report.passes(1e-3), "{report}");
     let worst = report.worst.unwrap();
     assert_eq!((worst.entry, worst.autograd), (1, 2.0));
@@ -152,9 +221,9 @@ fn gradcheck_sees_a_wrong_gradient() {
 
 #[test]
 fn the_two_free_functions_are_the_original_technique() {
-    let labels = Tensor::from_slice(&[1.0, 0.0, 1.0, f64::NAN]).view([2, 2]);
-    let mask = Tensor::from_slice(&[1i64, 1, 0, 0]).view([2, 2]);
-    let p = Tensor::from_slice(&[0.8, 0.4, f64::NAN, 0.0]).view([2, 2]);
+    let labels = vector(&[1.0, 0.0, 1.0, f64::NAN]).view([2, 2]);
+    let mask = vector(&[1i64, 1, 0, 0]).view([2, 2]);
+    let p = vector(&[0.8, 0.4, f64::NAN, 0.0]).view([2, 2]);
     let expected = -(0.8f64.ln() + 0.6f64.ln()) / 2.0;
     approx::assert_relative_eq!(
         f64::try_from(masked_bce(&p, &labels, &mask).unwrap()).unwrap(),
@@ -172,8 +241,8 @@ fn the_two_free_functions_are_the_original_technique() {
 #[test]
 fn smoothing_moves_labels_as_optax_does_with_twice_epsilon() {
     // optax: y(1 − α) + α/2.
-    let (y, alpha) = (Tensor::from_slice(&[1.0, 0.0, 0.3]), 0.2);
-    let x = Tensor::from_slice(&[0.7, -1.2, 2.0]);
+    let (y, alpha) = (vector(&[1.0, 0.0, 0.3]), 0.2);
+    let x = vector(&[0.7, -1.2, 2.0]);
     let smoothed = BceWithLogits { label_smoothing: alpha / 2.0, ..Default::default() };
     let ours = smoothed.forward(&x, &Labels::complete(&y).unwrap(), Reduction::None).unwrap();
     let theirs = x.binary_cross_entropy_with_logits(

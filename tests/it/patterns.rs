@@ -1,8 +1,8 @@
 //! Observed entries that are anything but spread evenly, over several of the fused path's blocks.
 
-use crate::common::{Case, backward, numbers, rng};
-use masked_loss::{BceWithLogits, Loss, Missing, Named, Path, Reduction, SigmoidFocal};
-use tch::Kind;
+use crate::common::{Case, backward, numbers, on_both_paths, rng};
+use masked_loss::{BceWithLogits, Elementwise, Loss, Missing, Named, Reduction, SigmoidFocal};
+use tch::{Kind, Tensor};
 
 /// More than three blocks, and a rest that no vector fills.
 const SIZE: [i64; 2] = [17, 3001];
@@ -44,11 +44,11 @@ fn the_paths_agree_wherever_the_observed_entries_are() {
         let labels = case.labels();
         for (name, assumes, loss) in losses() {
             for (kind, limit) in [(Kind::Double, 1e-12), (Kind::Float, 1e-6), (Kind::Half, 1e-3)] {
-                let of = |path| {
-                    backward(&case.input(kind), UPSTREAM, |x| loss.forward_on(path, x, &labels, reduction).unwrap())
-                };
-                let (composed, fused) = (of(Path::Composed), of(Path::Fused));
-                let alone = numbers(&loss.forward_on(Path::Fused, &case.input(kind), &labels, reduction).unwrap());
+                let [(composed, _), (fused, alone)] = on_both_paths(|path, device| {
+                    let (input, labels) = (case.input(kind).to_device(device), labels.to_device(device).unwrap());
+                    let forward = |x: &Tensor| loss.forward_on(path, x, &labels, reduction).unwrap();
+                    (backward(&input, UPSTREAM, forward), numbers(&forward(&input)))
+                });
                 for (what, composed, fused) in [
                     ("value without gradient", &composed.0, alone),
                     ("value", &composed.0, fused.0),

@@ -1,11 +1,12 @@
 //! Labels read where they lie, and batches read out of their table: the same as labels made, and copied, first.
 
-use crate::common::{Case, GARBAGE, KINDS, PATHS, REDUCTIONS, backward, losses, numbers, rng, tensor};
+use crate::common::{
+    Case, GARBAGE, KINDS, REDUCTIONS, backward, device, here, losses, numbers, paths, rng, tensor, uniform, vector,
+};
 use masked_loss::{
     BceProbabilities, BceWithLogits, Elementwise, Huber, Labels, Loss, Missing, Raw, Real, Reduction, Weights,
     masked_bce, masked_bce_with_logits,
 };
-use rand::Rng;
 use tch::{Kind, Tensor};
 
 const INTEGERS: [Kind; 5] = [Kind::Int64, Kind::Int, Kind::Int16, Kind::Int8, Kind::Uint8];
@@ -73,11 +74,11 @@ fn raw_labels_serve_every_loss_and_policy_whatever_stands_at_missing_entries() {
         let policy = named.with_missing(Missing::Negative);
         same(&policy, &clean.input(Kind::Float), Raw::Mask { labels: &labels, mask: &mask }, named.name);
     }
-    let (logits, labels) = (Tensor::from_slice(&[0.0, 2.0]), Tensor::from_slice(&[1.0, f64::NAN]));
-    let mask = Tensor::from_slice(&[1i64, 0]);
+    let (logits, labels) = (vector(&[0.0, 2.0]), vector(&[1.0, f64::NAN]));
+    let mask = vector(&[1i64, 0]);
     let found = masked_bce_with_logits(&logits, &labels, &mask).unwrap().double_value(&[]);
     approx::assert_relative_eq!(found, 2f64.ln(), max_relative = 1e-15);
-    let found = masked_bce(&Tensor::from_slice(&[0.5, 7.0]), &labels, &mask).unwrap().double_value(&[]);
+    let found = masked_bce(&vector(&[0.5, 7.0]), &labels, &mask).unwrap().double_value(&[]);
     approx::assert_relative_eq!(found, 2f64.ln(), max_relative = 1e-15);
 }
 
@@ -89,10 +90,10 @@ fn tensors_are_read_as_they_are_strided_and_none_may_be_empty() {
     let negated = (-&labels).internal_neg_view();
     same(&BceWithLogits::default(), &logits, Raw::Mask { labels: &labels, mask: &mask }, "transposed");
     same(&BceWithLogits::default(), &logits, Raw::Mask { labels: &negated, mask: &mask }, "a pending sign");
-    let one = Tensor::from_slice(&[1u8]).expand([30, 40], false);
+    let one = vector(&[1u8]).expand([30, 40], false);
     same(&BceWithLogits::default(), &logits, Raw::Complete(&one), "expanded");
     for size in [&[0i64, 4][..], &[3, 0], &[0], &[2, 0, 3]] {
-        let empty = Tensor::zeros(size, tch::kind::FLOAT_CPU);
+        let empty = Tensor::zeros(size, here(Kind::Float));
         same(&BceWithLogits::default(), &empty, Raw::Nan(&empty), "empty");
         let loss = BceWithLogits::default().forward_raw(&empty, Raw::Nan(&empty), Reduction::Sum).unwrap();
         assert!(loss.double_value(&[]).is_sign_positive());
@@ -100,8 +101,8 @@ fn tensors_are_read_as_they_are_strided_and_none_may_be_empty() {
     // A sentinel that the labels' type rounds.
     for (kind, sentinel) in [(Kind::BFloat16, -999.0), (Kind::Half, -9999.0), (Kind::Half, 0.1), (Kind::Float, -999.9)]
     {
-        let labels = Tensor::from_slice(&[0.5, sentinel, 3.0]).to_kind(kind);
-        let logits = Tensor::zeros([3], tch::kind::FLOAT_CPU);
+        let labels = vector(&[0.5, sentinel, 3.0]).to_kind(kind);
+        let logits = Tensor::zeros([3], here(Kind::Float));
         same(&Huber::default(), &logits, Raw::Sentinel(&labels, sentinel), "a sentinel");
         let loss = Huber::default().forward_raw(&logits, Raw::Sentinel(&labels, sentinel), Reduction::None).unwrap();
         assert_eq!(numbers(&loss), [0.125, 0.0, 2.5]);
@@ -123,9 +124,9 @@ impl Elementwise for Rating {
 
 #[test]
 fn what_a_pass_finds_wrong_is_the_same_error_as_ever() {
-    let of = |values: &[f64]| Tensor::from_slice(values).view([1, -1]);
+    let of = |values: &[f64]| vector(values).view([1, -1]);
     let logits = of(&[0.5, 0.25, 0.75]);
-    let ones = Tensor::ones([1, 3], (Kind::Bool, tch::Device::Cpu));
+    let ones = Tensor::ones([1, 3], here(Kind::Bool));
     let hard = of(&[1.0, 0.0, 1.0]);
     let message = |loss: &dyn Loss, logits: &Tensor, raw: Raw<'_>| {
         let once = loss.forward_raw(logits, raw, Reduction::Mean).unwrap_err().to_string();
@@ -170,8 +171,8 @@ fn what_a_pass_finds_wrong_is_the_same_error_as_ever() {
 #[test]
 fn what_a_caller_does_to_values_changes_no_labels() {
     for observed in [1.0, 0.25] {
-        let labels = Labels::from_nan(&Tensor::from_slice(&[observed, f64::NAN]).view([2, 1])).unwrap();
-        let batch = labels.rows(&Tensor::from_slice(&[0i64])).unwrap();
+        let labels = Labels::from_nan(&vector(&[observed, f64::NAN]).view([2, 1])).unwrap();
+        let batch = labels.rows(&vector(&[0i64])).unwrap();
         let _ = labels.values().unwrap().fill_(7.0);
         let _ = batch.values().unwrap().fill_(7.0);
         assert_eq!((numbers(&labels.values().unwrap())[0], numbers(&batch.values().unwrap())[0]), (observed, observed));
@@ -184,18 +185,18 @@ fn a_batch_is_its_rows_copied_out_of_the_table() {
     for (soft, size) in [(false, &[50i64, 700][..]), (true, &[50, 7]), (false, &[50]), (true, &[50, 3, 4])] {
         let case = Case::draw(&mut rng, &losses(1)[0], size, 0.3, soft);
         let columns = *size.last().unwrap();
-        let mut random = |n: i64| (0..n).map(|_| rng.random_range(0.1..3.0)).collect::<Vec<f64>>();
+        let mut random = |n: i64| uniform(&mut rng, n, 0.1..3.0);
         let (entries, rows, labels) = (random(size.iter().product()), random(size[0]), random(columns));
         let weighted = |labels: Labels, entries: &Tensor, rows: &Tensor, columns: &Tensor| {
             let labels = labels.with_weights(Weights::PerEntry(entries)).unwrap();
             let labels = labels.with_weights(Weights::PerRow(rows)).unwrap();
             labels.with_weights(Weights::PerLabel(columns)).unwrap()
         };
-        let (entries, rows, labels) = (tensor(&entries, size), Tensor::from_slice(&rows), Tensor::from_slice(&labels));
-        let mut index = Tensor::from_slice(&[49i64, 0, 17, 17, 3, 20]);
+        let (entries, rows, labels) = (tensor(&entries, size), vector(&rows), vector(&labels));
+        let mut index = vector(&[49i64, 0, 17, 17, 3, 20]);
         // As the caller may do with their own tensor; the second cut is of the first.
         let cut = |table: &Labels, index: &mut Tensor| {
-            let first = table.rows(&Tensor::arange_start_step(49, -1, -1, tch::kind::INT64_CPU)).unwrap();
+            let first = table.rows(&Tensor::arange_start_step(49, -1, -1, here(Kind::Int64))).unwrap();
             let batch = first.rows(&(-&*index + 49).to_kind(Kind::Int)).unwrap();
             let direct = table.rows(index).unwrap();
             let _ = index.fill_(0);
@@ -208,14 +209,14 @@ fn a_batch_is_its_rows_copied_out_of_the_table() {
         let copied = weighted(copied, &of(&entries), &of(&rows), &own_labels);
         let table = weighted(case.labels(), &entries, &rows, &labels);
         let (twice, once) = cut(&table, &mut index);
-        for batch in [once.clone(), once, twice.to_device(tch::Device::Cpu).unwrap(), twice] {
+        for batch in [once.clone(), once, twice.to_device(device()).unwrap(), twice] {
             assert_eq!(batch.size(), copied.size());
             assert_eq!(numbers(&batch.observed_count().unwrap()), numbers(&copied.observed_count().unwrap()));
             assert_eq!(numbers(&batch.observed_per_label().unwrap()), numbers(&copied.observed_per_label().unwrap()));
             let zero_for_nan = |labels: &Labels| numbers(&labels.values().unwrap().nan_to_num(-1.0, None, None));
             assert_eq!(zero_for_nan(&batch), zero_for_nan(&copied));
             let logits = of(&case.input(Kind::Double));
-            for path in PATHS {
+            for path in paths() {
                 for reduction in REDUCTIONS {
                     let of = |labels: &Labels| {
                         let loss = |x: &Tensor| BceWithLogits::default().forward_on(path, x, labels, reduction);

@@ -1,9 +1,8 @@
 //! Every denominator, against its definition on the loss of each entry.
 
-use crate::common::{Case, PATHS, REDUCTIONS, losses, numbers, rng, tensor, value_and_gradient};
-use masked_loss::{BceWithLogits, Error, Labels, Loss, Missing, Reduction, Weights};
-use rand::Rng;
-use tch::{Kind, Tensor};
+use crate::common::{Case, REDUCTIONS, losses, numbers, paths, rng, tensor, uniform, value_and_gradient, vector};
+use masked_loss::{BceWithLogits, Elementwise, Error, Labels, Loss, Missing, Reduction, Weights};
+use tch::Kind;
 
 const ROWS: usize = 5;
 const COLUMNS: usize = 4;
@@ -43,11 +42,11 @@ fn every_denominator_is_what_it_says() {
         // A row and a label that nobody observed.
         (0..COLUMNS).for_each(|i| case.observed[2 * COLUMNS + i] = false);
         (0..ROWS).for_each(|i| case.observed[i * COLUMNS + 1] = false);
-        let weight: Vec<f64> = (0..ROWS * COLUMNS).map(|_| rng.random_range(0.5..2.0)).collect();
+        let weight = uniform(&mut rng, (ROWS * COLUMNS) as i64, 0.5..2.0);
         let weights = tensor(&weight, &case.size);
         let labels = || case.labels().with_weights(Weights::PerEntry(&weights)).unwrap();
         let input = case.input(Kind::Double);
-        for path in PATHS {
+        for path in paths() {
             let (entry, slope) = value_and_gradient(&named, path, &input, &labels(), Reduction::None, 1.0);
             for reduction in REDUCTIONS.into_iter().filter(|&reduction| reduction != Reduction::None) {
                 let (value, gradient) = value_and_gradient(&named, path, &input, &labels(), reduction, 1.0);
@@ -65,11 +64,11 @@ fn every_denominator_is_what_it_says() {
 
 #[test]
 fn with_something_assumed_of_them_missing_entries_count() {
-    let logits = Tensor::from_slice(&[0.5, -1.0, 2.0, 0.25]).view([2, 2]);
-    let labels = Labels::from_nan(&Tensor::from_slice(&[1.0, f64::NAN, f64::NAN, f64::NAN]).view([2, 2])).unwrap();
-    let complete = Labels::complete(&Tensor::from_slice(&[1.0, 0.0, 0.0, 0.0]).view([2, 2])).unwrap();
+    let logits = vector(&[0.5, -1.0, 2.0, 0.25]).view([2, 2]);
+    let labels = Labels::from_nan(&vector(&[1.0, f64::NAN, f64::NAN, f64::NAN]).view([2, 2])).unwrap();
+    let complete = Labels::complete(&vector(&[1.0, 0.0, 0.0, 0.0]).view([2, 2])).unwrap();
     let assumed = BceWithLogits::default().with_missing(Missing::Negative);
-    for path in PATHS {
+    for path in paths() {
         for reduction in REDUCTIONS {
             let found = assumed.forward_on(path, &logits, &labels, reduction).unwrap();
             let known = BceWithLogits::default().forward_on(path, &logits, &complete, reduction).unwrap();
@@ -85,20 +84,20 @@ fn with_something_assumed_of_them_missing_entries_count() {
 
 #[test]
 fn a_count_that_cannot_divide_is_an_error() {
-    let labels = Labels::complete(&Tensor::from_slice(&[1.0])).unwrap();
+    let labels = Labels::complete(&vector(&[1.0])).unwrap();
     for count in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        let found = BceWithLogits::default().forward(&Tensor::from_slice(&[0.5]), &labels, Reduction::MeanOver(count));
+        let found = BceWithLogits::default().forward(&vector(&[0.5]), &labels, Reduction::MeanOver(count));
         assert!(matches!(found, Err(Error::Range { tensor: "Reduction::MeanOver", .. })), "{found:?}");
     }
 }
 
 #[test]
 fn weights_that_add_up_to_nothing_give_zero() {
-    let labels = Labels::complete(&Tensor::from_slice(&[1.0, 0.0])).unwrap();
-    let labels = labels.with_weights(Weights::PerLabel(&Tensor::from_slice(&[0.0, 0.0]))).unwrap();
-    for path in PATHS {
+    let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
+    let labels = labels.with_weights(Weights::PerLabel(&vector(&[0.0, 0.0]))).unwrap();
+    for path in paths() {
         let loss = BceWithLogits::default();
-        let found = loss.forward_on(path, &Tensor::from_slice(&[0.5, 1.0]), &labels, Reduction::WeightedMean).unwrap();
+        let found = loss.forward_on(path, &vector(&[0.5, 1.0]), &labels, Reduction::WeightedMean).unwrap();
         assert_eq!(numbers(&found), [0.0]);
     }
 }

@@ -1,6 +1,6 @@
 //! Softmax cross entropy over rows of which some are missing: the promises of `contract.rs`, and PyTorch's own function.
 
-use crate::common::{GARBAGE, KINDS, REDUCTIONS, backward, numbers, rng, tensor};
+use crate::common::{Call, KINDS, REDUCTIONS, backward, here, numbers, rng, tensor, uniform, vector};
 use masked_loss::{Error, Labels, Loss, Path, Reduction, SoftmaxCrossEntropy, Weights, gradcheck};
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -20,7 +20,7 @@ fn losses() -> Vec<SoftmaxCrossEntropy> {
 
 /// Logits, and classes of which some are ignored: the third row always, the first never.
 fn case(rng: &mut SmallRng) -> (Tensor, Vec<i64>) {
-    let logits: Vec<f64> = (0..ROWS * CLASSES).map(|_| rng.random_range(-6.0..6.0)).collect();
+    let logits = uniform(rng, (ROWS * CLASSES) as i64, -6.0..6.0);
     let class = |row, rng: &mut SmallRng| match row {
         0 => 1,
         2 => IGNORED,
@@ -31,12 +31,12 @@ fn case(rng: &mut SmallRng) -> (Tensor, Vec<i64>) {
 }
 
 fn labels(classes: &[i64]) -> Labels {
-    Labels::from_sentinel(&Tensor::from_slice(classes), IGNORED as f64).unwrap()
+    Labels::from_sentinel(&vector(classes), IGNORED as f64).unwrap()
 }
 
 /// The logits with `garbage` in every row that is ignored.
 fn spoilt(logits: &Tensor, classes: &[i64], garbage: f64) -> Tensor {
-    let ignored = Tensor::from_slice(classes).eq(IGNORED).unsqueeze(-1);
+    let ignored = vector(classes).eq(IGNORED).unsqueeze(-1);
     logits.masked_fill(&ignored, garbage)
 }
 
@@ -62,10 +62,10 @@ fn agrees_with_cross_entropy_of_pytorch() {
                 // PyTorch has the logits' own digits, and these have as many more as f32 does.
                 let (computed, tolerance) =
                     if kind == Kind::Double { (Kind::Double, 1e-14) } else { (Kind::Float, 2e-6) };
-                let weight = loss.weight.as_deref().map(|weight| Tensor::from_slice(weight).to_kind(computed));
+                let weight = loss.weight.as_deref().map(|weight| vector(weight).to_kind(computed));
                 let found = backward(&logits, 0.5, |x| loss.forward(x, &labels(&classes), reduction).unwrap());
                 let expected = backward(&logits, 0.5, |x| {
-                    let target = Tensor::from_slice(&classes);
+                    let target = vector(&classes);
                     x.to_kind(computed).cross_entropy_loss(
                         &target,
                         weight.as_ref(),
@@ -81,60 +81,42 @@ fn agrees_with_cross_entropy_of_pytorch() {
     }
 }
 
-#[test]
-fn a_missing_row_has_no_loss_and_no_gradient_whatever_stands_there() {
-    let mut rng = rng(42);
+/// Every loss by every reduction.
+fn each_call(mut run: impl FnMut(Call)) {
     for loss in losses() {
-        let (logits, classes) = case(&mut rng);
+        let name = format!("{loss:?}");
         for reduction in REDUCTIONS {
-            for kind in KINDS {
-                let labels = labels(&classes);
-                let of = |logits: &Tensor| {
-                    backward(&logits.to_kind(kind), 2.0, |x| loss.forward(x, &labels, reduction).unwrap())
-                };
-                let (value, gradient) = of(&logits);
-                for garbage in GARBAGE {
-                    assert_eq!(of(&spoilt(&logits, &classes, garbage)), (value.clone(), gradient.clone()));
-                }
-                for row in (0..ROWS).filter(|&row| classes[row] == IGNORED) {
-                    assert!(gradient[row * CLASSES..][..CLASSES].iter().all(|&slope| slope == 0.0));
-                    assert!(reduction != Reduction::None || value[row] == 0.0);
-                }
-                assert!(gradient[..CLASSES].iter().any(|&slope| slope != 0.0));
-            }
+            run(Call { name: &name, loss: &loss, path: Path::Auto, reduction });
         }
     }
+}
+
+#[test]
+fn a_missing_row_has_no_loss_and_no_gradient_whatever_stands_there() {
+    let (logits, classes) = case(&mut rng(42));
+    let missing: Vec<bool> = (0..ROWS * CLASSES).map(|i| classes[i / CLASSES] == IGNORED).collect();
+    each_call(|call| {
+        for kind in KINDS {
+            let of = |logits: &Tensor| logits.to_kind(kind);
+            let spoilt = |garbage| (of(&spoilt(&logits, &classes, garbage)), labels(&classes));
+            let gradient = call.is_blind_to_what_is_missing(&of(&logits), &labels(&classes), &missing, spoilt);
+            assert!(gradient[..CLASSES].iter().any(|&slope| slope != 0.0));
+        }
+    });
 }
 
 #[test]
 fn no_upstream_gradient_wakes_a_missing_row() {
-    let labels = labels(&[1, IGNORED]);
-    for loss in losses() {
-        for reduction in REDUCTIONS {
-            for upstream in [f64::NAN, f64::INFINITY] {
-                let logits = Tensor::ones([2, 4], tch::kind::FLOAT_CPU);
-                let (_, gradient) = backward(&logits, upstream, |x| loss.forward(x, &labels, reduction).unwrap());
-                assert!(!gradient[0].is_finite());
-                assert_eq!(gradient[4..], [0.0; 4]);
-            }
-        }
-    }
+    let missing = [false, false, false, false, true, true, true, true];
+    let logits = Tensor::ones([2, 4], here(Kind::Float));
+    each_call(|call| call.stays_asleep(&logits, &labels(&[1, IGNORED]), &missing));
 }
 
 #[test]
 fn every_row_missing_gives_zero_with_the_graph_attached() {
-    for size in [[3i64, 4], [0, 4]] {
-        for loss in losses() {
-            for reduction in REDUCTIONS {
-                for kind in KINDS {
-                    let logits = Tensor::full(size, f64::NAN, (kind, tch::Device::Cpu));
-                    let labels = labels(&vec![IGNORED; size[0] as usize]);
-                    let (value, gradient) = backward(&logits, 1.0, |x| loss.forward(x, &labels, reduction).unwrap());
-                    assert!(value.iter().all(|&loss| loss == 0.0), "{loss:?}, {reduction:?}: {value:?}");
-                    assert!(gradient.iter().all(|&slope| slope == 0.0));
-                }
-            }
-        }
+    for (size, kind) in [[3i64, 4], [0, 4]].into_iter().flat_map(|size| KINDS.map(|kind| (size, kind))) {
+        let logits = Tensor::full(size, f64::NAN, here(kind));
+        each_call(|call| call.is_zero(&logits, &labels(&vec![IGNORED; size[0] as usize])));
     }
 }
 
@@ -191,29 +173,21 @@ fn gradcheck_lists_the_logits_of_a_missing_row() {
 #[test]
 fn micro_batches_add_up_to_the_batch() {
     let mut rng = rng(45);
-    for loss in losses() {
-        let (logits, classes) = case(&mut rng);
-        let rows: Vec<f64> = (0..ROWS).map(|_| rng.random_range(0.5..2.0)).collect();
-        let labels = labels(&classes).with_weights(Weights::PerRow(&Tensor::from_slice(&rows))).unwrap();
-        for reduction in [Reduction::Mean, Reduction::WeightedMean, Reduction::MeanAll] {
-            let whole = loss.forward(&logits, &labels, reduction).unwrap().double_value(&[]);
-            let pairs = [0..1, 1..1, 1..3, 3..7].map(|cut| {
-                let index = Tensor::arange_start(cut.start, cut.end, tch::kind::INT64_CPU);
-                let (part, labels) = (logits.index_select(0, &index), labels.rows(&index).unwrap());
-                let (sum, weight) = loss.sum_and_weight(&part, &labels, reduction).unwrap();
-                (sum.double_value(&[]), weight.double_value(&[]))
-            });
-            let (sum, weight) = pairs.into_iter().fold((0.0, 0.0), |(s, w), (sum, weight)| (s + sum, w + weight));
-            approx::assert_relative_eq!(sum / weight, whole, max_relative = 1e-14);
+    let (logits, classes) = case(&mut rng);
+    let rows = vector(&uniform(&mut rng, ROWS as i64, 0.5..2.0));
+    let labels = labels(&classes).with_weights(Weights::PerRow(&rows)).unwrap();
+    each_call(|call| {
+        if matches!(call.reduction, Reduction::Mean | Reduction::WeightedMean | Reduction::MeanAll | Reduction::Sum) {
+            call.adds_up(&logits, &labels, &[0..1, 1..1, 1..3, 3..7], 1e-14);
         }
-    }
+    });
 }
 
 #[test]
 fn denominators_are_what_they_say() {
     // Three equal logits: every class has −ln p = ln 3.
-    let logits = Tensor::zeros([4, 3], tch::kind::DOUBLE_CPU);
-    let rows = Tensor::from_slice(&[2.0, 3.0, 5.0, 7.0]);
+    let logits = Tensor::zeros([4, 3], here(Kind::Double));
+    let rows = vector(&[2.0, 3.0, 5.0, 7.0]);
     let labels = labels(&[0, IGNORED, 2, 2]).with_weights(Weights::PerRow(&rows)).unwrap();
     let of = |weight: Option<Vec<f64>>, reduction| {
         let loss = SoftmaxCrossEntropy { weight, ..Default::default() };
@@ -237,7 +211,7 @@ fn labels_of_a_higher_rank_are_rows_in_a_block() {
     let mut rng = rng(46);
     let (logits, mut classes) = case(&mut rng);
     classes[6] = IGNORED;
-    let block = Tensor::from_slice(&classes[..6]).view([2, 3]);
+    let block = vector(&classes[..6]).view([2, 3]);
     let block = Labels::from_sentinel(&block, IGNORED as f64).unwrap();
     let first = logits.narrow(0, 0, 6).view([2, 3, 4]);
     for loss in losses() {
@@ -249,7 +223,7 @@ fn labels_of_a_higher_rank_are_rows_in_a_block() {
 
 #[test]
 fn classes_come_from_nan_too_and_reach_the_last() {
-    let raw = Tensor::from_slice(&[3.0, f64::NAN, 0.0]);
+    let raw = vector(&[3.0, f64::NAN, 0.0]);
     let (logits, _) = case(&mut rng(47));
     let logits = logits.narrow(0, 0, 3);
     let of =
@@ -259,9 +233,9 @@ fn classes_come_from_nan_too_and_reach_the_last() {
 
 #[test]
 fn what_does_not_fit_is_an_error_that_says_so() {
-    let logits = Tensor::zeros([2, 3], tch::kind::FLOAT_CPU);
+    let logits = Tensor::zeros([2, 3], here(Kind::Float));
     let message = |loss: &SoftmaxCrossEntropy, logits: &Tensor, classes: &[f64]| {
-        let labels = Labels::complete(&Tensor::from_slice(classes)).unwrap();
+        let labels = Labels::complete(&vector(classes)).unwrap();
         loss.forward(logits, &labels, Reduction::Mean).unwrap_err().to_string()
     };
     let plain = SoftmaxCrossEntropy::default();
@@ -271,10 +245,10 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     assert_eq!(message(&plain, &logits, &[0.5, 2.0]), format!("{class}0.5"));
     // Hard labels, which are held in another way.
     let class = "labels: expected a class where observed, an integer from 0 to 0, found 1";
-    assert_eq!(message(&plain, &Tensor::zeros([2, 1], tch::kind::FLOAT_CPU), &[0.0, 1.0]), class);
+    assert_eq!(message(&plain, &Tensor::zeros([2, 1], here(Kind::Float)), &[0.0, 1.0]), class);
     for size in [&[2i64][..], &[3, 3], &[2, 0], &[2, 3, 1], &[]] {
         assert_eq!(
-            message(&plain, &Tensor::zeros(size, tch::kind::FLOAT_CPU), &[0.0, 1.0]),
+            message(&plain, &Tensor::zeros(size, here(Kind::Float)), &[0.0, 1.0]),
             format!("logits: expected shape [2] and a last dimension of one class or more, found {size:?}")
         );
     }

@@ -3,15 +3,17 @@
 use std::process::Command;
 
 use masked_loss::{BceWithLogits, Labels, Named, Path, Raw, Reduction, Weights};
-use rand::Rng;
 
-use crate::common::{Case, KINDS, REDUCTIONS, backward, losses, rng, tensor, value_and_gradient};
+use crate::common::{Case, KINDS, REDUCTIONS, backward, losses, on_the_cpu, rng, tensor, uniform, value_and_gradient};
 
 /// Set in the process that may change its number of threads.
 const ALONE: &str = "MASKED_LOSS_TEST_ALONE";
 
 #[test]
 fn the_same_bits_for_any_number_of_threads() {
+    if !on_the_cpu("the number of threads") {
+        return;
+    }
     // The number of threads belongs to a process, and other tests run in this one.
     if std::env::var_os(ALONE).is_none() {
         let name = "threads::the_same_bits_for_any_number_of_threads";
@@ -27,7 +29,7 @@ fn the_same_bits_for_any_number_of_threads() {
     }
     let (mut rng, named) = (rng(6), Named::new("bce", BceWithLogits::default()));
     let case = Case::draw(&mut rng, &named, &[634, 65], 0.5, false);
-    let weights: Vec<f64> = (0..634).map(|_| rng.random_range(0.0..3.0)).collect();
+    let weights = uniform(&mut rng, 634, 0.0..3.0);
     let labels = case.labels().with_weights(Weights::PerRow(&tensor(&weights, &[634]))).unwrap();
     for reduction in REDUCTIONS {
         same_bits(&named, &case, &labels, reduction);

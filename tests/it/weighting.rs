@@ -1,8 +1,8 @@
 //! Weights that follow from the labels: numbers worked out by hand, seen through the losses that they multiply.
 
-use crate::common::{numbers, tensor};
+use crate::common::{here, numbers, tensor, vector};
 use masked_loss::{BceWithLogits, Error, Labels, Loss, Reduction, UnbiasedBce, Weights};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 const NONE: f64 = f64::NAN;
 
@@ -12,7 +12,7 @@ fn labels(cells: &[f64], columns: i64) -> Labels {
 
 /// What each entry weighs, 0 where missing: at a logit of 0 the loss is ln 2 for both classes.
 fn weights(labels: &Labels) -> Vec<f64> {
-    let logits = Tensor::zeros(labels.size(), tch::kind::DOUBLE_CPU);
+    let logits = Tensor::zeros(labels.size(), here(Kind::Double));
     let loss = BceWithLogits::default().forward(&logits, labels, Reduction::None).unwrap();
     numbers(&(loss / 2f64.ln()))
 }
@@ -50,17 +50,17 @@ fn balanced_classes_weigh_the_same() {
     close(&weights(&balanced), &expected);
 
     // Cut into a batch, an entry keeps the weight that it had in the table.
-    let batch = balanced.rows(&Tensor::from_slice(&[4i64, 0])).unwrap();
+    let batch = balanced.rows(&vector(&[4i64, 0])).unwrap();
     close(&weights(&batch), &[0.0, 1.0, 2.0, one, 1.0, 0.0]);
 
     // On top of weights already set; and labels held as numbers, not bytes, are the same labels.
-    let rows = Tensor::from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+    let rows = vector(&[1.0, 2.0, 3.0, 4.0, 5.0]);
     let chained = labels(&TABLE, 3).with_weights(Weights::PerRow(&rows)).unwrap().with_balanced_weights().unwrap();
     let product: Vec<f64> = expected.iter().enumerate().map(|(i, weight)| weight * (1 + i / 3) as f64).collect();
     close(&weights(&chained), &product);
     let mut soft = TABLE.to_vec();
     soft.extend([0.5, NONE, NONE]);
-    let held_as_numbers = labels(&soft, 3).rows(&Tensor::arange(5, tch::kind::INT64_CPU)).unwrap();
+    let held_as_numbers = labels(&soft, 3).rows(&Tensor::arange(5, here(Kind::Int64))).unwrap();
     close(&weights(&held_as_numbers.with_balanced_weights().unwrap()), &expected);
 }
 
@@ -134,14 +134,14 @@ fn the_convex_bound_weighs_positives() {
 #[test]
 fn tables_without_entries_have_no_weights() {
     for size in [[0i64, 3], [3, 0]] {
-        let empty = || Labels::complete(&Tensor::zeros(size, tch::kind::FLOAT_CPU)).unwrap();
+        let empty = || Labels::complete(&Tensor::zeros(size, here(Kind::Float))).unwrap();
         assert!(weights(&empty().with_balanced_weights().unwrap()).is_empty());
         assert!(weights(&empty().with_partial_bce_weights(1.0, 1.0, -1.0).unwrap()).is_empty());
     }
     let nothing = labels(&[NONE; 12], 3);
     close(&weights(&nothing.clone().with_balanced_weights().unwrap()), &[0.0; 12]);
     assert!(nothing.inverse_propensity(0.55, 1.5).unwrap().iter().all(|inverse| inverse.is_finite()));
-    let no_labels = Labels::complete(&Tensor::zeros([3, 0], tch::kind::FLOAT_CPU)).unwrap();
+    let no_labels = Labels::complete(&Tensor::zeros([3, 0], here(Kind::Float))).unwrap();
     assert!(no_labels.inverse_propensity(0.55, 1.5).unwrap().is_empty());
 }
 

@@ -2,7 +2,9 @@
 
 use masked_loss::{BceWithLogits, Labels, Loss, Path, Reduction};
 use tch::nn::{self, OptimizerConfig};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
+
+use crate::common::{device, here, initialise, paths, rng, tensor, uniform};
 
 const UNOBSERVED: i64 = 1;
 
@@ -14,10 +16,12 @@ struct Layer {
 
 impl Layer {
     fn new() -> Self {
-        tch::manual_seed(7);
-        let variables = nn::VarStore::new(Device::Cpu);
+        let mut rng = rng(7);
+        let variables = nn::VarStore::new(device());
         let linear = nn::linear(variables.root(), 5, 3, Default::default());
-        Self { variables, linear, features: Tensor::randn([8, 5], (Kind::Float, Device::Cpu)) }
+        initialise(&linear, &mut rng);
+        let features = tensor(&uniform(&mut rng, 8 * 5, -2.0..2.0), &[8, 5]).to_kind(Kind::Float);
+        Self { variables, linear, features }
     }
 
     fn loss(&self, path: Path, labels: &Labels) -> Tensor {
@@ -35,8 +39,8 @@ impl Layer {
 
 /// Labels of 8 rows; where `observed` is false, the middle one is missing everywhere.
 fn labels(observed: bool) -> Labels {
-    let values = Tensor::rand([8, 3], (Kind::Float, Device::Cpu)).round();
-    let mask = Tensor::ones([8, 3], (Kind::Bool, Device::Cpu));
+    let values = tensor(&uniform(&mut rng(8), 8 * 3, 0.0..1.0), &[8, 3]).round();
+    let mask = Tensor::ones([8, 3], here(Kind::Bool));
     if !observed {
         let _ = mask.select(1, UNOBSERVED).fill_(0);
     }
@@ -45,7 +49,7 @@ fn labels(observed: bool) -> Labels {
 
 #[test]
 fn their_gradient_is_exactly_zero() {
-    for path in [Path::Composed, Path::Fused] {
+    for path in paths() {
         let layer = Layer::new();
         layer.loss(path, &labels(false)).backward();
         let gradient = |label| layer.linear.ws.grad().get(label).abs().max().double_value(&[]);

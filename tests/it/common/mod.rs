@@ -1,11 +1,21 @@
-//! What the tests share: every loss, and random cases for it.
+//! What the tests share: the device, every loss, random cases, and promises that all losses keep.
+
+mod device;
+mod promises;
+mod tracked;
+
+use std::ops::{Range, RangeInclusive};
 
 use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, UnbiasedBce, catalogue};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use tch::{Kind, Tensor};
+use tch::nn;
+use tch::{Device, Kind, Tensor};
 
-pub const PATHS: [Path; 2] = [Path::Composed, Path::Fused];
+pub use self::device::{device, here, on_both_paths, on_the_cpu, paths, tensor, vector};
+pub use self::promises::Call;
+pub use self::tracked::Tracked;
+
 pub const REDUCTIONS: [Reduction; 8] = [
     Reduction::None,
     Reduction::Sum,
@@ -53,7 +63,7 @@ pub struct Case {
 impl Case {
     pub fn draw(rng: &mut SmallRng, named: &Named, size: &[i64], share_observed: f64, soft: bool) -> Self {
         let count = size.iter().product::<i64>() as usize;
-        let within = |range: &std::ops::RangeInclusive<f64>, spread: f64, rng: &mut SmallRng| {
+        let within = |range: &RangeInclusive<f64>, spread: f64, rng: &mut SmallRng| {
             rng.random_range(range.start().max(-spread)..=range.end().min(spread))
         };
         Self {
@@ -74,8 +84,13 @@ impl Case {
         Labels::from_mask(&tensor(&self.label, &self.size), &self.mask()).unwrap()
     }
 
+    /// NaN where missing.
+    pub fn raw(&self) -> Tensor {
+        tensor(&self.label, &self.size).masked_fill(&self.mask().logical_not(), f64::NAN)
+    }
+
     pub fn mask(&self) -> Tensor {
-        Tensor::from_slice(&self.observed).view(&self.size[..])
+        tensor(&self.observed, &self.size)
     }
 
     /// The same case with `garbage` in every missing input and label.
@@ -96,12 +111,22 @@ impl Case {
     }
 }
 
-pub fn tensor(values: &[f64], size: &[i64]) -> Tensor {
-    Tensor::from_slice(values).view(size)
+/// Numbers spread evenly over a range.
+pub fn uniform(rng: &mut SmallRng, count: i64, range: Range<f64>) -> Vec<f64> {
+    (0..count).map(|_| rng.random_range(range.clone())).collect()
 }
 
+/// Weights of its own for a layer: libtorch's are drawn from what other tests draw from, too.
+pub fn initialise(layer: &nn::Linear, rng: &mut SmallRng) {
+    for parameter in [Some(&layer.ws), layer.bs.as_ref()].into_iter().flatten() {
+        let values = tensor(&uniform(rng, parameter.numel() as i64, -0.5..0.5), &parameter.size());
+        tch::no_grad(|| parameter.shallow_clone().copy_(&values));
+    }
+}
+
+/// Wherever the tensor is.
 pub fn numbers(tensor: &Tensor) -> Vec<f64> {
-    Vec::try_from(tensor.to_kind(Kind::Double).reshape([-1])).unwrap()
+    Vec::try_from(tensor.to_device(Device::Cpu).to_kind(Kind::Double).reshape([-1])).unwrap()
 }
 
 /// Loss and gradient, the upstream gradient being `upstream` at every element of the loss.
@@ -121,12 +146,13 @@ pub fn backward(input: &Tensor, upstream: f64, function: impl Fn(&Tensor) -> Ten
     let leaf = input.detach().copy().set_requires_grad(true);
     let value = function(&leaf);
     (&value * upstream).sum(value.kind()).backward();
+    assert!(leaf.grad().defined(), "the graph is attached");
     (numbers(&value), numbers(&leaf.grad()))
 }
 
 /// For loops: `(path, reduction, kind)` in all combinations.
 pub fn combinations() -> impl Iterator<Item = (Path, Reduction, Kind)> {
-    PATHS.into_iter().flat_map(|path| {
+    paths().flat_map(|path| {
         REDUCTIONS.into_iter().flat_map(move |reduction| KINDS.into_iter().map(move |kind| (path, reduction, kind)))
     })
 }

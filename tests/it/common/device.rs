@@ -1,0 +1,53 @@
+//! Where the tests run.
+
+use std::sync::LazyLock;
+
+use masked_loss::Path;
+use tch::kind::Element;
+use tch::{Device, Kind, Tensor};
+
+/// `cpu`, the default, or `cuda`.
+const VARIABLE: &str = "MASKED_LOSS_TEST_DEVICE";
+
+/// Where the tests make their tensors.
+pub fn device() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| match std::env::var(VARIABLE).as_deref() {
+        Err(std::env::VarError::NotPresent) | Ok("cpu") => Device::Cpu,
+        Ok("cuda") if tch::Cuda::is_available() => Device::Cuda(0),
+        Ok("cuda") => panic!("{VARIABLE}: expected a device that libtorch finds, found cuda"),
+        found => panic!("{VARIABLE}: expected cpu or cuda, found {found:?}"),
+    });
+    *DEVICE
+}
+
+/// For what the CPU alone has: whether the tests run there. Elsewhere it prints what is left out.
+pub fn on_the_cpu(what: &str) -> bool {
+    let here = device() == Device::Cpu;
+    if !here {
+        println!("left out on {:?}: {what}", device());
+    }
+    here
+}
+
+/// The paths that serve the device.
+pub fn paths() -> impl Iterator<Item = Path> {
+    [Path::Composed, Path::Fused].into_iter().filter(|&path| path == Path::Composed || device() == Device::Cpu)
+}
+
+/// What the composed path gives on the device, and the fused one on the CPU.
+pub fn on_both_paths<T>(run: impl Fn(Path, Device) -> T) -> [T; 2] {
+    [run(Path::Composed, device()), run(Path::Fused, Device::Cpu)]
+}
+
+/// For libtorch's functions that make a tensor.
+pub fn here(kind: Kind) -> (Kind, Device) {
+    (kind, device())
+}
+
+pub fn tensor<T: Element>(values: &[T], size: &[i64]) -> Tensor {
+    vector(values).view(size)
+}
+
+pub fn vector<T: Element>(values: &[T]) -> Tensor {
+    Tensor::from_slice(values).to_device(device())
+}
