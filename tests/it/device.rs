@@ -2,8 +2,8 @@
 
 use masked_loss::metrics::{Metric, summarize};
 use masked_loss::{
-    BceWithLogits, Censored, Error, Labels, Loss, NonNegativePu, Path, Raw, Reduction, RowGuard, SoftmaxCrossEntropy,
-    SquaredError, Weights, expected_positives,
+    Accumulator, BceWithLogits, Censored, Error, Labels, Loss, NonNegativePu, Path, Raw, Reduction, RowGuard,
+    SoftmaxCrossEntropy, SquaredError, Weights, expected_positives,
 };
 use rand::rngs::SmallRng;
 use tch::{Device, Kind, Tensor};
@@ -93,6 +93,24 @@ fn labels_keep_everything_from_device_to_device() {
             };
             assert_eq!(of(&other), of(&labels));
         }
+    }
+}
+
+#[test]
+fn a_pair_and_its_totals_lie_where_the_logits_do() {
+    let mut rng = rng(96);
+    let named = &losses(SIZE[1] as usize)[0];
+    let case = Case::draw(&mut rng, named, &SIZE, 0.5, false);
+    let (labels, logits) = (batch(&mut rng, &case), case.input(Kind::Float).index_select(0, &index()));
+    let logits = logits.set_requires_grad(true);
+    for reduction in REDUCTIONS {
+        let (sum, weight) = named.loss.sum_and_weight(&logits, &labels, reduction).unwrap();
+        assert_eq!((sum.device(), weight.device()), (device(), device()), "{reduction:?}");
+        let Ok(mut window) = Accumulator::new(reduction) else { continue };
+        window.backward(&*named.loss, &logits, &labels).unwrap();
+        let (sum, weight) = window.totals().unwrap();
+        assert_eq!((sum.device(), weight.device()), (device(), device()), "{reduction:?}");
+        assert_eq!(window.finish(&[]).unwrap().device(), device(), "{reduction:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the tests run.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use masked_loss::Path;
 use tch::kind::Element;
@@ -11,13 +11,13 @@ const VARIABLE: &str = "MASKED_LOSS_TEST_DEVICE";
 
 /// Where the tests make their tensors.
 pub fn device() -> Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| match std::env::var(VARIABLE).as_deref() {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    *DEVICE.get_or_init(|| match std::env::var(VARIABLE).as_deref() {
         Err(std::env::VarError::NotPresent) | Ok("cpu") => Device::Cpu,
         Ok("cuda") if tch::Cuda::is_available() => Device::Cuda(0),
         Ok("cuda") => panic!("{VARIABLE}: expected a device that libtorch finds, found cuda"),
         found => panic!("{VARIABLE}: expected cpu or cuda, found {found:?}"),
-    });
-    *DEVICE
+    })
 }
 
 /// For what the CPU alone has: whether the tests run there. Elsewhere it prints what is left out.
