@@ -1,4 +1,4 @@
-"""Builds this crate's examples for the scripts that run them."""
+"""Builds this workspace's programs for the scripts that run them."""
 
 import json
 import pathlib
@@ -6,17 +6,21 @@ import subprocess
 import sys
 
 
-def build(example):
-    """Builds a program; cargo says where it is."""
-    command = ["cargo", "build", "--release", "--example", example, "--message-format", "json-render-diagnostics"]
+def build(package, program=None):
+    """The path of a package's program (which has the package's name unless given), after building it."""
+    program = program or package
+    command = ["cargo", "build", "--release", "--package", package, "--bin", program]
+    command += ["--message-format", "json-render-diagnostics"]
     root = pathlib.Path(__file__).resolve().parent.parent
     try:
         done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True)
     except FileNotFoundError:
         sys.exit("cargo is missing; install Rust")
     if done.returncode != 0:
-        sys.exit(f"cargo could not build the example `{example}` (see above)")
+        sys.exit(f"cargo could not build `{program}` (see above)")
     for message in map(json.loads, done.stdout.splitlines()):
-        if message["reason"] == "compiler-artifact" and message["target"]["name"] == example:
-            return message["executable"]
-    sys.exit(f"cargo built no example `{example}`")
+        if message["reason"] == "compiler-artifact":
+            target = message["target"]
+            if target["name"] == program and target["kind"] == ["bin"]:
+                return message["executable"]
+    sys.exit(f"cargo built no program `{program}`")

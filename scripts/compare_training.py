@@ -1,9 +1,10 @@
-"""Times an epoch of the training program against the same training in PyTorch, and prints both in seconds.
+"""Times an epoch of `masked-loss train` and of the same training in PyTorch, and prints both in seconds.
 
-The table is an .npz with X and Y (NaN where missing), as `featurize_molecules.py` writes it, else one with as many rows,
-features and labels as --synthetic says. Both sides train the same network (one hidden layer, ReLU, dropout 0.5) by Adam on
-the same rows, in batches of the same size, with the same threads, score the validation rows after each epoch by loss and
-macro AUROC, and leave a checkpoint. They take turns, a process each, and the first epoch of each turn is not counted.
+The table is an .npz with X and Y (NaN where missing), as `crates/cli/featurize_molecules.py` writes it, or else one with
+as many rows, features and labels as --synthetic says. Both sides train the same network (one hidden layer, ReLU, dropout
+0.5) by Adam on the same rows, in batches of the same size, with the same threads, score the validation rows after each
+epoch by loss and macro AUROC, and write a checkpoint. They take turns, a process each, and the first epoch of each turn
+is not counted.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def ours(program, data, arguments, folder):
     command = [program, "train", "--data", data, *map(str, options)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL)
     if done.returncode != 0:
-        sys.exit("the training program failed (see above)")
+        sys.exit("`masked-loss train` failed (see above)")
     file = pathlib.Path(folder, "checkpoint.safetensors").read_bytes()
     header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
     return list(np.diff(json.loads(header["__metadata__"]["progress"])["times"]))
@@ -113,15 +114,15 @@ def main():
         if arguments.pytorch:
             print(json.dumps(theirs(data, arguments, folder)))
             return
-        program = cargo.build("train")
+        program = cargo.build("masked-loss-cli", program="masked-loss")
         command = [sys.executable, __file__, "--pytorch", *sys.argv[1:], "--data", data]
-        seconds = {"this crate's train": [], "PyTorch": []}
+        seconds = {"masked-loss train": [], "PyTorch": []}
         for _ in range(ROUNDS):
-            seconds["this crate's train"] += ours(program, data, arguments, f"{folder}/run")
+            seconds["masked-loss train"] += ours(program, data, arguments, f"{folder}/run")
             seconds["PyTorch"] += json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     for name, taken in seconds.items():
         print(f"{name}: {statistics.median(taken):.3f} s an epoch (from {min(taken):.3f} to {max(taken):.3f})")
-    ratio = statistics.median(seconds["PyTorch"]) / statistics.median(seconds["this crate's train"])
+    ratio = statistics.median(seconds["PyTorch"]) / statistics.median(seconds["masked-loss train"])
     print(f"PyTorch takes {ratio:.2f} times as long; {arguments.threads} threads")
 
 

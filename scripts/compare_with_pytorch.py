@@ -1,8 +1,9 @@
 """Times masked losses with their gradients, here and in PyTorch, and prints tables in Markdown.
 
 All is measured in turn, in rounds, on the same logits and labels, of which 30 % are observed, and the same number of
-threads. Each way of computing it is a process of its own: `examples/step` for this crate, which cargo builds first, and
-`scripts/pytorch_step.py`. A run on an idle machine takes about ten minutes. The exit status is 1 if results differ.
+threads. Each way of computing it is a process of its own: `masked-loss-verify step` for this crate, which cargo builds
+first, and `scripts/pytorch_step.py`. A run on an idle machine takes about ten minutes. The exit status is 1 if results
+differ.
 """
 
 import argparse
@@ -33,25 +34,25 @@ LOSSES = ["bce", "bce-probabilities", "focal", "asymmetric"]
 BUILT_IN = LOSSES[:2]  # PyTorch's own functions, which take a weight
 OBSERVED = 0.3
 LARGE = 1 << 20  # entries; fewer fit into the caches, and memory sets no limit
-UNCHECKED = "kernel", "stream-9", "stream-13"  # cases without a gradient to compare
+UNCHECKED = "kernel", "bandwidth-9", "bandwidth-13"  # cases without a gradient to compare
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
     """What all the cases share."""
 
-    crate: str  # the program
+    program: str  # masked-loss-verify
     threads: int
     rounds: int
     seconds: float  # of each case in each round
 
 
 class Program:
-    """A process that answers commands, see `examples/step`."""
+    """A process that answers commands, see `masked-loss-verify step --help`."""
 
     def __init__(self, setup, name, loss, file, **environ):
         python = [sys.executable, str(pathlib.Path(__file__).with_name("pytorch_step.py")), "--form", FORMS.get(name)]
-        command = [setup.crate] if name == CRATE else python
+        command = [setup.program, "step"] if name == CRATE else python
         command += ["--loss", loss, "--threads", str(setup.threads), file]
         environ = {**os.environ, "OMP_NUM_THREADS": str(setup.threads), **environ}
         pipe = subprocess.PIPE
@@ -150,11 +151,11 @@ def close(a, b):
 
 def in_rounds(setup, programs, keys):
     """The median of each case. Noise that comes and goes meets all of them alike."""
-    taken = {(name, case): programs[name].ask(f"step {case} 1") for name, case in keys}
+    taken = {(name, case): programs[name].ask(f"time {case} 1") for name, case in keys}
     for _ in range(setup.rounds):
         for (name, case), seconds in taken.items():
             times = min(max(round(setup.seconds / min(seconds)), 1), 10_000)
-            seconds += programs[name].ask(f"step {case} {times}")
+            seconds += programs[name].ask(f"time {case} {times}")
     return {key: statistics.median(seconds) for key, seconds in taken.items()}
 
 
@@ -208,7 +209,7 @@ def parse():
 def main():
     arguments = parse()
     rounds, seconds = (1, 0.02) if arguments.quick else (4, 0.15)
-    setup = Setup(cargo.build("step"), arguments.threads, rounds, seconds)
+    setup = Setup(cargo.build("masked-loss-verify"), arguments.threads, rounds, seconds)
     tables, notes = collections.defaultdict(list), {}
     with tempfile.TemporaryDirectory() as folder:
         for size in arguments.sizes:

@@ -1,6 +1,6 @@
-"""Masked losses with their gradients in PyTorch, timed on request: the other half of `examples/step`.
+"""Masked losses with their gradients in PyTorch, timed on request: the counterpart of `masked-loss-verify step`.
 
-It answers the commands `check CASE`, `memory CASE` and `step CASE K` as that program does, for the cases `raw`,
+It answers the commands `check CASE`, `memory CASE` and `time CASE K` as that program does, for the cases `raw`,
 `rows-REDUCTION` and `from-nan`. Where PyTorch cannot serve, the answer is the reason, as a string.
 """
 
@@ -149,7 +149,7 @@ def check(case):
 
 
 def memory(case):
-    """By how many bytes a step raises the peak of resident memory; None where the system does not say."""
+    """By how many bytes a run raises the peak of resident memory; None where the system does not say."""
     case(0)  # what stays for good is there
     gc.collect()
     try:
@@ -168,7 +168,7 @@ def resident(name):
 
 
 def seconds(case, times):
-    """The first time, which is not counted, brings caches and buffers into their usual state."""
+    """The first run, which is not counted, brings caches and buffers into their usual state."""
     case(0)
     times_taken = []
     for step in range(1, times + 1):
@@ -185,7 +185,7 @@ def answer(cases, command, name, times=1):
             return check(case)
         case "memory":
             return memory(case)
-        case "step":
+        case "time":
             return seconds(case, int(times))
     sys.exit(f"no command: {command}")
 
@@ -195,7 +195,7 @@ def main():
     parser.add_argument("--loss", choices=LOSSES, required=True)
     parser.add_argument("--form", choices=FORMS, required=True, help="how missing labels are left out")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("file", help="safetensors, as `examples/step` takes it")
+    parser.add_argument("file", help="safetensors, as `masked-loss-verify step` takes it")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cases = Cases(arguments.loss, arguments.form, arguments.file)

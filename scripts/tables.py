@@ -47,10 +47,10 @@ RAW = [
     *[Column(name, name, "raw", unit="raw", memory=True) for name in FORMS],
 ]
 LIMITS = [
-    Column("kernel alone", CRATE, "kernel", unit="stream-9"),
-    Column("9 bytes an entry", CRATE, "stream-9"),
-    Column("raw call", CRATE, "raw", unit="stream-13"),
-    Column("13 bytes an entry", CRATE, "stream-13"),
+    Column("kernel alone", CRATE, "kernel", unit="bandwidth-9"),
+    Column("9 bytes an entry", CRATE, "bandwidth-9"),
+    Column("raw call", CRATE, "raw", unit="bandwidth-13"),
+    Column("13 bytes an entry", CRATE, "bandwidth-13"),
 ]
 ROWS = [
     Column(CRATE, CRATE, "rows-mean"),

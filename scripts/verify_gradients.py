@@ -1,7 +1,8 @@
-"""Holds the losses and gradients of this crate against PyTorch's, on random cases with missing labels.
+"""Compares the losses and gradients of masked-loss with PyTorch's, on random cases with missing labels.
 
-PyTorch computes each case in float64, from the observed entries alone: nothing of it can know what stands at a missing
-one, except where it is to count as something. The Rust side is `examples/loss.rs`, which cargo builds first. The exit status is 1 if anything is out of bounds.
+PyTorch computes each case in float64, from the observed entries alone: it never sees the value of a missing one, unless
+missing entries are to count as something. The Rust side is `masked-loss-verify loss`, which cargo builds first. The exit
+status is 1 if anything is out of bounds.
 """
 
 import argparse
@@ -230,7 +231,7 @@ def run(program, batch, cases):
     """The outcome for each share of missing labels; None for those that the path cannot serve."""
     with tempfile.TemporaryDirectory() as folder:
         files = [(f"{folder}/in{i}", f"{folder}/out{i}") for i in range(len(cases))]
-        command = [program, "--loss", batch.loss, "--reduction", batch.reduction, "--path", batch.path]
+        command = [program, "loss", "--loss", batch.loss, "--reduction", batch.reduction, "--path", batch.path]
         command += ["--missing", batch.policy]
         for (_, tensors, _), (source, target) in zip(cases, files):
             safetensors.save_file(tensors, source)
@@ -248,8 +249,8 @@ def run(program, batch, cases):
 
 
 def catalogue(program, option):
-    """What the program takes for an option, as its help lists it."""
-    text = subprocess.run([program, "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    """The values that the program takes for an option, as its help lists them."""
+    text = subprocess.run([program, "loss", "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
     _, options = text.split("Options:")
     return re.split(r",\s+", re.search(rf"--{option}\b.*?\[possible\s+values:\s+(.*?)\]", options, re.DOTALL)[1])
 
@@ -260,11 +261,11 @@ def main():
     parser.add_argument("--cases", type=int, default=4, help="random cases for each row of the table (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
     arguments = parser.parse_args()
-    program = cargo.build("loss")
+    program = cargo.build("masked-loss-verify")
     known = {"loss": LOSSES, "missing": {"ignore", *POLICIES}, "reduction": {*REDUCTIONS, *OTHER_REDUCTIONS}}
     for option, names in known.items():
         if unknown := [name for name in catalogue(program, option) if name not in names]:
-            sys.exit(f"--{option}: nothing to hold {', '.join(unknown)} against: this script has no formula")
+            sys.exit(f"--{option}: nothing to compare {', '.join(unknown)} with: this script has no formula")
     formulas.check()
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)

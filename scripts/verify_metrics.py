@@ -1,7 +1,7 @@
-"""Holds the masked metrics against scikit-learn's, on random tables with missing labels and many ties.
+"""Compares the masked metrics with scikit-learn's, on random tables with missing labels and many ties.
 
-scikit-learn sees the observed entries alone, label by label and pooled. The Rust side is `examples/metrics.rs`, which cargo
-builds first. The exit status is 1 if any number differs by more than 1e-12, or is defined on one side only.
+scikit-learn sees the observed entries alone, label by label and pooled. The Rust side is `masked-loss-verify metrics`,
+which cargo builds first. The exit status is 1 if any number differs by more than 1e-12, or is defined on one side only.
 """
 
 import json
@@ -76,17 +76,17 @@ def difference(found, expected):
 
 def main():
     warnings.simplefilter("ignore")  # scikit-learn's, of tables with one class
-    program = cargo.build("metrics")
+    program = cargo.build("masked-loss-verify")
     torch.manual_seed(0)
     worst, compared, undefined = dict.fromkeys(METRICS, 0.0), dict.fromkeys(METRICS, 0), dict.fromkeys(METRICS, 0)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(TABLES):
             scores, labels = table()
             safetensors.save_file({"scores": scores, "labels": labels}, f"{folder}/table")
-            done = subprocess.run([program, f"{folder}/table"], stdout=subprocess.PIPE, check=True)
+            done = subprocess.run([program, "metrics", f"{folder}/table"], stdout=subprocess.PIPE, check=True)
             answer = json.loads(done.stdout)
             if answer.keys() != METRICS.keys():
-                sys.exit(f"nothing to hold {', '.join(answer.keys() ^ METRICS.keys())} against")
+                sys.exit(f"only one side has {', '.join(answer.keys() ^ METRICS.keys())}")
             for name, metric in METRICS.items():
                 found = answer[name]
                 numbers = [*found["per label"], found["macro"], found["micro"]]

@@ -1,8 +1,8 @@
-"""Holds the losses that are not of single entries against PyTorch, as verify_gradients.py does the others.
+"""Compares the losses that are not of single entries with PyTorch, as verify_gradients.py does for the others.
 
 PyTorch computes each case in float64: softmax cross entropy with its own function over the observed rows alone, the two
-others one label after another. The Rust side is `examples/set_loss.rs`, which cargo builds first. The exit status is 1 if
-anything is out of bounds.
+others one label after another. The Rust side is `masked-loss-verify set-loss`, which cargo builds first. The exit status
+is 1 if anything is out of bounds.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def judge(loss, reduction, tensors, answer, outcome):
 def run(program, name, reduction, cases):
     with tempfile.TemporaryDirectory() as folder:
         files = [(f"{folder}/in{i}", f"{folder}/out{i}") for i in range(len(cases))]
-        command = [program, "--loss", name, "--reduction", reduction]
+        command = [program, "set-loss", "--loss", name, "--reduction", reduction]
         for tensors, (source, target) in zip(cases, files):
             safetensors.save_file(tensors, source)
             command += ["--input", source, "--output", target]
@@ -195,7 +195,7 @@ def main():
     parser.add_argument("--cases", type=int, default=8, help="random cases for each row of the table (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
     arguments = parser.parse_args()
-    program = cargo.build("set_loss")
+    program = cargo.build("masked-loss-verify")
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)
 

@@ -1,99 +1,70 @@
-//! A loss that is not of single entries, on files of tensors, value and gradient out: `scripts/verify_set_losses.py` holds
-//! them against PyTorch.
+//! A loss of rows, of labels or of the whole batch: `scripts/verify_set_losses.py` compares value and gradient with
+//! PyTorch's.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
 use masked_loss::{Labels, Loss, NonNegativePu, Reduction, SoftmaxCrossEntropy, expected_positives};
-use tch::{Kind, Tensor};
 
-/// Computes a loss and its gradient.
+use crate::gradients::{Answer, Files, differentiate};
+use crate::tensors::Tensors;
+
+/// Computes a loss that is not of single entries, and its gradient.
 ///
-/// IN holds `logits` and `upstream`, the gradient that comes from above; `labels`, NaN where missing, for all but
-/// `expected-positives`; and the settings of the loss, vectors and numbers, under their own names.
+/// IN holds `logits`; `labels`, NaN where missing, for all but `expected-positives`; the settings of the loss, vectors and
+/// numbers, under their own names; and optionally `upstream`, the gradient that comes from above, in the loss's shape,
+/// else 1.
 ///
 /// OUT gets `loss` and `grad`, with respect to the logits.
-#[derive(Parser)]
-struct Arguments {
-    #[arg(long)]
-    loss: Name,
-    #[arg(long, default_value = "mean")]
-    reduction: By,
-    /// Safetensors file to read; may be repeated, each with an --output of its own
-    #[arg(long, value_name = "IN", required = true)]
-    input: Vec<PathBuf>,
-    /// Safetensors file to write
-    #[arg(long, value_name = "OUT", required = true)]
-    output: Vec<PathBuf>,
+#[derive(Args)]
+pub struct Arguments {
+    #[arg(long, value_name = "NAME")]
+    loss: SetLoss,
+    #[arg(long, value_name = "NAME", default_value = "mean")]
+    reduction: SetReduction,
+    #[command(flatten)]
+    files: Files,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Name {
+enum SetLoss {
     Softmax,
     Nnpu,
     ExpectedPositives,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum By {
+enum SetReduction {
     None,
     Sum,
     Mean,
 }
 
-fn main() -> Result<()> {
-    let Arguments { loss, reduction, input, output } = Arguments::parse();
-    ensure!(input.len() == output.len(), "every --input needs an --output");
-    for (input, output) in input.iter().zip(&output) {
-        let file = File(Tensor::read_safetensors(input)?.into_iter().collect());
-        let answer = answer(loss, reduction, &file).with_context(|| input.display().to_string())?;
-        Tensor::write_safetensors(&answer, output)?;
-    }
-    Ok(())
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let reduction = match arguments.reduction {
+        SetReduction::None => Reduction::None,
+        SetReduction::Sum => Reduction::Sum,
+        SetReduction::Mean => Reduction::Mean,
+    };
+    arguments.files.answer(|tensors| answer(arguments.loss, reduction, tensors))
 }
 
-fn answer(loss: Name, reduction: By, file: &File) -> Result<[(&'static str, Tensor); 2]> {
-    let reduction = match reduction {
-        By::None => Reduction::None,
-        By::Sum => Reduction::Sum,
-        By::Mean => Reduction::Mean,
-    };
-    let logits = file.tensor("logits")?.f_set_requires_grad(true)?;
-    let labels = || Ok::<_, anyhow::Error>(Labels::from_nan(file.tensor("labels")?)?);
+fn answer(loss: SetLoss, reduction: Reduction, tensors: &mut Tensors) -> Result<Answer> {
+    let logits = tensors.expect("logits")?.f_set_requires_grad(true)?;
     let value = match loss {
-        Name::Softmax => {
-            let weight = file.0.contains_key("weight").then(|| file.numbers("weight")).transpose()?;
-            let loss = SoftmaxCrossEntropy { weight, label_smoothing: file.number("label_smoothing")? };
-            loss.forward(&logits, &labels()?, reduction)?
+        SetLoss::Softmax => {
+            let (weight, label_smoothing) = (tensors.vector("weight")?, tensors.expect_number("label_smoothing")?);
+            SoftmaxCrossEntropy { weight, label_smoothing }.forward(&logits, &labels(tensors)?, reduction)?
         }
-        Name::Nnpu => {
-            let (prior, beta, gamma) = (file.numbers("prior")?, file.number("beta")?, file.number("gamma")?);
-            NonNegativePu { prior, beta, gamma }.forward(&logits, &labels()?, reduction)?
+        SetLoss::Nnpu => {
+            let prior = tensors.expect_vector("prior")?;
+            let (beta, gamma) = (tensors.expect_number("beta")?, tensors.expect_number("gamma")?);
+            NonNegativePu { prior, beta, gamma }.forward(&logits, &labels(tensors)?, reduction)?
         }
-        Name::ExpectedPositives => expected_positives(&logits, file.number("k")?)?,
+        SetLoss::ExpectedPositives => expected_positives(&logits, tensors.expect_number("k")?)?,
     };
-    let scaled = value.f_mul(&file.tensor("upstream")?.f_to_kind(value.f_kind()?)?)?;
-    scaled.f_sum(scaled.f_kind()?)?.f_backward()?;
-    Ok([("loss", value.f_detach()?.f_contiguous()?), ("grad", logits.f_grad()?.f_contiguous()?)])
+    differentiate(&value, &logits, tensors.take("upstream"))
 }
 
-struct File(HashMap<String, Tensor>);
-
-impl File {
-    fn tensor(&self, name: &str) -> Result<&Tensor> {
-        self.0.get(name).with_context(|| format!("there is no tensor `{name}`"))
-    }
-
-    fn numbers(&self, name: &str) -> Result<Vec<f64>> {
-        let flat = self.tensor(name)?.f_to_kind(Kind::Double)?.f_reshape([-1])?;
-        Ok(Vec::try_from(flat)?)
-    }
-
-    fn number(&self, name: &str) -> Result<f64> {
-        let numbers = self.numbers(name)?;
-        ensure!(numbers.len() == 1, "{name}: expected one number, found {}", numbers.len());
-        Ok(numbers[0])
-    }
+fn labels(tensors: &mut Tensors) -> Result<Labels> {
+    Ok(Labels::from_nan(&tensors.expect("labels")?)?)
 }

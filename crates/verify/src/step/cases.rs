@@ -1,4 +1,4 @@
-//! What the program can run, by name.
+//! What can be checked and timed, by name.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -8,9 +8,11 @@ use anyhow::{Context, Result, bail};
 use masked_loss::{Labels, Loss, Raw, Reduction, Weights, catalogue};
 use tch::{Kind, Tensor};
 
+use crate::tensors::Tensors;
+
 const SENTINEL: f64 = -1.0;
 
-/// What a run has computed; its time includes that of dropping this.
+/// What a run computes; its time includes that of dropping this.
 pub enum Outcome {
     Step { loss: Tensor, gradient: Tensor },
     Forward { loss: Tensor },
@@ -33,7 +35,7 @@ impl Outcome {
     }
 }
 
-/// Runs one step. The number picks the rows where every step takes fresh ones.
+/// Runs a case once. The number picks the rows where every step takes fresh ones.
 pub type Run<'a> = Box<dyn Fn(usize) -> Result<Outcome> + 'a>;
 
 #[derive(Clone, Copy)]
@@ -63,11 +65,8 @@ impl Cases {
     pub fn read(loss: &str, file: &Path) -> Result<Self> {
         let named =
             catalogue().into_iter().find(|named| named.name == loss).context("there is no loss of that name")?;
-        let file = Tensor::read_safetensors(file)?;
-        let get = |name| {
-            let found = file.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor.shallow_clone());
-            found.with_context(|| format!("there is no tensor `{name}`"))
-        };
+        let mut tensors = Tensors::read(file)?;
+        let mut get = |name| tensors.expect(name).with_context(|| file.display().to_string());
         let (logits, table, indices) = (get("logits")?, get("labels")?, get("indices")?.f_unbind(0)?);
         let inputs = if named.inputs == (0.0..=1.0) { logits.f_sigmoid()? } else { logits };
         let nan = table.f_index_select(0, &indices[0])?;
@@ -123,14 +122,14 @@ impl Cases {
         }))
     }
 
-    /// On labels that stay the same, and with them whatever they remember.
+    /// On labels that stay the same, with all counts that they cache.
     fn cached(&self, reduction: &str) -> Result<Run<'_>> {
         let (reduction, weighting) = self.reduction(reduction)?;
         let batch = self.table(weighting)?.rows(&self.indices[0])?;
         Ok(Box::new(move |_| self.step(self.loss.forward(&self.logits, &batch, reduction)?)))
     }
 
-    /// The gradient is taken, not accumulated: in a network the logits are no leaf.
+    /// The gradient is returned, not accumulated: in a network the logits are no leaf.
     fn step(&self, loss: Tensor) -> Result<Outcome> {
         let gradient = Tensor::f_run_backward(&[&loss], &[&self.logits], false, false)?.remove(0);
         Ok(Outcome::Step { loss, gradient })

@@ -1,32 +1,16 @@
-//! `examples/loss.rs` as a program: what it answers, and what it says of a bad file.
+//! `masked-loss-verify loss`: its answers, and its messages about bad files.
 
-use std::env::{self, consts::EXE_SUFFIX};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use tch::{Kind, Tensor};
 
-/// `cargo test` builds the examples beside the tests.
-fn program() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join(format!("examples/loss{EXE_SUFFIX}"));
-    assert!(program.exists(), "run `cargo build --example loss` first, or `cargo test` without a choice of tests");
-    program
-}
-
-/// An empty folder for one test.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("loss_program").join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
+use crate::{PROGRAM, folder};
 
 fn run(folder: &Path, loss: &str) -> Output {
-    Command::new(program())
-        .args(["--loss", loss, "--reduction", "mean", "--input"])
+    Command::new(PROGRAM)
+        .args(["loss", "--loss", loss, "--reduction", "mean", "--input"])
         .arg(folder.join("in"))
         .arg("--output")
         .arg(folder.join("out"))

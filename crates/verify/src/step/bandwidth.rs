@@ -1,4 +1,4 @@
-//! What memory allows: the bytes that any implementation must move, moved with next to no arithmetic.
+//! The bandwidth of memory: moves the bytes that any implementation must move, with next to no arithmetic.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -10,7 +10,7 @@ use std::time::Instant;
 #[repr(align(64))]
 struct Line([u32; 16]);
 
-/// A thread's share of the streams: 4, 4, 1 and 4 bytes an entry.
+/// A thread's share of the arrays: 4, 4, 1 and 4 bytes an entry.
 struct Part<'a> {
     logits: &'a [Line],
     labels: &'a [Line],
@@ -18,7 +18,7 @@ struct Part<'a> {
     gradient: &'a mut [Line],
 }
 
-/// The seconds of `times` passes over `entries`; through the caches or past them, whichever is faster here.
+/// The seconds of each of `times` passes over `entries`; with ordinary or non-temporal stores, whichever are faster here.
 ///
 /// A pass reads 4 bytes of logits and 1 of mask (or of labels in one byte) for each entry, with `LABELS` also 4 of
 /// labels, and writes 4 of gradient.
@@ -27,7 +27,7 @@ pub fn seconds<const LABELS: bool>(times: usize, entries: usize, threads: usize)
     let (logits, labels) = (vec![Line([1; 16]); lines], vec![Line([1; 16]); lines]);
     let (mask, mut gradient) = (vec![1u128; lines], vec![Line([1; 16]); lines]);
     let share = lines.div_ceil(threads);
-    let mut by_pass = [through_caches::<LABELS>, past_caches::<LABELS>].map(|pass| {
+    let mut by_pass = [ordinary::<LABELS>, non_temporal::<LABELS>].map(|pass| {
         let read = logits.chunks(share).zip(labels.chunks(share)).zip(mask.chunks(share));
         let parts = read.zip(gradient.chunks_mut(share));
         let parts = parts.map(|(((logits, labels), mask), gradient)| Part { logits, labels, mask, gradient });
@@ -54,7 +54,7 @@ fn passes(pass: fn(&mut Part<'_>), times: usize, parts: Vec<Part<'_>>) -> Vec<f6
             pass(black_box(&mut part));
             start.elapsed().as_secs_f64()
         };
-        one(); // not counted: it brings the caches into their usual state
+        one(); // not counted: brings the caches into their usual state
         (0..times).map(|_| one()).collect()
     };
     let timed = &timed;
@@ -65,13 +65,13 @@ fn passes(pass: fn(&mut Part<'_>), times: usize, parts: Vec<Part<'_>>) -> Vec<f6
     (0..times).map(|time| by_thread.iter().map(|seconds| seconds[time]).fold(0.0, f64::max)).collect()
 }
 
-fn through_caches<const LABELS: bool>(part: &mut Part<'_>) {
+fn ordinary<const LABELS: bool>(part: &mut Part<'_>) {
     copy::<LABELS>(part, |from, to| *to = *from);
 }
 
-/// Spares the reading of a line that is to be overwritten.
+/// Avoids reading a line that is overwritten.
 #[cfg(target_arch = "x86_64")]
-fn past_caches<const LABELS: bool>(part: &mut Part<'_>) {
+fn non_temporal<const LABELS: bool>(part: &mut Part<'_>) {
     use std::arch::x86_64::{_mm_load_si128, _mm_sfence, _mm_stream_si128};
     copy::<LABELS>(part, |from, to| {
         for (from, to) in from.0.chunks_exact(4).zip(to.0.chunks_exact_mut(4)) {
@@ -84,7 +84,7 @@ fn past_caches<const LABELS: bool>(part: &mut Part<'_>) {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-use through_caches as past_caches;
+use ordinary as non_temporal;
 
 #[inline(always)]
 fn copy<const LABELS: bool>(part: &mut Part<'_>, write: impl Fn(&Line, &mut Line)) {

@@ -1,0 +1,25 @@
+//! The peak of resident memory, where Linux reports it.
+
+use std::fs;
+
+use anyhow::Result;
+
+use super::cases::Run;
+
+/// By how many bytes a run raises the peak.
+pub fn raised_by(run: Run<'_>) -> Result<Option<u64>> {
+    drop(run(0)?); // what stays allocated is allocated here
+    masked_loss::release_buffers();
+    let Some(before) = fs::write("/proc/self/clear_refs", "5").ok().and_then(|()| status("VmRSS")) else {
+        return Ok(None);
+    };
+    drop(run(1)?);
+    Ok(status("VmHWM").map(|peak| peak - before))
+}
+
+/// A line of this process's status, in bytes.
+fn status(name: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    Some(1024 * line.split_whitespace().nth(1)?.parse::<u64>().ok()?)
+}
