@@ -1,4 +1,7 @@
-//! What this program found on this machine: which libtorch, whether CUDA is usable and if not why, threads, SIMD level.
+//! Reports what a program with masked-loss uses on this machine: which libtorch, whether CUDA is usable and if not why,
+//! the number of threads, and the SIMD level.
+//!
+//! `scripts/with-libtorch cargo run --release --example doctor`
 
 use std::env;
 use std::fs;
@@ -9,7 +12,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 const UNKNOWN: &str = "unknown";
 
 fn main() {
-    let cpu = loaded("torch_cpu");
+    let cpu = loaded_from("torch_cpu");
     let folder = cpu.as_deref().and_then(Path::parent);
     let rows = [
         ("masked-loss", env!("CARGO_PKG_VERSION").to_string()),
@@ -37,24 +40,24 @@ fn file_name(library: &str) -> String {
     format!("{}{library}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
 }
 
-/// Where a shared library was loaded from: Linux says so; elsewhere, where it would be found first.
-fn loaded(library: &str) -> Option<PathBuf> {
+/// The file that a shared library was loaded from on Linux; elsewhere, the first such file on the search path.
+fn loaded_from(library: &str) -> Option<PathBuf> {
     let file = file_name(library);
     if let Ok(maps) = fs::read_to_string("/proc/self/maps") {
-        return mapped(&maps, &file);
+        return first_mapped(&maps, &file);
     }
     let folders = env::var_os(if cfg!(windows) { "PATH" } else { "DYLD_LIBRARY_PATH" })?;
     env::split_paths(&folders).map(|folder| folder.join(&file)).find(|path| path.exists())
 }
 
 /// A line is `address permissions offset device inode path`; only the path has slashes.
-fn mapped(maps: &str, file: &str) -> Option<PathBuf> {
+fn first_mapped(maps: &str, file: &str) -> Option<PathBuf> {
     let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])));
     let named = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(file));
     paths.find(|path| named(path)).map(Path::to_path_buf)
 }
 
-/// PyTorch's Python package has a version.py above its `lib`, the C++ distribution a build-version.
+/// Above its `lib`, PyTorch's Python package has a version.py, and the C++ distribution a build-version.
 fn version(folder: &Path) -> Option<String> {
     let root = folder.parent()?;
     if let Ok(number) = fs::read_to_string(root.join("build-version")) {
@@ -66,7 +69,7 @@ fn version(folder: &Path) -> Option<String> {
 }
 
 fn cuda(folder: Option<&Path>) -> String {
-    // Tried rather than asked for: a device that is listed may still refuse.
+    // The test is to use the device: one that is listed may still fail.
     match Tensor::f_ones([1], (Kind::Float, Device::Cuda(0))) {
         Ok(_) => format!("usable, {} device(s)", Cuda::device_count()),
         Err(error) => format!("not usable: {}", why_not(folder, &error.to_string())),
@@ -74,28 +77,28 @@ fn cuda(folder: Option<&Path>) -> String {
 }
 
 fn why_not(folder: Option<&Path>, error: &str) -> String {
-    if !folder.is_some_and(|folder| folder.join(file_name("torch_cuda")).exists()) {
+    let has_cuda = folder.is_some_and(|folder| folder.join(file_name("torch_cuda")).exists());
+    if !has_cuda {
         return "this libtorch was built without CUDA".into();
     }
-    if loaded("torch_cuda").is_none() {
-        return "libtorch has CUDA, but libtorch_cuda is not linked into this program; its build.rs must keep it"
-            .into();
+    if loaded_from("torch_cuda").is_none() {
+        return "this libtorch has CUDA, but the program does not link libtorch_cuda; its build.rs must keep it".into();
     }
-    if cfg!(target_os = "linux") && !driver() {
+    if cfg!(target_os = "linux") && !has_driver() {
         return "no NVIDIA driver on this machine".into();
     }
     match env::var("CUDA_VISIBLE_DEVICES") {
-        Ok(visible) => format!("no device that works, with CUDA_VISIBLE_DEVICES={visible:?} ({})", first_line(error)),
-        Err(_) => format!("there is a driver, but no device that works ({})", first_line(error)),
+        Ok(visible) => format!("no device works with CUDA_VISIBLE_DEVICES={visible:?} ({})", first_line(error)),
+        Err(_) => format!("there is a driver, but no device works ({})", first_line(error)),
     }
 }
 
-/// The kernel's part of the driver, or under WSL that of the host.
-fn driver() -> bool {
+/// Whether the kernel's part of the driver is loaded, or under WSL that of the host.
+fn has_driver() -> bool {
     ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"].iter().any(|file| Path::new(file).exists())
 }
 
-/// What libtorch says goes on with a stack trace.
+/// libtorch appends a stack trace to its messages.
 fn first_line(error: &str) -> &str {
     error.lines().next().unwrap_or_default()
 }
