@@ -1,54 +1,39 @@
-//! Trains a multilayer perceptron on a table in which many labels are missing; `--help` tells more.
+//! Trains, scores and compares networks on tables in which many labels are missing; `--help` says how.
 
-mod apply;
-mod args;
-mod checkpoint;
-mod compare;
-mod config;
+mod cli;
+mod commands;
 mod data;
-mod demo;
-mod device;
-mod evaluate;
-mod fit;
-mod inspect;
-mod names;
-mod network;
-mod objective;
-mod optimizer;
-mod output;
+mod model;
 mod report;
-mod results;
-mod source;
-mod split;
-mod standard;
-mod train;
+mod run;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
-use args::{Arguments, Command};
+use cli::args::{Arguments, Command};
+use cli::config;
+use commands::{apply, compare, demo, inspect, train};
 
 fn main() -> ExitCode {
-    match config::arguments().and_then(|arguments| run(Arguments::parse_from(arguments))) {
+    match config::arguments().and_then(|arguments| dispatch(Arguments::parse_from(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // What libtorch says goes on with a stack trace.
+            // After the first line of libtorch's messages comes a stack trace.
             eprintln!("error: {}", format!("{error:#}").lines().next().unwrap_or_default());
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(Arguments { command, training, policies }: Arguments) -> Result<()> {
+fn dispatch(Arguments { command }: Arguments) -> Result<()> {
     match command {
-        Some(Command::Train(arguments)) => train::run(&arguments),
-        Some(Command::Evaluate(arguments)) => apply::evaluate(&arguments),
-        Some(Command::Predict(arguments)) => apply::predict(&arguments),
-        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
-        Some(Command::Compare(arguments)) => compare::run(&arguments),
-        None if policies => demo::policies(&training),
-        None => demo::run(&training),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Evaluate(arguments) => apply::evaluate(&arguments),
+        Command::Predict(arguments) => apply::predict(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     }
 }

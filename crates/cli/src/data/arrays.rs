@@ -1,14 +1,15 @@
-//! Tables that come as arrays: X, Y and the names of Y's columns.
+//! Tables in arrays: X, Y and the names of Y's columns.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use tch::{Kind, Tensor};
 
+use super::columns;
 use super::features::{Block, Features};
-use super::{Raw, columns};
-use crate::names;
-use crate::source::Source;
+use super::raw::Raw;
+use crate::cli::names;
+use crate::cli::source::Source;
 
-/// What a file has of what is asked for.
+/// The arrays that were asked for.
 pub struct Arrays {
     pub x: Option<Block>,
     pub y: Option<Tensor>,
@@ -61,7 +62,7 @@ fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Op
 /// Rows and columns of what must be a matrix.
 pub fn matrix(name: &str, array: &Tensor) -> Result<[i64; 2]> {
     let size = array.size();
-    <[i64; 2]>::try_from(size).map_err(|size| anyhow::anyhow!("{name} has shape {size:?} where a matrix was expected"))
+    <[i64; 2]>::try_from(size).map_err(|size| anyhow!("{name} has shape {size:?} where a matrix was expected"))
 }
 
 fn positions(count: i64) -> Vec<String> {

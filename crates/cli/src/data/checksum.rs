@@ -1,12 +1,13 @@
-//! A table in a few digits, by which a changed one is told.
+//! A checksum, which tells a changed table from the same one.
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::{Block, Table, chunk};
+use super::features::{Block, chunk};
+use super::table::Table;
 
 impl Table {
-    /// CRC-32C of its cells as they lie in memory; names are not in it.
+    /// CRC-32C of the cells as they lie in memory; without the names.
     pub fn checksum(&self) -> Result<String> {
         let mut sum = 0;
         for block in self.features.blocks() {
@@ -27,7 +28,7 @@ impl Table {
     }
 }
 
-/// Goes on from the checksum of what was before.
+/// The checksum of what came before and these cells.
 fn append(before: u32, cells: &Tensor) -> Result<u32> {
     let flat = cells.flatten(0, -1);
     flat.split(chunk(1), 0).iter().try_fold(before, |sum, part| {
@@ -42,9 +43,9 @@ fn append(before: u32, cells: &Tensor) -> Result<u32> {
 mod tests {
     use masked_loss::Labels;
 
-    use super::super::csr::Csr;
-    use super::super::features::Features;
     use super::*;
+    use crate::data::csr::Csr;
+    use crate::data::features::Features;
 
     /// The checksum of three rows.
     fn sum(blocks: Vec<Block>, labels: [f64; 3]) -> String {

@@ -1,12 +1,12 @@
-//! Columns by name.
+//! The roles of columns, by their names.
 
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, bail, ensure};
 use globset::Glob;
 
-use crate::names;
-use crate::source::Source;
+use crate::cli::names;
+use crate::cli::source::Source;
 
 /// What the columns of a table are, by their positions in it.
 pub struct Roles {
@@ -47,7 +47,7 @@ impl Roles {
         Ok(Self { features, bits, labels, split, group })
     }
 
-    /// All columns that are something, in the table's order.
+    /// All columns with a role, in the table's order.
     pub fn all(&self) -> Vec<usize> {
         let lists = [&self.features, &self.bits, &self.labels].into_iter().flatten();
         let mut all: Vec<usize> = lists.chain(&self.split).chain(&self.group).copied().collect();

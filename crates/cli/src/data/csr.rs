@@ -81,7 +81,7 @@ impl Csr {
     }
 
     /// As labels: `[N, C]`, NaN where nothing is stored.
-    pub fn labels(&self) -> Result<Tensor> {
+    pub fn to_labels(&self) -> Result<Tensor> {
         let (cells, values) = self.entries(&Tensor::arange(self.rows(), (Kind::Int64, self.device())));
         let (sorted, _) = cells.sort(0, false);
         let twice = sorted.diff(1, 0, None::<Tensor>, None::<Tensor>).eq(0).nonzero();

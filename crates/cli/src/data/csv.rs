@@ -10,8 +10,9 @@ use tch::Tensor;
 use super::bits::Bits;
 use super::columns::Roles;
 use super::features::{Block, Features};
-use super::{Raw, file};
-use crate::source::Source;
+use super::file;
+use super::raw::Raw;
+use crate::cli::source::Source;
 
 pub fn read(source: &Source) -> Result<Raw> {
     let file = file::open(&source.data)?;

@@ -1,14 +1,14 @@
-//! Features as they lie in memory, of which a batch at a time becomes numbers for the network.
+//! Features as they lie in memory. One batch at a time becomes numbers for the network.
 
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
 use super::csr::Csr;
 
-/// Blocks side by side; each has all rows.
+/// Blocks of columns; each block has all rows.
 pub struct Features {
     blocks: Vec<Block>,
-    /// None of arrays, whose columns have positions only.
+    /// None for arrays: their columns have positions only.
     names: Option<Vec<String>>,
 }
 
@@ -85,7 +85,7 @@ impl Features {
     }
 }
 
-/// How many rows of a width take some 16 MiB.
+/// How many rows of this width take about 16 MiB.
 pub fn chunk(width: i64) -> i64 {
     ((1 << 22) / width.max(1)).max(1)
 }
@@ -155,7 +155,7 @@ impl Block {
             Self::Dense(cells) => {
                 let step = chunk(self.width());
                 cells.split(step, 0).into_iter().zip((0..).step_by(step as usize)).find_map(|(part, before)| {
-                    let (row, column) = first(&part.isfinite().logical_not())?;
+                    let (row, column) = first_true(&part.isfinite().logical_not())?;
                     Some((before + row, column, part.double_value(&[row, column])))
                 })
             }
@@ -165,7 +165,7 @@ impl Block {
 }
 
 /// Row and column of the first true cell.
-pub fn first(mask: &Tensor) -> Option<(i64, i64)> {
+pub fn first_true(mask: &Tensor) -> Option<(i64, i64)> {
     let found = mask.nonzero();
     (found.size()[0] > 0).then(|| (found.int64_value(&[0, 0]), found.int64_value(&[0, 1])))
 }

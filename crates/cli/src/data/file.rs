@@ -1,4 +1,4 @@
-//! Files, with a bar for those that take long.
+//! Files, with a progress bar for large ones.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressBarIter, ProgressFinish, ProgressStyle};
 
-/// A file of which a bar on standard error shows how far it is read.
+/// Opens a file; a bar on standard error shows how much of it is read.
 pub fn open(path: &Path) -> Result<ProgressBarIter<File>> {
     let file = File::open(path)?;
-    Ok(progress(file.metadata()?.len(), "{bytes} of {total_bytes}").wrap_read(file))
+    Ok(bar(file.metadata()?.len(), "{bytes} of {total_bytes}").wrap_read(file))
 }
 
 /// Hidden where standard error is no terminal; gone when it is done.
-pub fn progress(length: u64, count: &str) -> ProgressBar {
+pub fn bar(length: u64, count: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("reading {{bar:30}} {{percent:>3}} %  {count}  {{elapsed}}"));
     ProgressBar::new(length)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

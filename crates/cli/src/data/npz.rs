@@ -16,7 +16,7 @@ use super::arrays::{Arrays, matrix, words};
 use super::csr::Csr;
 use super::features::Block;
 use super::file;
-use crate::source::Source;
+use crate::cli::source::Source;
 
 type Archive = NpzArchive<BufReader<ProgressBarIter<File>>>;
 /// Buffered, for elements are read one by one.
@@ -77,7 +77,7 @@ fn sparse(archive: &mut Archive) -> Result<Option<Csr>> {
 
 /// Where no threshold says it, -1 is a negative: an entry of 0 is easily lost from a sparse matrix.
 fn stored(csr: &Csr, source: &Source) -> Result<Tensor> {
-    let labels = csr.labels()?;
+    let labels = csr.to_labels()?;
     let is_number = source.threshold.is_some() || source.missing_value == Some(-1.0);
     Ok(if is_number { labels } else { labels.masked_fill(&labels.eq(-1.0), 0.0) })
 }

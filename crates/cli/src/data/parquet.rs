@@ -1,4 +1,4 @@
-//! Parquet: what is in memory besides the table itself is a batch of some columns.
+//! Parquet. Besides the table itself, one batch of some columns is in memory.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,15 +15,16 @@ use tch::{Kind, Tensor};
 
 use super::bits::Bits;
 use super::columns::Roles;
-use super::features::{self, Block, Features, chunk};
-use super::{Raw, file};
-use crate::source::Source;
+use super::features::{Block, Features, chunk, first_true};
+use super::file;
+use super::raw::Raw;
+use crate::cli::source::Source;
 
-/// How many columns are read side by side: each has a page of its own in memory.
+/// How many columns are read at a time: each has its own page in memory.
 const ABREAST: usize = 64;
 
 pub fn read(source: &Source) -> Result<Raw> {
-    let table = Table::open(&source.data)?;
+    let table = ColumnFile::open(&source.data)?;
     let header: Vec<String> = table.metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
     let roles = Roles::new(&header, source)?;
     let widths: Vec<i64> = roles.features.iter().map(|&column| table.width(column)).collect::<Result<_>>()?;
@@ -38,7 +39,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     let [mut split, mut group] = [roles.split, roles.group].map(|column| column.map(|_| Vec::new()));
 
     let wanted = roles.all();
-    let bar = file::progress(rows as u64 * wanted.len().div_ceil(ABREAST) as u64, "");
+    let bar = file::bar(rows as u64 * wanted.len().div_ceil(ABREAST) as u64, "");
     for columns in wanted.chunks(ABREAST) {
         let mut start = 0;
         for batch in table.batches(columns)? {
@@ -49,7 +50,7 @@ pub fn read(source: &Source) -> Result<Raw> {
                 let into = |cells: &Tensor, from: i64, width: i64| -> Result<()> {
                     let mut cells = cells.narrow(0, start, count).narrow(1, from, width);
                     let numbers = numbers(array, width).with_context(|| format!("column {name:?}"))?;
-                    if let (Kind::Uint8, Some((row, _))) = (cells.kind(), features::first(&numbers.isnan())) {
+                    if let (Kind::Uint8, Some((row, _))) = (cells.kind(), first_true(&numbers.isnan())) {
                         let row = start + row + 1;
                         bail!("feature {name:?} is NaN in data row {row}: only labels may be missing");
                     }
@@ -92,12 +93,12 @@ pub fn read(source: &Source) -> Result<Raw> {
     })
 }
 
-struct Table {
+struct ColumnFile {
     file: File,
     metadata: ArrowReaderMetadata,
 }
 
-impl Table {
+impl ColumnFile {
     fn open(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
         Ok(Self { metadata: ArrowReaderMetadata::load(&file, Default::default())?, file })
@@ -132,7 +133,7 @@ impl Table {
         })
     }
 
-    /// Some columns, which must stand in the table's order.
+    /// Some columns, in the table's order.
     fn batches(
         &self,
         columns: &[usize],

@@ -10,7 +10,7 @@ use tch::Tensor;
 
 use super::arrays::{Arrays, matrix, words};
 use super::features::Block;
-use crate::source::Source;
+use crate::cli::source::Source;
 
 pub fn read(source: &Source) -> Result<Arrays> {
     let labels = label_names(source)?;

@@ -1,0 +1,130 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, value_parser};
+
+use super::device::{DeviceChoice, parse_device};
+use super::source::Source;
+use super::splitting::Splitting;
+use super::training::Training;
+use crate::model::objective;
+
+/// Trains, scores and compares multilayer perceptrons on tables in which many labels are missing.
+#[derive(Parser)]
+#[command(name = "masked-loss", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Shows what is in a table: how much of it is observed, and where.
+    Inspect(Inspect),
+    /// Trains on a table and scores the test rows.
+    Train(Train),
+    /// Scores a trained network on a table.
+    Evaluate(Evaluate),
+    /// Writes a trained network's probabilities for a table.
+    Predict(Predict),
+    /// Trains on the same rows with several losses and policies for missing labels, over several seeds.
+    Compare(Compare),
+    /// Trains on a synthetic problem whose every label is known: missing labels left out of the loss, missing labels taken as
+    /// negative, and no label missing.
+    Demo(Demo),
+}
+
+#[derive(Args)]
+pub struct Inspect {
+    #[command(flatten)]
+    pub source: Source,
+    /// Shows every label instead of the first ones.
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Args)]
+#[command(args_override_self = true)]
+pub struct Train {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub splitting: Splitting,
+    #[command(flatten)]
+    pub training: Training,
+    /// Folder for the weights, the configuration, the metrics, report.html with charts, predictions.csv for the test rows and
+    /// events for TensorBoard. Replaces those of an earlier run. metrics.json is written last: where it is present, the
+    /// run is complete. A checkpoint is written there after every epoch.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Resumes from the checkpoint in --out. The result has the same bits as that of a run that was never stopped.
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// A TOML file of options, `lr = 1e-3` for --lr 1e-3. The command line overrides it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// A trained network and a table.
+#[derive(Args)]
+pub struct Applied {
+    /// The --out folder of a training run.
+    #[arg(value_name = "DIR")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub source: Source,
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
+    pub device: DeviceChoice,
+}
+
+#[derive(Args)]
+pub struct Evaluate {
+    #[command(flatten)]
+    pub what: Applied,
+    /// Also writes all scores to this .json file, as the metrics.json of a run has them for its test rows.
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Predict {
+    #[command(flatten)]
+    pub what: Applied,
+    /// The file to write: .csv, or .npz with the arrays P and labels.
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+}
+
+#[derive(Args)]
+#[command(args_override_self = true)]
+pub struct Compare {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub splitting: Splitting,
+    #[command(flatten)]
+    pub training: Training,
+    /// How many seeds, from --seed on.
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
+    pub seeds: u16,
+    /// Losses to compare, besides --loss.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
+    pub losses: Vec<String>,
+    /// Policies for missing labels to compare.
+    #[arg(long, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative")]
+    #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
+    pub policies: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(args_override_self = true)]
+pub struct Demo {
+    /// Compares every policy for missing labels instead, with labels hidden at random and with positives only.
+    #[arg(long)]
+    pub policies: bool,
+    #[command(flatten)]
+    pub training: Training,
+}

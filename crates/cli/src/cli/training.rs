@@ -1,0 +1,162 @@
+//! The options of training.
+
+use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum, value_parser};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind};
+
+use super::device::{DeviceChoice, parse_device};
+use crate::model::network::Design;
+use crate::model::objective;
+use crate::model::optimizer::Rule;
+
+/// The network and how it is trained.
+#[derive(Args, Clone, Serialize, Deserialize, PartialEq)]
+pub struct Training {
+    /// The loss that training minimizes.
+    #[arg(long, value_name = "NAME", default_value = "bce")]
+    #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
+    pub loss: String,
+    /// What a missing label counts as in training. Validation and test score observed labels only.
+    #[arg(long, value_name = "POLICY", default_value = "ignore")]
+    #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
+    pub missing: String,
+    /// Gives the positives and the negatives of each label the same total weight.
+    #[arg(long)]
+    pub balanced: bool,
+    /// Keeps the output weights of labels that no row of a step observed, whatever the optimizer remembers.
+    #[arg(long)]
+    pub guard: bool,
+    /// Subtracts from each feature its mean and divides it by its standard deviation. Both are those of the training rows,
+    /// and are kept with the weights.
+    #[arg(long)]
+    #[serde(default)]
+    pub standardize: bool,
+    /// Widths of the hidden layers.
+    #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
+          value_parser = value_parser!(i64).range(1..=1_000_000))]
+    pub hidden: Vec<i64>,
+    /// Share of the hidden units left out in each training step.
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true, value_parser = parse_dropout)]
+    pub dropout: f64,
+    #[arg(long, default_value_t = 15, value_parser = value_parser!(u64).range(1..))]
+    pub epochs: u64,
+    /// Stops after this many epochs without a better one.
+    #[arg(long, value_name = "EPOCHS", value_parser = value_parser!(u64).range(1..))]
+    pub patience: Option<u64>,
+    /// Rows in a step.
+    #[arg(long, default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
+    pub batch_size: u32,
+    /// Rows that go through the network at a time. The steps are still those of --batch-size.
+    #[arg(long, value_name = "ROWS", value_parser = value_parser!(u32).range(1..))]
+    pub micro_batch: Option<u32>,
+    /// The number type of the layers' products. Weights, sums and the loss are always f32.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub precision: Precision,
+    #[arg(long, value_enum, default_value_t)]
+    pub optimizer: Rule,
+    /// Learning rate.
+    #[arg(long, default_value_t = 2e-3, allow_negative_numbers = true, value_parser = parse_rate)]
+    pub lr: f64,
+    /// What the learning rate does after the warm-up.
+    #[arg(long, value_enum, default_value_t)]
+    pub schedule: Schedule,
+    /// Steps in which the learning rate rises from 0.
+    #[arg(long, default_value_t = 0, value_name = "STEPS")]
+    pub warmup: u64,
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_parser = parse_decay)]
+    pub weight_decay: f64,
+    /// Scales gradients of a larger norm down to this norm.
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, value_parser = parse_rate)]
+    pub clip: Option<f64>,
+    /// Seed of the split, the shuffles, the initial weights and the dropout.
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(i64).range(0..))]
+    pub seed: i64,
+    /// Threads of libtorch; by default libtorch chooses.
+    #[arg(long, value_parser = value_parser!(i32).range(1..=4096))]
+    pub threads: Option<i32>,
+    /// auto takes a GPU where there is a usable one.
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
+    #[serde(skip, default)]
+    pub device: DeviceChoice,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// Half the memory, and faster where the device has it.
+    Bf16,
+}
+
+impl Precision {
+    fn kind(self) -> Kind {
+        match self {
+            Self::F32 => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    #[default]
+    Constant,
+    /// Down to 0 by half a cosine.
+    Cosine,
+    /// Down to 0 by a straight line.
+    Linear,
+}
+
+impl Training {
+    /// Sets up libtorch, and says where to compute.
+    pub fn start(&self) -> Result<Device> {
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads);
+        }
+        if let Some(rows) = self.micro_batch {
+            ensure!(rows <= self.batch_size, "--micro-batch {rows} is above --batch-size {}", self.batch_size);
+        }
+        self.device.device().context("--device")
+    }
+
+    /// The network from so many inputs to so many labels.
+    pub fn design(&self, inputs: i64, labels: i64) -> Design {
+        Design {
+            widths: [&[inputs], &self.hidden[..], &[labels]].concat(),
+            dropout: self.dropout,
+            standardize: self.standardize,
+            kind: self.precision.kind(),
+        }
+    }
+
+    /// The learning rate of a step, counted from 0, of so many.
+    pub fn rate(&self, step: u64, steps: u64) -> f64 {
+        if step < self.warmup {
+            return self.lr * (step + 1) as f64 / self.warmup as f64;
+        }
+        let done = (step - self.warmup) as f64 / steps.saturating_sub(self.warmup).max(1) as f64;
+        self.lr
+            * match self.schedule {
+                Schedule::Constant => 1.0,
+                Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
+                Schedule::Linear => 1.0 - done,
+            }
+    }
+}
+
+fn parse_dropout(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|share| (0.0..1.0).contains(share)).ok_or("expected a number from 0 to below 1")
+}
+
+fn parse_decay(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|decay: &f64| *decay >= 0.0 && decay.is_finite()).ok_or("expected a number from 0 on")
+}
+
+fn parse_rate(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite()).ok_or("expected a number above 0")
+}

@@ -1,0 +1,35 @@
+//! `compare`: the same rows under several losses and policies.
+
+use anyhow::Result;
+
+use crate::cli::args::Compare;
+use crate::cli::training::Training;
+use crate::data::Table;
+use crate::report::terminal::{self, Spread};
+use crate::run::evaluate::evaluate;
+use crate::run::fit::fit;
+use crate::run::split::Split;
+
+pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Compare) -> Result<()> {
+    let device = training.start()?;
+    let table = Table::read(source)?.to_device(device)?;
+    let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
+    let mut runs = Vec::new();
+    for loss in losses {
+        for missing in policies {
+            let (mut auroc, mut precision) = (Vec::new(), Vec::new());
+            for seed in (training.seed..).take((*seeds).into()) {
+                let training = Training { loss: loss.clone(), missing: missing.clone(), seed, ..training.clone() };
+                let split = Split::of(&table, splitting, seed)?;
+                let test = evaluate(&fit(&table, &split, &training)?.network, &table, &split.test)?;
+                auroc.extend(test.macro_auroc);
+                precision.extend(test.macro_average_precision);
+            }
+            runs.push((format!("{loss}, missing: {missing}"), [auroc, precision].map(|values| Spread::of(&values))));
+        }
+    }
+    terminal::print(format_args!(
+        "Test rows, mean and standard deviation over {seeds} seeds:\n{}",
+        terminal::spreads(&runs)
+    ))
+}

@@ -1,0 +1,155 @@
+//! `inspect`: what is in a table.
+
+use anyhow::Result;
+use tch::{Kind, Tensor};
+
+use crate::cli::args::Inspect;
+use crate::data::{Block, Features, Table, chunk};
+use crate::report::terminal::{print, row, table};
+
+/// Labels that are shown one by one by default.
+const SHOWN: usize = 20;
+/// Up to so many labels, every pair is shown.
+const SQUARE: usize = 12;
+
+pub fn run(Inspect { source, all }: &Inspect) -> Result<()> {
+    let table = Table::read(source)?;
+    let counts = Counts::of(&table)?;
+    print(format_args!(
+        "{} rows, {} features, {} labels",
+        table.rows(),
+        table.features.width(),
+        table.label_names.len()
+    ))?;
+    print(format_args!("Features: {}", describe(&table.features)))?;
+    print(counts.summary(&table.label_names))?;
+    print(counts.label_table(&table.label_names, if *all { usize::MAX } else { SHOWN }))?;
+    if counts.observed.len() > SHOWN {
+        print(counts.quartile_table())?;
+    }
+    together(&table)
+}
+
+fn describe(features: &Features) -> String {
+    let describe_block = |block: &Block| {
+        let cells = features.rows() * block.width();
+        format!("{} as {}, of which {} are not 0", block.width(), block.kind(), percent(block.nonzero(), cells))
+    };
+    features.blocks().iter().map(describe_block).collect::<Vec<_>>().join("; ")
+}
+
+/// What is observed of each label.
+struct Counts {
+    rows: i64,
+    observed: Vec<i64>,
+    positive: Vec<i64>,
+    empty_rows: i64,
+}
+
+impl Counts {
+    fn of(table: &Table) -> Result<Self> {
+        let observed = table.labels.observed()?;
+        // Soft labels count as positive from one half; NaN is below.
+        let positive = table.labels.values()?.ge(0.5);
+        let per_label = |mask: &Tensor| Vec::try_from(mask.sum_dim_intlist(0i64, false, Kind::Int64));
+        Ok(Self {
+            rows: table.rows(),
+            observed: per_label(&observed)?,
+            positive: per_label(&positive)?,
+            empty_rows: observed.any_dim(1, false).logical_not().sum(Kind::Int64).int64_value(&[]),
+        })
+    }
+
+    fn summary(&self, names: &[String]) -> String {
+        let (observed, positive): (i64, i64) = (self.observed.iter().sum(), self.positive.iter().sum());
+        let cells = self.rows * names.len() as i64;
+        let lonely: Vec<&str> = names
+            .iter()
+            .zip(self.observed.iter().zip(&self.positive))
+            .filter(|(_, (observed, positive))| **positive == 0 || positive == observed)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let more = if lonely.len() > SHOWN { format!(" and {} more", lonely.len() - SHOWN) } else { String::new() };
+        let which = lonely[..lonely.len().min(SHOWN)].join(", ");
+        format!(
+            "Labels: {observed} of {cells} are observed ({}), {positive} of them positive ({})\n\
+             Rows without any observed label: {}\n\
+             Labels that cannot be scored, not having both classes: {}{}",
+            percent(observed, cells),
+            percent(positive, observed),
+            self.empty_rows,
+            lonely.len(),
+            if lonely.is_empty() { String::new() } else { format!(" ({which}{more})") },
+        )
+    }
+
+    fn label_table(&self, names: &[String], shown: usize) -> String {
+        let mut table = table(&["label", "observed", "of the rows", "positive", "of the observed"]);
+        for (name, (&observed, &positive)) in names.iter().zip(self.observed.iter().zip(&self.positive)).take(shown) {
+            let shares = [percent(observed, self.rows), percent(positive, observed)];
+            let [of_rows, of_observed] = shares;
+            table.add_row(row(name, [observed.to_string(), of_rows, positive.to_string(), of_observed]));
+        }
+        let rest = names.len().saturating_sub(shown);
+        let more = if rest > 0 { format!("\nand {rest} more, which --all shows") } else { String::new() };
+        format!("{table}{more}")
+    }
+
+    /// The quartiles of the counts over the labels.
+    fn quartile_table(&self) -> String {
+        let mut table = table(&["over the labels", "least", "a quarter below", "median", "a quarter above", "most"]);
+        let shares =
+            |(&positive, &observed): (&i64, &i64)| (observed > 0).then(|| 100.0 * positive as f64 / observed as f64);
+        let shares: Vec<f64> = self.positive.iter().zip(&self.observed).filter_map(shares).collect();
+        table.add_row(row("observed", quartiles(&self.observed).map(|count| count.to_string())));
+        table.add_row(row("positive", quartiles(&self.positive).map(|count| count.to_string())));
+        table.add_row(row("positive of the observed", quartiles(&shares).map(|share| format!("{share:.1} %"))));
+        table.to_string()
+    }
+}
+
+/// Prints on how many rows pairs of labels are observed together.
+fn together(table: &Table) -> Result<()> {
+    let names = &table.label_names;
+    let labels = names.len();
+    if labels < 2 {
+        return Ok(());
+    }
+    let parts = table.labels.observed()?.split(chunk(labels as i64), 0);
+    // Within a part the counts are exact in f32.
+    let products =
+        parts.iter().map(|part| part.to_kind(Kind::Float)).map(|part| part.tr().matmul(&part).to_kind(Kind::Double));
+    let counts = products.reduce(|sum, part| sum + part).map(|counts| Vec::<f64>::try_from(counts.flatten(0, -1)));
+    let counts: Vec<i64> = counts.transpose()?.unwrap_or_default().iter().map(|&count| count as i64).collect();
+    let count = |a: usize, b: usize| counts[a * labels + b];
+    let pairs: Vec<i64> = (0..labels).flat_map(|a| (0..a).map(move |b| (a, b))).map(|(a, b)| count(a, b)).collect();
+    let met = pairs.iter().filter(|&&count| count > 0).count();
+    let [least, quarter, median, three_quarters, most] = quartiles(&pairs);
+    print(format_args!(
+        "Pairs of labels observed together on some row: {met} of {} ({}); rows of a pair: {least} to {most}, \
+         quartiles {quarter}, {median}, {three_quarters}",
+        pairs.len(),
+        percent(met as i64, pairs.len() as i64),
+    ))?;
+    if labels > SQUARE {
+        return Ok(());
+    }
+    let header: Vec<&str> = ["observed together"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let mut square = self::table(&header);
+    for (a, name) in names.iter().enumerate() {
+        let cells: Vec<String> = (0..labels).map(|b| count(a, b).to_string()).collect();
+        square.add_row(row(name, cells));
+    }
+    print(square)
+}
+
+/// The least, those a quarter, half and three quarters of the way, and the largest.
+fn quartiles<T: Copy + PartialOrd + Default>(values: &[T]) -> [T; 5] {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    [0, 1, 2, 3, 4].map(|quarter| sorted.get(quarter * sorted.len().saturating_sub(1) / 4).copied().unwrap_or_default())
+}
+
+fn percent(part: i64, whole: i64) -> String {
+    if whole == 0 { "–".to_owned() } else { format!("{:.2} %", 100.0 * part as f64 / whole as f64) }
+}

@@ -1,0 +1,38 @@
+//! The format of a file, by its name.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::features::Block;
+use super::raw::Raw;
+use super::{csv, npz, parquet, safetensors};
+use crate::cli::source::Source;
+
+/// The file of `--data`.
+pub fn table(source: &Source) -> Result<Raw> {
+    let name = source.data.to_string_lossy().to_lowercase();
+    if name.ends_with(".csv") || name.ends_with(".csv.gz") {
+        csv::read(source)
+    } else if name.ends_with(".parquet") {
+        parquet::read(source)
+    } else if name.ends_with(".npz") {
+        npz::read(source)?.select(source)
+    } else if name.ends_with(".safetensors") {
+        safetensors::read(source)?.select(source)
+    } else {
+        bail!("its name must end in .csv, .csv.gz, .parquet, .npz or .safetensors")
+    }
+}
+
+/// The file of `--features`.
+pub fn features(path: &Path) -> Result<Block> {
+    let name = path.to_string_lossy().to_lowercase();
+    if name.ends_with(".npz") {
+        npz::features(path)
+    } else if name.ends_with(".safetensors") {
+        safetensors::features(path)
+    } else {
+        bail!("its name must end in .npz or .safetensors")
+    }
+}

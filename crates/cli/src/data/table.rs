@@ -1,0 +1,122 @@
+//! Tables, and what must hold for one before a network sees it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use masked_loss::Labels;
+use tch::{Device, Kind, Tensor};
+
+use super::features::{Features, first_true};
+use super::raw::Raw;
+use super::read;
+use crate::cli::source::Source;
+
+/// Checked: rows agree, features are finite, observed labels lie in [0, 1] and there is at least one.
+pub struct Table {
+    pub features: Features,
+    /// `[N, C]`
+    pub labels: Labels,
+    pub label_names: Vec<String>,
+    /// What the split column says of each row.
+    pub split: Option<Vec<String>>,
+    /// What the group column says of each row.
+    pub group: Option<Vec<String>>,
+}
+
+impl Table {
+    pub fn read(source: &Source) -> Result<Self> {
+        let raw = read::table(source).with_context(|| cannot_use(&source.data))?;
+        let labels = checked_labels(&raw, source).with_context(|| cannot_use(&source.data))?;
+        let Raw { label_names, split, group, .. } = raw;
+        let features = checked_features(raw.features, source)?;
+        let (rows, expected) = (features.rows(), labels.size()[0]);
+        ensure!(rows == expected, "there are {rows} rows of features, and {expected} of labels");
+        Ok(Self { features, labels, label_names, split, group })
+    }
+
+    pub fn rows(&self) -> i64 {
+        self.features.rows()
+    }
+
+    /// The labels of some rows.
+    pub fn labels_of(&self, rows: &[i64]) -> Result<Labels> {
+        Ok(self.labels.rows(&Tensor::from_slice(rows).to_device(self.features.device()))?)
+    }
+
+    pub fn to_device(&self, device: Device) -> Result<Self> {
+        Ok(Self {
+            features: self.features.to_device(device),
+            labels: self.labels.to_device(device)?,
+            label_names: self.label_names.clone(),
+            split: self.split.clone(),
+            group: self.group.clone(),
+        })
+    }
+}
+
+impl Features {
+    /// The features of a table whose labels are unknown or ignored: columns with these names are not features.
+    pub fn read(source: &Source, labels: &[String]) -> Result<Self> {
+        if source.features.is_some() {
+            return checked_features(None, source);
+        }
+        let source = Source { unlabelled: Some(labels.to_vec()), ..source.clone() };
+        let raw = read::table(&source).with_context(|| cannot_use(&source.data))?;
+        checked_features(raw.features, &source)
+    }
+}
+
+/// The table's features, or those of the file that has them.
+fn checked_features(of_table: Option<Features>, source: &Source) -> Result<Features> {
+    let path = source.features.as_ref().unwrap_or(&source.data);
+    let checked = || -> Result<_> {
+        let features = match of_table {
+            Some(features) => features,
+            None => Features::new(vec![read::features(path)?], None),
+        };
+        ensure!(features.width() > 0, "no feature is left");
+        ensure!(features.rows() > 0, "there is no row");
+        features.check()?;
+        Ok(features)
+    };
+    checked().with_context(|| cannot_use(path))
+}
+
+fn checked_labels(raw: &Raw, source: &Source) -> Result<Labels> {
+    let labels = raw.labels.as_ref().context("there are no labels")?;
+    ensure!(!raw.label_names.is_empty(), "no label is left");
+    ensure!(labels.size()[0] > 0, "there is no row");
+    let labels = decode(labels, source);
+    // NaN is neither below 0 nor above 1.
+    if let Some((row, column)) = first_true(&labels.lt(0.0).logical_or(&labels.gt(1.0))) {
+        let found = labels.double_value(&[row, column]);
+        let name = &raw.label_names[column as usize];
+        bail!(
+            "label {name:?} is {found} in data row {}, outside [0, 1]: \
+             --threshold makes labels binary, --missing-value names a number that means missing",
+            row + 1
+        );
+    }
+    let labels = Labels::from_nan(&labels)?;
+    ensure!(labels.range().is_some(), "no label is observed at all");
+    Ok(labels)
+}
+
+fn cannot_use(path: &Path) -> String {
+    format!("cannot use {}", path.display())
+}
+
+/// NaN where missing, then 0 or 1 where a threshold is set.
+fn decode(labels: &Tensor, source: &Source) -> Tensor {
+    let mut labels = match labels.kind() {
+        Kind::Double => labels.shallow_clone(),
+        _ => labels.to_kind(Kind::Float),
+    };
+    if let Some(sentinel) = source.missing_value {
+        labels = labels.masked_fill(&labels.eq(sentinel), f64::NAN);
+    }
+    if let Some(threshold) = source.threshold {
+        labels = labels.ge(threshold).to_kind(Kind::Float).masked_fill(&labels.isnan(), f64::NAN);
+    }
+    labels
+}

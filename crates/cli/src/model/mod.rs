@@ -1,0 +1,5 @@
+//! What is trained, and how: the network, its loss, the update rule.
+
+pub mod network;
+pub mod objective;
+pub mod optimizer;

@@ -1,0 +1,183 @@
+//! `observed.svg`: which labels of which rows are observed.
+
+use anyhow::Result;
+use masked_loss::Labels;
+use maud::{Markup, html};
+use tch::{Device, Kind};
+
+use super::chart::{Chart, LINE, MARGIN, Plot, TOP, WIDTH, px};
+use super::scale::{self, Scale, thousands};
+use super::text;
+
+pub const FILE: &str = "observed.svg";
+
+const RIGHT: f64 = WIDTH - 24.0;
+/// Room for the share of a named label.
+const SHARE: f64 = 40.0;
+/// Up to so many labels have their own line, with their name.
+const NAMED: usize = 24;
+/// At most so many cells: more could not be distinguished.
+const ACROSS: usize = 90;
+const DOWN: usize = 80;
+/// The upper ends of the shades, in percent; the finer ones are for sparse tables.
+const EVEN: &[f64] = &[20.0, 40.0, 60.0, 80.0, 100.0];
+const FINE: &[f64] = &[0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+
+/// Shares observed: `[labels][rows]`, both grouped where there are too many.
+struct Grid {
+    shares: Vec<Vec<f64>>,
+    rows: usize,
+    labels: usize,
+}
+
+impl Grid {
+    fn of(labels: &Labels) -> Result<Self> {
+        let observed = labels.observed()?.to_device(Device::Cpu);
+        let (rows, columns) = (observed.size()[0] as usize, observed.size()[1] as usize);
+        let columns_of = groups(columns, DOWN);
+        let mut shares = vec![Vec::new(); columns_of.len()];
+        for (from, to) in groups(rows, ACROSS) {
+            let part = observed.narrow(0, from as i64, (to - from) as i64);
+            let counts = Vec::<f64>::try_from(part.sum_dim_intlist(0i64, false, Kind::Double))?;
+            for (shares, &(left, right)) in shares.iter_mut().zip(&columns_of) {
+                let count: f64 = counts[left..right].iter().sum();
+                shares.push(count / ((to - from) * (right - left)) as f64);
+            }
+        }
+        Ok(Self { shares, rows, labels: columns })
+    }
+
+    /// The share observed of a label that has its own line.
+    fn of_label(&self, label: usize) -> f64 {
+        let rows = groups(self.rows, ACROSS).into_iter().map(|(from, to)| to - from);
+        rows.zip(&self.shares[label]).map(|(rows, share)| rows as f64 * share).sum::<f64>() / self.rows as f64
+    }
+
+    fn is_of_entries(&self) -> bool {
+        self.rows <= ACROSS && self.labels <= DOWN
+    }
+
+    /// Where the shades end, in percent.
+    fn shades(&self) -> &'static [f64] {
+        let (mut sum, mut count) = (0.0, 0.0);
+        self.shares.iter().flatten().for_each(|share| (sum, count) = (sum + share, count + 1.0));
+        match () {
+            () if self.is_of_entries() => &[100.0],
+            () if sum / count < 0.1 => FINE,
+            () => EVEN,
+        }
+    }
+}
+
+/// Neighbours together, so that there are at most so many groups.
+fn groups(count: usize, most: usize) -> Vec<(usize, usize)> {
+    let groups = count.min(most);
+    (0..groups).map(|group| (group * count / groups, (group + 1) * count / groups)).collect()
+}
+
+pub fn chart(labels: &Labels, names: &[String]) -> Result<Chart> {
+    let grid = Grid::of(labels)?;
+    let named = names.len() <= NAMED;
+    let widest = names.iter().map(|name| text::width(name, 12.0)).fold(0.0, f64::max);
+    let left = if named { (widest + 14.0).clamp(40.0, 150.0) + MARGIN } else { 64.0 };
+    let height = if named { (18.0 * names.len() as f64).max(54.0) } else { 320.0 };
+    let shades = grid.shades();
+    let legend = legend(shades, grid.is_of_entries());
+    let top = TOP + 26.0;
+    let (rows, columns) = (grid.rows as f64, grid.labels as f64);
+    let right = if named { RIGHT - SHARE } else { RIGHT };
+    let x = Scale::linear((0.0, rows), (left, right));
+    // Labels go down, as their names do.
+    let plot = Plot { left, x, y: Scale::linear((columns, 0.0), (top + height, top)) };
+    let body = html! {
+        (legend)
+        @if named {
+            @for (number, name) in names.iter().enumerate() {
+                @let y = px(plot.y.at(number as f64 + 0.5) + 4.0);
+                text.small.end x=(px(left - 6.0)) y=(y) {
+                    (text::cut(name, left - MARGIN - 8.0, 12.0)) title { (name) }
+                }
+                text.quiet.small.end x=(WIDTH - MARGIN) y=(y) { (format!("{:.1}\u{a0}%", 100.0 * grid.of_label(number))) }
+            }
+        } @else {
+            (plot.y_axis(&scale::whole_ticks((0.0, columns), 6), "label, from 0"))
+        }
+        (plot.x_axis(&scale::whole_ticks((0.0, rows), 5), "row of the table, from 0"))
+        // Over the grid.
+        rect.missing x=(px(left)) y=(px(top)) width=(px(right - left)) height=(px(height)) {}
+        (cells(&grid, &plot, shades))
+    };
+    let count = labels.observed_count()?.double_value(&[]);
+    Ok(Chart {
+        file: FILE,
+        title: "Observed labels".into(),
+        height: plot.bottom() + 48.0,
+        body,
+        caption: caption(&grid, count),
+    })
+}
+
+fn caption(grid: &Grid, count: f64) -> String {
+    let entries = grid.rows * grid.labels;
+    let [rows, labels, observed, all] = [grid.rows, grid.labels, count as usize, entries].map(|n| thousands(n as u64));
+    let mut caption = format!(
+        "{rows} rows × {labels} labels: {observed} of {all} entries are observed ({:.2}\u{a0}%), the others missing.",
+        100.0 * count / entries as f64
+    );
+    if !grid.is_of_entries() {
+        let [across, down] = [(grid.rows, ACROSS), (grid.labels, DOWN)].map(|(count, most)| count.div_ceil(most));
+        caption += &match (across, down) {
+            (across, 1) => format!(" A cell is of up to {across} rows and one label."),
+            (1, down) => format!(" A cell is of one row and up to {down} labels."),
+            (across, down) => format!(" A cell is of up to {across} rows and up to {down} labels."),
+        };
+    }
+    caption
+}
+
+/// From faint to full.
+fn opacity(shade: usize, shades: &[f64]) -> f64 {
+    let step = (shade + 1) as f64 / shades.len() as f64;
+    ((0.12 + 0.88 * step) * 100.0).round() / 100.0
+}
+
+/// One path for each shade: a table may have thousands of cells.
+fn cells(grid: &Grid, plot: &Plot, shades: &[f64]) -> Markup {
+    let mut paths = vec![String::new(); shades.len()];
+    let [across, down] = [groups(grid.rows, ACROSS), groups(grid.labels, DOWN)];
+    for (&(upper, lower), shares) in down.iter().zip(&grid.shares) {
+        let [top, bottom] = [upper, lower].map(|label| px(plot.y.at(label as f64)));
+        for (&(first, end), &share) in across.iter().zip(shares).filter(|(_, share)| **share > 0.0) {
+            let [left, right] = [first, end].map(|row| px(plot.x.at(row as f64)));
+            let shade = shades.iter().position(|most| 100.0 * share <= most + 1e-9).unwrap_or(shades.len() - 1);
+            paths[shade] += &format!("M{left} {top}H{right}V{bottom}H{left}Z");
+        }
+    }
+    html! {
+        @for (shade, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
+            path.a.cells fill-opacity=(opacity(shade, shades)) shape-rendering="crispEdges" d=(path) {}
+        }
+    }
+}
+
+/// What the shades mean, above the map.
+fn legend(shades: &[f64], entries: bool) -> Markup {
+    let names: Vec<String> = if entries {
+        vec!["missing".into(), "observed".into()]
+    } else {
+        [0.0].iter().chain(shades).map(|most| format!("{most}")).collect()
+    };
+    let wide = if entries { 90.0 } else { 38.0 };
+    let (y, start) = (TOP + 1.0, if entries { MARGIN } else { 136.0 });
+    html! {
+        @if !entries { text.small x=(MARGIN) y=(y + 10.0) { "observed, up to (%)" } }
+        @for (number, name) in names.iter().enumerate() {
+            @let x = px(start + wide * number as f64);
+            rect.missing x=(x) y=(y) width="12" height="12" {}
+            @if let Some(shade) = number.checked_sub(1) {
+                rect.a x=(x) y=(y) width="12" height="12" fill-opacity=(opacity(shade, shades)) {}
+            }
+            text.small x=(px(x + 15.0)) y=(px(y + LINE - 6.5)) { (name) }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Probabilities in files.
+
+use std::path::Path;
+
+use anyhow::Result;
+use npyz::npz::NpzWriter;
+use npyz::{DType, WriterBuilder};
+use tch::{Kind, Tensor};
+
+/// `rows`: the numbers of the rows in the table, for a first column.
+pub fn write_csv(path: &Path, rows: Option<&[i64]>, probabilities: &Tensor, labels: &[String]) -> Result<()> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(rows.map(|_| "row").into_iter().chain(labels.iter().map(String::as_str)))?;
+    for (position, row) in probabilities.to_kind(Kind::Float).split(1, 0).iter().enumerate() {
+        writer.serialize((rows.map(|rows| rows[position]).as_slice(), Vec::<f32>::try_from(row.reshape([-1]))?))?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// The arrays P and labels.
+pub fn write_npz(path: &Path, probabilities: &Tensor, labels: &[String]) -> Result<()> {
+    let mut archive = NpzWriter::create(path)?;
+    let shape: Vec<u64> = probabilities.size().into_iter().map(|length| length as u64).collect();
+    let numbers = Vec::<f32>::try_from(probabilities.reshape([-1]))?;
+    let mut array = archive.array("P", Default::default())?.default_dtype().shape(&shape).begin_nd()?;
+    array.extend(numbers)?;
+    array.finish()?;
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(1);
+    let dtype = DType::Plain(format!("<U{width}").parse()?);
+    let mut array =
+        archive.array("labels", Default::default())?.dtype(dtype).shape(&[labels.len() as u64]).begin_nd()?;
+    for label in labels {
+        array.push(label.as_str())?;
+    }
+    array.finish()?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! What the files of a report are made from.
+
+use anyhow::Result;
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use crate::cli::training::Training;
+use crate::data::Table;
+use crate::run::evaluate::Scores;
+use crate::run::progress::Epoch;
+use crate::run::split::Split;
+
+pub struct Results<'a> {
+    pub table: &'a Table,
+    pub split: &'a Split,
+    pub training: &'a Training,
+    /// `config.json`
+    pub description: &'a Value,
+    pub best_epoch: u64,
+    pub history: &'a [Epoch],
+    pub test: &'a Scores,
+}
+
+impl Results<'_> {
+    /// How often each label is observed in the training rows.
+    pub fn training_counts(&self) -> Result<Vec<usize>> {
+        let counts = self.table.labels_of(&self.split.train)?.observed_per_label()?.to_device(Device::Cpu);
+        let counts = Vec::<i64>::try_from(counts.to_kind(Kind::Int64))?;
+        Ok(counts.into_iter().map(|count| count as usize).collect())
+    }
+
+    /// Probability and label of every observed test entry.
+    pub fn entries(&self) -> Result<Vec<(f64, f64)>> {
+        let flat = |tensor: &Tensor| -> Result<Vec<f64>> {
+            Ok(Vec::try_from(tensor.to_device(Device::Cpu).to_kind(Kind::Double).reshape([-1]))?)
+        };
+        let labels = flat(&self.table.labels_of(&self.split.test)?.values()?)?;
+        let entries = flat(&self.test.probabilities)?.into_iter().zip(labels);
+        Ok(entries.filter(|(_, label)| !label.is_nan()).collect())
+    }
+}

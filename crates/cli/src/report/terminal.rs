@@ -1,0 +1,107 @@
+//! Tables and sentences on standard output.
+
+use std::fmt::{self, Display, Formatter};
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result};
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, CellAlignment};
+
+use crate::run::evaluate::Evaluation;
+
+/// Prints to standard output. A reader that stops reading, as `head` does, is not an error.
+pub fn print(text: impl Display) -> Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// A row for each label, then the macro averages.
+pub fn scores(evaluation: &Evaluation) -> comfy_table::Table {
+    let mut table = table(&["label", "observed", "positive", "AUROC", "average precision"]);
+    for label in &evaluation.labels {
+        table.add_row(row(
+            &label.name,
+            [
+                label.observed.to_string(),
+                label.positive.to_string(),
+                metric(label.auroc),
+                metric(label.average_precision),
+            ],
+        ));
+    }
+    let [observed, positive] = [
+        evaluation.labels.iter().map(|label| label.observed).sum::<usize>(),
+        evaluation.labels.iter().map(|label| label.positive).sum(),
+    ];
+    let macro_row = [
+        observed.to_string(),
+        positive.to_string(),
+        metric(evaluation.macro_auroc),
+        metric(evaluation.macro_average_precision),
+    ];
+    let scored = format!("macro, {} of {} labels", evaluation.scored_labels, evaluation.labels.len());
+    table.add_row(row(&scored, macro_row));
+    table
+}
+
+/// A row for each way of training.
+pub fn comparison(runs: &[(&str, Evaluation)]) -> comfy_table::Table {
+    let mut table = table(&["missing labels are", "AUROC", "average precision"]);
+    for (name, evaluation) in runs {
+        table.add_row(row(name, [metric(evaluation.macro_auroc), metric(evaluation.macro_average_precision)]));
+    }
+    table
+}
+
+/// A mean and a standard deviation.
+pub struct Spread {
+    mean: f64,
+    /// The sample's; none of a single value.
+    deviation: Option<f64>,
+}
+
+impl Spread {
+    /// `None` of no values.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+        (!values.is_empty()).then_some(Self { mean, deviation })
+    }
+}
+
+impl Display for Spread {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.mean)?;
+        self.deviation.map_or(Ok(()), |deviation| write!(f, " ± {deviation:.3}"))
+    }
+}
+
+/// A row for each loss and policy.
+pub fn spreads(runs: &[(String, [Option<Spread>; 2])]) -> comfy_table::Table {
+    let mut table = table(&["loss", "AUROC", "average precision"]);
+    for (name, metrics) in runs {
+        let cells = metrics.each_ref().map(|spread| spread.as_ref().map_or_else(|| "–".to_owned(), Spread::to_string));
+        table.add_row(row(name, cells));
+    }
+    table
+}
+
+pub fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    table
+}
+
+pub fn row(name: &str, numbers: impl IntoIterator<Item = String>) -> Vec<Cell> {
+    let numbers = numbers.into_iter().map(|number| Cell::new(number).set_alignment(CellAlignment::Right));
+    [Cell::new(name)].into_iter().chain(numbers).collect()
+}
+
+/// A dash where no label has both classes.
+fn metric(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}

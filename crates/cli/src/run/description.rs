@@ -1,0 +1,100 @@
+//! `config.json`: what a run was asked for, and what it takes to use its weights.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tch::Device;
+
+use super::output::Folder;
+use super::split::Split;
+use crate::cli::args::Train;
+use crate::cli::training::Training;
+use crate::data::{Features, Table};
+
+pub const FILE: &str = "config.json";
+/// The key of what changes with the table's cells.
+const CHECKSUM: &str = "checksum";
+
+/// The content of a new run's file.
+pub fn describe(arguments: &Train, device: Device, table: &Table, split: &Split) -> Result<Value> {
+    let Train { source, splitting, training, .. } = arguments;
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "source": serde_json::to_value(source)?,
+        "splitting": serde_json::to_value(splitting)?,
+        "training": serde_json::to_value(training)?,
+        "device": format!("{device:?}"),
+        "inputs": table.features.width(),
+        "features": table.features.names(),
+        "outputs": table.label_names,
+        "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
+        CHECKSUM: table.checksum()?,
+    }))
+}
+
+/// What a run's file says of its network.
+#[derive(Deserialize)]
+pub struct Description {
+    pub training: Training,
+    pub inputs: i64,
+    /// Names of the inputs, where the table had any.
+    #[serde(default)]
+    features: Option<Vec<String>>,
+    pub outputs: Vec<String>,
+}
+
+impl Description {
+    pub fn read(run: &Path) -> Result<Self> {
+        let file = File::open(run.join(FILE)).context(FILE)?;
+        serde_json::from_reader(file).context(FILE)
+    }
+
+    /// Whether the features are those of the network.
+    pub fn check(&self, features: &Features) -> Result<()> {
+        let (expected, found) = (self.inputs, features.width());
+        ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
+        let (Some(expected), Some(found)) = (&self.features, features.names()) else { return Ok(()) };
+        match expected.iter().zip(found).position(|(expected, found)| expected != found) {
+            Some(i) => {
+                bail!("feature {} of the network is {:?}, and that of the table {:?}", i + 1, expected[i], found[i])
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the run in the folder was of the table that is described now.
+pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
+    let path = folder.path().join(FILE);
+    let read = || -> Result<Value> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
+    let began = read().with_context(|| format!("cannot resume from {}", path.display()))?;
+    for part in ["/inputs", "/features", "/outputs", "/source/threshold", "/source/missing_value", "/source/bits"] {
+        let (began, now) = (began.pointer(part), now.pointer(part));
+        ensure!(
+            began == now,
+            "the checkpoint is of a run on another table: {} in {FILE} is {}, now {}",
+            &part[1..],
+            start_of(began),
+            start_of(now)
+        );
+    }
+    // Files of earlier versions have none.
+    if let Some(began) = began.get(CHECKSUM) {
+        let now = &now[CHECKSUM];
+        ensure!(
+            began == now,
+            "the checkpoint is of a run on another table: its cells differ, or how its file holds them \
+             ({CHECKSUM} {began} in {FILE}, now {now})"
+        );
+    }
+    Ok(())
+}
+
+/// The start of a long value.
+fn start_of(part: Option<&Value>) -> String {
+    let text = part.map_or_else(|| "missing".to_owned(), Value::to_string);
+    if text.chars().count() > 80 { text.chars().take(80).chain("...".chars()).collect() } else { text }
+}

@@ -1,0 +1,151 @@
+//! Scores of a network, over observed labels only.
+
+use anyhow::Result;
+use masked_loss::metrics::{Metric, auroc, average_precision, summarize};
+use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
+use serde::Serialize;
+use tch::nn::ModuleT;
+use tch::{Device, Kind, Tensor};
+
+use crate::data::{Features, Table, chunk};
+use crate::model::network::Network;
+
+#[derive(Serialize)]
+pub struct Evaluation {
+    /// Cross entropy, averaged over the observed labels.
+    pub loss: f64,
+    pub macro_auroc: Option<f64>,
+    pub macro_average_precision: Option<f64>,
+    /// How many labels could be scored and are in the macro averages.
+    pub scored_labels: usize,
+    pub labels: Vec<LabelScore>,
+}
+
+impl Evaluation {
+    fn of(logits: &Tensor, labels: &Labels, names: &[String]) -> Result<Self> {
+        let loss = BceWithLogits::default().forward(logits, labels, Reduction::Mean)?.double_value(&[]);
+        let rows = logits.size()[0] as usize;
+        let (logits, values) = (by_label(logits)?, by_label(&labels.values()?)?);
+        let columns = logits.chunks(rows).zip(values.chunks(rows));
+        let labels: Vec<_> =
+            names.iter().zip(columns).map(|(name, (logits, labels))| LabelScore::new(name, logits, labels)).collect();
+        Ok(Self {
+            loss,
+            macro_auroc: mean(labels.iter().filter_map(|label| label.auroc)),
+            macro_average_precision: mean(labels.iter().filter_map(|label| label.average_precision)),
+            scored_labels: labels.iter().filter(|label| label.auroc.is_some()).count(),
+            labels,
+        })
+    }
+}
+
+#[derive(Serialize)]
+pub struct LabelScore {
+    pub name: String,
+    pub observed: usize,
+    /// Soft labels count as positive from one half.
+    pub positive: usize,
+    pub auroc: Option<f64>,
+    pub average_precision: Option<f64>,
+}
+
+impl LabelScore {
+    /// `labels` is NaN where missing.
+    fn new(name: &str, logits: &[f64], labels: &[f64]) -> Self {
+        let observed = logits.iter().zip(labels).filter(|(_, label)| !label.is_nan());
+        let (scores, positive): (Vec<f64>, Vec<bool>) = observed.map(|(logit, &label)| (*logit, label >= 0.5)).unzip();
+        let auroc = auroc(&scores, &positive);
+        Self {
+            name: name.to_owned(),
+            observed: scores.len(),
+            positive: positive.iter().filter(|&&positive| positive).count(),
+            auroc,
+            // Where all are positive it would be 1 whatever the scores: such a label says nothing in a mean.
+            average_precision: auroc.and(average_precision(&scores, &positive)),
+        }
+    }
+}
+
+/// Scores of the probabilities themselves and not only of their order, over the observed entries.
+#[derive(Serialize)]
+pub struct Probabilistic {
+    pub brier: Means,
+    pub log_loss: Means,
+    pub calibration_error: Means,
+}
+
+#[derive(Serialize)]
+pub struct Means {
+    /// Over the labels that have an observed entry.
+    #[serde(rename = "macro")]
+    pub of_labels: Option<f64>,
+    pub micro: Option<f64>,
+}
+
+impl Probabilistic {
+    /// Bins of the calibration error.
+    pub const BINS: usize = 15;
+
+    pub fn of(probabilities: &Tensor, labels: &Labels) -> Result<Self> {
+        let means = |metric| -> Result<Means> {
+            let summary = summarize(metric, probabilities, labels)?;
+            Ok(Means { of_labels: summary.macro_mean, micro: summary.micro })
+        };
+        Ok(Self {
+            brier: means(Metric::Brier)?,
+            log_loss: means(Metric::LogLoss)?,
+            calibration_error: means(Metric::CalibrationError { bins: Self::BINS })?,
+        })
+    }
+}
+
+/// All that is reported of some rows.
+#[derive(Serialize)]
+pub struct Scores {
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
+    #[serde(flatten)]
+    pub probabilistic: Probabilistic,
+    /// `[N, C]`, `f64` on the CPU.
+    #[serde(skip)]
+    pub probabilities: Tensor,
+}
+
+impl Scores {
+    pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
+        let (logits, labels) = (logits(network, &table.features, rows), table.labels_of(rows)?);
+        let probabilities = logits.to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
+        Ok(Self {
+            evaluation: Evaluation::of(&logits, &labels, &table.label_names)?,
+            probabilistic: Probabilistic::of(&probabilities, &labels.to_device(Device::Cpu)?)?,
+            probabilities,
+        })
+    }
+}
+
+/// The logits of some rows.
+pub fn logits(network: &Network, features: &Features, rows: &[i64]) -> Tensor {
+    /// Bounds the memory that the hidden layers take.
+    const CHUNK: i64 = 4096;
+    let index = Tensor::from_slice(rows).to_device(features.device());
+    let chunk = CHUNK.min(chunk(features.width()));
+    tch::no_grad(|| {
+        let chunks = index.split(chunk, 0).into_iter().map(|rows| network.forward_t(&features.inputs(&rows), false));
+        Tensor::cat(&chunks.collect::<Vec<_>>(), 0)
+    })
+}
+
+pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evaluation> {
+    Evaluation::of(&logits(network, &table.features, rows), &table.labels_of(rows)?, &table.label_names)
+}
+
+/// A matrix column by column.
+fn by_label(matrix: &Tensor) -> Result<Vec<f64>> {
+    let columns = matrix.to_device(Device::Cpu).to_kind(Kind::Double).tr().contiguous();
+    Ok(Vec::try_from(columns.flatten(0, -1))?)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}

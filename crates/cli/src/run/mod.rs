@@ -1,0 +1,10 @@
+//! A run: its split, its training, its scores and its files.
+
+pub mod checkpoint;
+pub mod description;
+pub mod evaluate;
+pub mod events;
+pub mod fit;
+pub mod output;
+pub mod progress;
+pub mod split;

@@ -1,0 +1,184 @@
+//! Which rows train, validate and test.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use masked_loss::Labels;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::cli::splitting::{Fractions, Order, Splitting};
+use crate::data::Table;
+
+#[derive(Debug, Default, PartialEq)]
+pub struct Split {
+    pub train: Vec<i64>,
+    pub validation: Vec<i64>,
+    pub test: Vec<i64>,
+}
+
+/// A line of a split's file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    row: i64,
+    part: String,
+}
+
+pub const FILE: &str = "split.csv";
+
+impl Split {
+    /// From the split file or the table's split column, else by the options.
+    pub fn of(table: &Table, splitting: &Splitting, seed: i64) -> Result<Self> {
+        let split = match (&splitting.split_file, &table.split) {
+            (Some(path), _) => Self::read(path, table.rows())?,
+            (None, Some(words)) => Self::by_words(words)?,
+            (None, None) => {
+                let rows = (0..table.rows()).map(|row| vec![row]);
+                let mut units = table.group.as_deref().map_or_else(|| rows.collect(), groups);
+                if splitting.split_by == Order::Random {
+                    units.shuffle(&mut StdRng::seed_from_u64(seed as u64));
+                }
+                Self::cut(units, table.rows() as usize, splitting)?
+            }
+        };
+        split.check(&table.labels)?;
+        Ok(split)
+    }
+
+    /// A tenth for validation, a tenth for the test, and at least one row each.
+    pub fn random(rows: i64, seed: i64) -> Result<Self> {
+        let mut units: Vec<_> = (0..rows).map(|row| vec![row]).collect();
+        units.shuffle(&mut StdRng::seed_from_u64(seed as u64));
+        Self::cut(units, rows as usize, &Splitting::default())
+    }
+
+    /// Units of rows, in order: each goes to the part in which its middle row lies.
+    fn cut(units: Vec<Vec<i64>>, rows: usize, splitting: &Splitting) -> Result<Self> {
+        ensure!(units.len() >= 3, "{} rows or groups are too few to split", units.len());
+        let Fractions([train, validation, test]) = splitting.fractions;
+        let share = |fraction: f64| (fraction * rows as f64) as usize;
+        let ends = match splitting.split_by {
+            Order::Random => {
+                let (validation, test) = (share(validation).max(1), share(test).max(1));
+                [rows.saturating_sub(validation + test), rows.saturating_sub(test)]
+            }
+            // The same rows as DeepChem's IndexSplitter.
+            Order::Index => [share(train), share(train + validation)],
+        };
+        let folds = match (splitting.folds, splitting.fold) {
+            (Some(folds), Some(fold)) => {
+                ensure!(fold <= folds, "--fold {fold} is above --folds {folds}");
+                Some((folds as usize, fold as usize - 1))
+            }
+            _ => None,
+        };
+        let mut split = Self::default();
+        let mut before = 0;
+        for unit in units {
+            let middle = before + (unit.len() - 1) / 2;
+            before += unit.len();
+            let part = match folds {
+                Some((folds, test)) => {
+                    let fold = middle * folds / rows;
+                    if fold == test {
+                        &mut split.test
+                    } else if fold == (test + 1) % folds {
+                        &mut split.validation
+                    } else {
+                        &mut split.train
+                    }
+                }
+                None if middle < ends[0] => &mut split.train,
+                None if middle < ends[1] => &mut split.validation,
+                None => &mut split.test,
+            };
+            part.extend(unit);
+        }
+        Ok(split)
+    }
+
+    fn by_words(words: &[String]) -> Result<Self> {
+        let mut split = Self::default();
+        for (row, word) in (0..).zip(words) {
+            let part = split.part(word);
+            part.with_context(|| {
+                format!("the split says {word:?} in data row {}, not train, validation or test", row + 1)
+            })?
+            .push(row);
+        }
+        Ok(split)
+    }
+
+    fn part(&mut self, word: &str) -> Option<&mut Vec<i64>> {
+        match word.to_lowercase().as_str() {
+            "train" | "0" => Some(&mut self.train),
+            "validation" | "valid" | "val" | "1" => Some(&mut self.validation),
+            "test" | "2" => Some(&mut self.test),
+            _ => None,
+        }
+    }
+
+    /// Each part needs something to learn from or to score.
+    fn check(&self, labels: &Labels) -> Result<()> {
+        for (part, rows) in self.parts() {
+            ensure!(!rows.is_empty(), "the split has no {part} row");
+            let observed = labels.rows(&Tensor::from_slice(rows))?.observed_count()?;
+            ensure!(observed.int64_value(&[]) > 0, "no label is observed in the {part} rows");
+        }
+        Ok(())
+    }
+
+    fn parts(&self) -> [(&'static str, &Vec<i64>); 3] {
+        [("train", &self.train), ("validation", &self.validation), ("test", &self.test)]
+    }
+
+    /// In the order of the parts, so that a split that is read back gives the same bits.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut writer = csv::Writer::from_path(path)?;
+        for (part, rows) in self.parts() {
+            for &row in rows {
+                writer.serialize(Line { row, part: part.to_owned() })?;
+            }
+        }
+        Ok(writer.flush()?)
+    }
+
+    /// Of a table with so many rows; each must be there once.
+    pub fn read(path: &Path, rows: i64) -> Result<Self> {
+        let read = || -> Result<_> {
+            let mut split = Self::default();
+            let mut seen = vec![false; rows as usize];
+            for line in csv::Reader::from_path(path)?.deserialize() {
+                let Line { row, part: word } = line?;
+                let part = split.part(&word);
+                part.with_context(|| format!("row {row} is {word:?}, not train, validation or test"))?.push(row);
+                let seen = usize::try_from(row).ok().and_then(|row| seen.get_mut(row));
+                let seen = seen.with_context(|| format!("there is no row {row}: the table's are 0 to {}", rows - 1))?;
+                ensure!(!std::mem::replace(seen, true), "row {row} is there twice");
+            }
+            match seen.iter().position(|&seen| !seen) {
+                Some(row) => bail!("row {row} is missing"),
+                None => Ok(split),
+            }
+        };
+        read().with_context(|| format!("cannot use {}", path.display()))
+    }
+}
+
+/// The rows of each group, in the order in which the groups first come.
+fn groups(words: &[String]) -> Vec<Vec<i64>> {
+    let mut places = HashMap::new();
+    let mut groups: Vec<Vec<i64>> = Vec::new();
+    for (row, word) in (0..).zip(words) {
+        let place = *places.entry(word).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(row);
+    }
+    groups
+}
