@@ -2,37 +2,59 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use npyz::AutoSerialize;
 use npyz::npz::NpzWriter;
 
-mod tables;
-use tables::{Example, SMALL, add, program, read_json, run, sentence};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use crate::program::{finish, printed, program, read_json, sentence, text, train};
+use crate::tables::{Example, add};
 
 /// A run on the example, in the folder.
 fn trained(data: &Path, folder: &Path, arguments: &[&str]) -> PathBuf {
     let out = folder.join("run");
-    let output = run(data, &[arguments, &["--out", text(&out)]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    finish(train(data, arguments).arg("--out").arg(&out));
     out
 }
 
-fn apply(command: &str, out: &Path, data: &Path, arguments: &[&str]) -> Output {
-    let mut program = Command::new(program());
-    program.arg(command).arg(out).arg("--data").arg(data).args(["--device", "cpu"]).args(arguments).output().unwrap()
+fn apply(name: &str, out: &Path, data: &Path, arguments: &[&str]) -> Command {
+    let mut command = program();
+    command.arg(name).arg(out).arg("--data").arg(data).args(["--device", "cpu"]).args(arguments);
+    command
 }
 
 /// The CSV that `predict` writes.
 fn predicted(out: &Path, data: &Path, arguments: &[&str]) -> String {
     let to = out.join("p.csv");
-    let output = apply("predict", out, data, &[arguments, &["--to", text(&to)]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    finish(apply("predict", out, data, arguments).arg("--to").arg(&to));
     fs::read_to_string(to).unwrap()
+}
+
+#[test]
+fn a_trained_network_scores_and_predicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(200).csv(folder.path());
+    let out = trained(&data, folder.path(), &["--labels", "y*"]);
+    let scored = printed(&mut apply("evaluate", &out, &data, &["--labels", "y*"]));
+    assert!(scored.contains("macro, 2 of 2 labels"), "{scored}");
+
+    let [csv, npz] = ["to/p.csv", "to/p.npz"].map(|name| folder.path().join(name));
+    for to in [&csv, &npz] {
+        finish(apply("predict", &out, &data, &["--labels", "y*", "--to"]).arg(to));
+    }
+    let mut reader = csv::Reader::from_path(&csv).unwrap();
+    assert_eq!(reader.headers().unwrap(), vec!["y1", "y2"]);
+    let rows: Vec<Vec<f32>> = reader.deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 200);
+    assert!(rows.iter().flatten().all(|p| (0.0..=1.0).contains(p)));
+    let mut archive = npyz::npz::NpzArchive::open(&npz).unwrap();
+    let array: Vec<f32> = archive.by_name("P").unwrap().unwrap().into_vec().unwrap();
+    assert_eq!(array, rows.concat());
+    let names: Vec<String> = archive.by_name("labels").unwrap().unwrap().into_vec().unwrap();
+    assert_eq!(names, ["y1", "y2"]);
+
+    let found = sentence(&mut apply("evaluate", &out, &data, &["--labels", "y1", "--ignore", "y2"]));
+    assert!(found.contains(r#"trained on the labels ["y1", "y2"], and the table has ["y1"]"#), "{found}");
 }
 
 #[test]
@@ -57,8 +79,7 @@ fn predictions_need_no_labels() {
     assert_eq!(expected, predicted(&out, &arrays, &[]));
     assert_eq!(expected, predicted(&out, &example.sparse_features(folder.path()), &[]));
     assert_eq!(expected, predicted(&out, &data, &["--features", text(&arrays)]));
-    let rest = apply("evaluate", &out, &bare, &[]);
-    assert!(String::from_utf8(rest.stderr).unwrap().contains("--labels is missing"));
+    assert!(sentence(&mut apply("evaluate", &out, &bare, &[])).contains("--labels is missing"));
 }
 
 #[test]
@@ -67,11 +88,7 @@ fn features_in_a_file_of_their_own_are_scored() {
     let example = Example::new(80);
     let (data, features) = (example.npz(folder.path()), example.sparse_features(folder.path()));
     let out = trained(&data, folder.path(), &[]);
-    let scored = |options: &[&str]| {
-        let output = apply("evaluate", &out, &data, options);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    };
+    let scored = |options: &[&str]| printed(&mut apply("evaluate", &out, &data, options));
     assert_eq!(scored(&[]), scored(&["--features", text(&features)]));
     // All scores, for programs.
     let to = folder.path().join("made/scores.json");
@@ -99,7 +116,7 @@ fn columns_that_do_not_fit_the_network_are_refused() {
 
 /// What is said where nothing can be predicted.
 fn refused(out: &Path, data: &Path) -> String {
-    sentence(apply("predict", out, data, &["--to", text(&out.join("p.csv"))]))
+    sentence(apply("predict", out, data, &[]).arg("--to").arg(out.join("p.csv")))
 }
 
 #[test]
@@ -143,14 +160,14 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
     assert!(refused(&none, &data).contains("cannot use the run in"));
     assert!(refused(&none, &data).contains("config.json: No such file"));
     // Said before anything is read.
-    let found = sentence(apply("predict", &none, &data, &["--to", "p.txt"]));
+    let found = sentence(&mut apply("predict", &none, &data, &["--to", "p.txt"]));
     assert_eq!(found, "error: --to p.txt: its name must end in .csv or .npz\n");
-    let found = sentence(apply("evaluate", &none, &data, &["--to", "p.txt"]));
+    let found = sentence(&mut apply("evaluate", &none, &data, &["--to", "p.txt"]));
     assert_eq!(found, "error: --to p.txt: its name must end in .json\n");
     let folder = folder.path().join("folder.csv");
     fs::create_dir(&folder).unwrap();
     let out = trained(&data, folder.parent().unwrap(), &[]);
-    let found = sentence(apply("predict", &out, &data, &["--to", text(&folder)]));
+    let found = sentence(&mut apply("predict", &out, &data, &["--to", text(&folder)]));
     assert!(found.starts_with("error: --to: ") && found.ends_with("folder.csv is a folder\n"), "{found}");
 }
 
@@ -166,17 +183,4 @@ fn weights_that_are_no_numbers_are_refused() {
     fs::write(&path, weights).unwrap();
     let found = refused(&out, &data);
     assert!(found.contains("has numbers that are not finite"), "{found}");
-}
-
-#[test]
-fn losses_are_compared_on_a_fold_of_sparse_features() {
-    let folder = tempfile::tempdir().unwrap();
-    let example = Example::new(80);
-    let (labels, features) = (example.sparse_labels(folder.path()), example.sparse_features(folder.path()));
-    let mut command = Command::new(program());
-    command.args(["compare", "--data"]).arg(&labels).arg("--features").arg(&features).args(SMALL);
-    let output = command.args(["--seeds", "2", "--folds", "4", "--fold", "4", "--standardize"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(printed.matches('±').count(), 4, "{printed}");
 }

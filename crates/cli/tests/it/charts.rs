@@ -5,9 +5,7 @@ use std::fs;
 use roxmltree::{Document, Node};
 use serde_json::Value;
 
-mod tables;
-mod trained;
-use trained::{CHARTS, four, many};
+use crate::trained::{CHARTS, four, many};
 
 fn with_class<'a>(document: &'a Document, tag: &str, class: &str) -> Vec<Node<'a, 'a>> {
     let has =

@@ -2,15 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-mod tables;
-use tables::{Example, program, write_csr};
+use crate::program::{printed, program};
+use crate::tables::{Example, write_csr};
 
 fn inspect(data: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(program()).args(["inspect", "--data"]).arg(data).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    printed(program().args(["inspect", "--data"]).arg(data).args(arguments))
 }
 
 /// The cells of the row of a printed table that begins so.

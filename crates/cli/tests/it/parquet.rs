@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeListBuilder, Float64Builder, ListBuilder, StringDictionaryBuilder};
@@ -17,8 +16,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-mod tables;
-use tables::{Example, complaint, metrics, program};
+use crate::program::{complaint, metrics, printed, program};
+use crate::tables::Example;
 
 /// In several row groups.
 fn write(folder: &Path, columns: &[(&str, ArrayRef)], compression: Compression) -> PathBuf {
@@ -112,8 +111,7 @@ fn every_type_of_number_is_read() {
     // Fingerprints stay at one byte a bit.
     let bits = [columns[0].clone(), columns[12].clone()];
     let table = write(folder.path(), &[&bits[..], &labels(&example)].concat(), Compression::SNAPPY);
-    let output = Command::new(program()).args(["inspect", "--labels", "y*", "--data"]).arg(&table).output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
+    let printed = printed(program().args(["inspect", "--labels", "y*", "--data"]).arg(&table));
     assert!(printed.contains("Features: 2 as bytes, of which 60.00 % are not 0"), "{printed}");
 }
 

@@ -2,15 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use roxmltree::{Document, Node};
 
-mod events;
-mod tables;
-mod trained;
-use tables::program;
-use trained::{CHARTS, ODD, Trained, finish, four, many};
+use crate::events;
+use crate::program::{finish, program};
+use crate::trained::{CHARTS, ODD, Trained, four, many};
 
 #[test]
 fn the_charts_are_xml_and_the_page_holds_them_and_asks_for_nothing() {
@@ -51,7 +48,7 @@ fn names_are_shown_as_they_are() {
 fn the_predictions_are_those_of_predict() {
     let trained = four();
     let all = trained.path("all.csv");
-    let mut command = Command::new(program());
+    let mut command = program();
     command.arg("predict").arg(trained.path("run")).arg("--data").arg(&trained.table);
     command.args(["--labels", "l*", "--split", "part", "--device", "cpu", "--to"]).arg(&all);
     finish(&mut command);

@@ -7,18 +7,14 @@ use npyz::AutoSerialize;
 use npyz::npz::NpzWriter;
 use serde_json::Value;
 
-mod tables;
-use tables::{Example, add, complaint, metrics, write_csr};
+use crate::program::{complaint, metrics, text};
+use crate::tables::{Example, add, write_csr};
 
 /// Half of the features are 0.
 fn example() -> Example {
     let mut example = Example::new(80);
     example.features.iter_mut().enumerate().for_each(|(row, cells)| cells[row % 2] = 0.0);
     example
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 /// Without the labels' names.

@@ -3,16 +3,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-mod tables;
-use tables::{Example, SMALL, complaint, metrics, program, run};
+use crate::program::{complaint, finish, metrics, read_json, sentence, train, usage_error};
+use crate::tables::Example;
 
 /// The rows of train, validation and test that a run leaves, in its order.
 fn parts(data: &Path, arguments: &[&str]) -> [Vec<usize>; 3] {
     let out = tempfile::tempdir().unwrap();
-    let output = run(data, &[arguments, &["--epochs", "1", "--out", out.path().to_str().unwrap()]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    finish(train(data, arguments).args(["--epochs", "1", "--out"]).arg(out.path()));
     let mut parts = HashMap::<String, Vec<usize>>::new();
     for line in csv::Reader::from_path(out.path().join("split.csv")).unwrap().deserialize() {
         let (row, part): (usize, String) = line.unwrap();
@@ -86,13 +84,13 @@ fn a_split_that_is_read_back_comes_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
     let out = folder.path().join("run");
-    assert!(run(&data, &["--fractions", "0.6,0.2,0.2", "--out", out.to_str().unwrap()]).status.success());
+    finish(train(&data, &["--fractions", "0.6,0.2,0.2", "--out"]).arg(&out));
     let split = out.join("split.csv");
-    let first: serde_json::Value = tables::read_json(&out.join("metrics.json"));
+    let first = read_json(&out.join("metrics.json"));
     assert_eq!(first, metrics(&data, &["--split-file", split.to_str().unwrap()]));
-    // A run goes on with its own split only.
-    let other = run(&data, &["--split-by", "index", "--resume", "--out", out.to_str().unwrap()]);
-    assert!(String::from_utf8(other.stderr).unwrap().contains("of a run with another split; see split.csv"));
+    // A run is resumed with its own split only.
+    let found = sentence(train(&data, &["--split-by", "index", "--resume", "--out"]).arg(&out));
+    assert!(found.contains("of a run with another split; see split.csv"), "{found}");
 
     let whole = fs::read_to_string(&split).unwrap();
     let refuse = |content: &str, sentence: &str| {
@@ -126,9 +124,7 @@ fn what_says_twice_how_to_split_is_refused() {
         &["--split", "a", "--split-by", "index"],
         &["--split-file", "a.csv", "--split-by", "index"],
     ] {
-        let mut command = Command::new(program());
-        let output = command.args(["train", "--data"]).arg(&data).args(SMALL).args(options).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        usage_error(&mut train(&data, options));
     }
     assert!(complaint(&data, &["--folds", "5", "--fold", "6"]).contains("--fold 6 is above --folds 5"));
 }

@@ -2,16 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-mod tables;
-use tables::{Example, SMALL, program, run};
+use crate::program::{self, SMALL, bits, finish, printed, program};
+use crate::tables::Example;
 
 const OPTIONS: &[&str] = &["--labels", "y*", "--split-by", "index", "--standardize"];
 
 fn train(data: &Path, out: &Path, arguments: &[&str]) {
-    let output = run(data, &[OPTIONS, &["--out", out.to_str().unwrap()], arguments].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    finish(program::train(data, OPTIONS).args(arguments).arg("--out").arg(out));
 }
 
 fn weight(out: &Path, name: &str) -> Vec<f32> {
@@ -46,11 +44,8 @@ fn the_unit_of_a_feature_changes_no_bit_of_anything() {
         let (data, out, to) = (example.csv(&folder), folder.join("run"), folder.join("p.csv"));
         train(&data, &out, &[]);
         let apply = |arguments: &[&str]| {
-            let mut command = Command::new(program());
-            command.args(arguments).arg("--data").arg(&data).args(["--labels", "y*", "--device", "cpu"]);
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            output.stdout
+            let options = ["--labels", "y*", "--device", "cpu"];
+            printed(program().args(arguments).arg("--data").arg(&data).args(options))
         };
         apply(&["predict", out.to_str().unwrap(), "--to", to.to_str().unwrap()]);
         let scores = apply(&["evaluate", out.to_str().unwrap()]);
@@ -60,7 +55,7 @@ fn the_unit_of_a_feature_changes_no_bit_of_anything() {
 }
 
 #[test]
-fn a_run_that_goes_on_keeps_them() {
+fn a_resumed_run_keeps_them() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).csv(folder.path());
     let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
@@ -68,6 +63,5 @@ fn a_run_that_goes_on_keeps_them() {
     train(&data, &whole, &decay);
     train(&data, &parts, &[&decay[..], &["--epochs", "1"]].concat());
     train(&data, &parts, &[&decay, &SMALL[2..4], &["--resume"]].concat());
-    let bits = |out: &Path| ["weights.safetensors", "metrics.json"].map(|name| fs::read(out.join(name)).unwrap());
     assert!(bits(&whole) == bits(&parts));
 }

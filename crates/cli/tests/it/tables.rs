@@ -1,11 +1,8 @@
 //! One small table in every format.
 
-#![allow(dead_code)] // each test program uses a part
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -138,44 +135,4 @@ pub fn add<T: Serialize>(
     let mut writer = archive.array::<T>(name, options).unwrap().dtype(dtype).shape(shape).begin_nd().unwrap();
     writer.extend(content).unwrap();
     writer.finish().unwrap();
-}
-
-pub const SMALL: &[&str] = &["--hidden", "16", "--epochs", "3", "--batch-size", "32", "--device", "cpu"];
-
-/// Cargo puts a test into `deps` and the examples beside it; `cargo test` builds both.
-pub fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program =
-        test.ancestors().nth(2).unwrap().join("examples/train").with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(program.exists(), "{} is missing: cargo build --example train makes it", program.display());
-    program
-}
-
-pub fn read_json(path: &Path) -> serde_json::Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-pub fn run(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(program()).args(["train", "--data"]).arg(data).args(SMALL).args(arguments).output().unwrap()
-}
-
-/// What a successful run writes to `metrics.json`.
-pub fn metrics(data: &Path, arguments: &[&str]) -> serde_json::Value {
-    let out = tempfile::tempdir().unwrap();
-    let output = run(data, &[arguments, &["--out", out.path().to_str().unwrap()]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    read_json(&out.path().join("metrics.json"))
-}
-
-/// The one sentence of a run that must fail.
-pub fn complaint(data: &Path, arguments: &[&str]) -> String {
-    sentence(run(data, arguments))
-}
-
-/// The one sentence of a program that failed.
-pub fn sentence(output: Output) -> String {
-    let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{complaint}");
-    assert_eq!(complaint.lines().count(), 1, "{complaint}");
-    complaint
 }

@@ -1,15 +1,12 @@
 //! Small tables, and what training on them leaves.
 
-#![allow(dead_code)] // each test program uses a part
-
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::tables::{SMALL, program, read_json};
+use crate::program::{self, finish, read_json};
 
 pub const CHARTS: [&str; 4] = ["curves.svg", "labels.svg", "calibration.svg", "observed.svg"];
 pub const ODD: &str = r#"l <b>&"'"#;
@@ -40,9 +37,8 @@ impl Trained {
     }
 
     pub fn train(&self, arguments: &[&str]) {
-        let mut command = Command::new(program());
-        command.args(["train", "--data"]).arg(&self.table).args(["--labels", "l*", "--split", "part"]).args(SMALL);
-        finish(command.args(arguments).arg("--out").arg(self.path("run")));
+        let options = ["--labels", "l*", "--split", "part"];
+        finish(program::train(&self.table, &options).args(arguments).arg("--out").arg(self.path("run")));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -56,12 +52,6 @@ impl Trained {
     pub fn metrics(&self) -> Value {
         read_json(&self.path("run/metrics.json"))
     }
-}
-
-pub fn finish(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output
 }
 
 /// Four labels: an odd name, an ordinary one, one without a test observation, one that is always true.

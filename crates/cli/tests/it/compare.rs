@@ -1,0 +1,28 @@
+//! `compare`: losses and policies, over several seeds.
+
+use crate::program::{SMALL, printed, program};
+use crate::tables::Example;
+
+#[test]
+fn losses_and_policies_are_compared_over_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let options = ["--seeds", "2", "--losses", "bce,focal"];
+    let printed = printed(program().args(["compare", "--data"]).arg(&data).args(SMALL).args(options));
+    for row in ["bce, missing: ignore", "bce, missing: negative", "focal, missing: ignore", "focal, missing: negative"]
+    {
+        let line = printed.lines().find(|line| line.contains(row)).unwrap_or_else(|| panic!("{printed}"));
+        assert!(line.contains('±'), "{line}");
+    }
+}
+
+#[test]
+fn losses_are_compared_on_a_fold_of_sparse_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let (labels, features) = (example.sparse_labels(folder.path()), example.sparse_features(folder.path()));
+    let mut command = program();
+    command.args(["compare", "--data"]).arg(&labels).arg("--features").arg(&features).args(SMALL);
+    let printed = printed(command.args(["--seeds", "2", "--folds", "4", "--fold", "4", "--standardize"]));
+    assert_eq!(printed.matches('±').count(), 4, "{printed}");
+}

@@ -1,0 +1,22 @@
+//! Runs the built program `masked-loss`, as its users do.
+
+mod apply;
+mod charts;
+#[cfg(unix)]
+mod checkpoint;
+mod compare;
+mod config;
+mod demo;
+mod events;
+mod inspect;
+mod parquet;
+mod program;
+mod refuse;
+mod report;
+mod sparse;
+mod split;
+mod standardize;
+mod start;
+mod tables;
+mod train;
+mod trained;

@@ -1,0 +1,129 @@
+//! What cannot be trained on is refused, in one sentence.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use npyz::zip::ZipWriter;
+use npyz::zip::write::FileOptions;
+
+use crate::program::{complaint, program, train, usage_error};
+use crate::tables::Example;
+
+#[test]
+fn bad_tables_are_refused_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.csv");
+    let refuse = |content: &str, arguments: &[&str], sentence: &str| {
+        fs::write(&table, content).unwrap();
+        let found = complaint(&table, arguments);
+        assert_eq!(found, format!("error: cannot use {}: {sentence}\n", table.display()));
+    };
+    let y = ["--labels", "y"];
+    refuse("a,y\n1,0\n", &["--labels", "z"], r#"there is no column "z"; there are a, y"#);
+    refuse("a,y\n1,0\n", &["--labels", "z*"], r#"there is no column "z*"; there are a, y"#);
+    refuse("a,y\n1,0\n", &["--labels", "y", "--ignore", "id"], r#"there is no column "id"; there are a, y"#);
+    refuse("a,y\n1,0\n", &["--labels", "y", "--split", "s"], r#"there is no column "s"; there are a, y"#);
+    refuse("a,y\n1,0\n", &[], "--labels is missing, the names of the label columns");
+    refuse("a,a,y\n1,1,0\n", &y, r#"two columns are named "a""#);
+    refuse("a,y\n1,0\n1,high\n", &y, r#""high" in data row 2, column "y" is no number"#);
+    refuse("a,y\nC=O,0\n", &y, r#""C=O" in data row 1, column "a" is no number"#);
+    refuse("a,y\n1,0\n1\n", &y, "data row 2 has 1 cells where the header has 2");
+    refuse("a,y\n1,0\n1,0,1\n", &y, "data row 2 has 3 cells where the header has 2");
+    refuse("a,y\n1,?\n1,NA\n1,\n1,nan\n", &y, "no label is observed at all");
+    refuse("a,y\n1,0\n,1\n", &y, r#"feature "a" is NaN in data row 2: only labels may be missing"#);
+    refuse("a,y\n1,0\ninf,1\n", &y, r#"feature "a" is inf in data row 2: only labels may be missing"#);
+    let range = "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";
+    refuse("a,y\n1,0\n1,2\n", &y, &format!(r#"label "y" is 2 in data row 2, {range}"#));
+    refuse("a,y\n1,0\n1,-1\n", &y, &format!(r#"label "y" is -1 in data row 2, {range}"#));
+    refuse("a,y\n", &y, "there is no row");
+    refuse("y\n1\n", &y, "no feature is left");
+    refuse("a,y\n1,0\n", &["--labels", "y", "--ignore", "y"], "no label is left");
+}
+
+#[test]
+fn a_split_that_leaves_a_part_empty_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.csv");
+    let refuse = |content: &str, arguments: &[&str], sentence: &str| {
+        fs::write(&table, content).unwrap();
+        let found = complaint(&table, &[&["--labels", "y"], arguments].concat());
+        assert_eq!(found, format!("error: {sentence}\n"));
+    };
+    refuse("a,y\n1,0\n1,1\n", &[], "2 rows or groups are too few to split");
+    let split = ["--split", "s"];
+    refuse(
+        "a,y,s\n1,0,train\n1,1,dev\n",
+        &split,
+        r#"the split says "dev" in data row 2, not train, validation or test"#,
+    );
+    refuse("a,y,s\n1,0,train\n1,1,val\n", &split, "the split has no test row");
+    refuse("a,y,s\n1,0,0\n1,,1\n1,1,2\n", &split, "no label is observed in the validation rows");
+}
+
+#[test]
+fn files_that_are_no_tables_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    assert!(complaint(&path("none.csv"), &["--labels", "y"]).contains("No such file"));
+    assert!(complaint(&path("none.npz"), &[]).contains("No such file"));
+    assert!(complaint(&path("none.safetensors"), &[]).contains("No such file"));
+    assert!(complaint(&path("table.xlsx"), &[]).contains("must end in .csv, .csv.gz, .parquet, .npz or .safetensors"));
+    for name in ["broken.npz", "broken.safetensors", "broken.csv.gz"] {
+        fs::write(path(name), "neither of these formats").unwrap();
+        complaint(&path(name), &["--labels", "y"]);
+    }
+    fs::write(path("empty.csv"), "").unwrap();
+    assert!(complaint(&path("empty.csv"), &["--labels", "y"]).contains("it is empty where a header was expected"));
+    let data = Example::new(80).npz(folder.path());
+    assert!(complaint(&data, &["--split", "part"]).contains("there is no array part"));
+    assert!(complaint(&data, &["--labels", "y3"]).contains(r#"there is no column "y3"; there are y1, y2"#));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let complaint = complaint(&Example::new(80).npz(folder.path()), &["--device", "cuda:99"]);
+    let expected = if tch::Cuda::is_available() { "there is no cuda:99" } else { "CUDA is not usable here" };
+    assert!(complaint.contains(expected), "{complaint}");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for (flag, number) in [
+        ("--hidden", "100000000000"),
+        ("--threshold", "nan"),
+        ("--threshold", "inf"),
+        ("--missing-value", "inf"),
+        ("--lr", "-1"),
+    ] {
+        let complaint = usage_error(&mut train(Path::new("table.csv"), &[flag, number]));
+        assert!(complaint.contains(&format!("invalid value '{number}' for '{flag}")), "{complaint}");
+    }
+}
+
+#[test]
+fn a_shape_too_large_to_count_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.npz");
+    let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 9999999999), }");
+    let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
+    archive.start_file("X.npy", FileOptions::default()).unwrap();
+    archive.write_all(&[b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes()].concat()).unwrap();
+    archive.finish().unwrap();
+    assert!(complaint(&path, &[]).ends_with("array X: its shape is too large\n"));
+}
+
+// Elsewhere memory may be promised that is not there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_network_too_large_for_any_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = complaint(&Example::new(80).npz(folder.path()), &["--hidden", "1000000,1000000"]);
+    assert!(found.starts_with("error: cannot make a network of 2 x 16 x 1000000 x 1000000 x 2 units"), "{found}");
+}
+
+#[test]
+fn a_flag_that_needs_a_table_asks_for_it() {
+    assert!(usage_error(program().args(["train", "--threshold", "0.5"])).contains("--data <FILE>"));
+}
