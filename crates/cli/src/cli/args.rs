@@ -109,7 +109,7 @@ pub struct Compare {
     /// How many seeds, from --seed on.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
     pub seeds: u16,
-    /// Losses to compare, besides --loss.
+    /// Losses to compare, in place of --loss.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
     pub losses: Vec<String>,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use csv::{ReaderBuilder, StringRecord, Writer};
 use serde::{Serialize, Serializer};
 
-/// As a line of CSV holds them: a name with a comma in it stands between quotes.
+/// Written as a line of CSV: a name with a comma stands between quotes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Names(pub Vec<String>);
 
@@ -36,7 +36,7 @@ impl FromStr for Names {
 impl Display for Names {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut writer = Writer::from_writer(Vec::new());
-        // No names are no line; a record of none would be read as one empty name.
+        // An empty record would be read as one empty name.
         if !self.0.is_empty() {
             writer.write_record(&self.0).map_err(|_| fmt::Error)?;
         }

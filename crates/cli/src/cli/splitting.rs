@@ -19,7 +19,7 @@ pub struct Splitting {
     #[arg(conflicts_with_all = ["split", "folds"])]
     #[serde(skip_serializing_if = "is_default")]
     pub fractions: Fractions,
-    /// Cuts the rows into this many equal folds: --fold is the test part, the one after it is for validation.
+    /// Cuts the rows into this many equal folds: --fold is the test part, and the next one is for validation.
     #[arg(long, value_name = "K", requires = "fold", conflicts_with = "split", value_parser = value_parser!(u32).range(3..))]
     pub folds: Option<u32>,
     /// Which of the --folds, from 1 on.
@@ -38,7 +38,7 @@ pub enum Order {
     /// Shuffled by --seed.
     #[default]
     Random,
-    /// As they stand in the table: the first train, the last are the test.
+    /// As in the table: the first rows train, the last ones test.
     Index,
 }
 

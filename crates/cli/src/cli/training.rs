@@ -124,7 +124,7 @@ impl Training {
         self.device.device().context("--device")
     }
 
-    /// The network from so many inputs to so many labels.
+    /// The network for a table of this size.
     pub fn design(&self, inputs: i64, labels: i64) -> Design {
         Design {
             widths: [&[inputs], &self.hidden[..], &[labels]].concat(),
@@ -134,7 +134,7 @@ impl Training {
         }
     }
 
-    /// The learning rate of a step, counted from 0, of so many.
+    /// The learning rate of step `step` of `steps`, counted from 0.
     pub fn rate(&self, step: u64, steps: u64) -> f64 {
         if step < self.warmup {
             return self.lr * (step + 1) as f64 / self.warmup as f64;

@@ -9,7 +9,7 @@ use super::raw::Raw;
 use crate::cli::names;
 use crate::cli::source::Source;
 
-/// The arrays that were asked for.
+/// The arrays of a file, as far as they were requested.
 pub struct Arrays {
     pub x: Option<Block>,
     pub y: Option<Tensor>,
@@ -19,7 +19,7 @@ pub struct Arrays {
 }
 
 impl Arrays {
-    /// Checks that the arrays belong together and keeps the labels that are asked for.
+    /// Checks that the arrays have the same rows, and keeps the selected labels.
     pub fn select(self, source: &Source) -> Result<Raw> {
         let features = self.x.map(|block| Features::new(vec![block], None));
         let (labels, label_names) = match self.y {
@@ -41,7 +41,7 @@ impl Arrays {
     }
 }
 
-/// The columns of Y that are asked for, and their names.
+/// The selected columns of Y, and their names.
 fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Option<Tensor>, Vec<String>)> {
     let count = matrix("Y", y)?[1];
     let names = names.unwrap_or_else(|| positions(count));

@@ -1,4 +1,4 @@
-//! A checksum, which tells a changed table from the same one.
+//! A checksum, by which a changed table is recognized.
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};

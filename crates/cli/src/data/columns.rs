@@ -61,7 +61,7 @@ impl Roles {
 pub fn select(names: &[String], patterns: &[String]) -> Result<Vec<usize>> {
     let mut chosen = vec![false; names.len()];
     for pattern in patterns {
-        // A name comes first: it may hold what a glob would read as an operator.
+        // Names before globs: a name may contain characters that a glob would read as operators.
         if let Some(position) = names.iter().position(|name| name == pattern) {
             chosen[position] = true;
             continue;
@@ -80,7 +80,7 @@ pub fn no_such(name: &str, names: &[String]) -> String {
     format!("there is no column {name:?}; there are {}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
-/// A column that is named twice cannot be meant by its name.
+/// Two columns of the same name cannot be told apart.
 pub fn distinct(names: &[String]) -> Result<()> {
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(*name)) {

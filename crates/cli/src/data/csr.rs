@@ -66,7 +66,7 @@ impl Csr {
         Self { starts, columns, values, width: self.width }
     }
 
-    /// All that it is, besides its width.
+    /// The arrays.
     pub fn parts(&self) -> [&Tensor; 3] {
         [&self.starts, &self.columns, &self.values]
     }

@@ -35,7 +35,7 @@ pub fn read(source: &Source) -> Result<Raw> {
         ensure!(found == expected, "data row {rows} has {found} cells where the header has {expected}");
         let number = |column: usize| {
             parse(&record[column]).with_context(|| {
-                format!("{:?} in data row {rows}, column {:?} is no number", &record[column], header[column])
+                format!("{:?} in data row {rows}, column {:?} is not a number", &record[column], header[column])
             })
         };
         for &column in &roles.features {
@@ -64,7 +64,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     })
 }
 
-/// NaN where the cell says that the value is missing, `None` where it says nothing that is a number.
+/// NaN where the cell is missing, `None` where it is not a number.
 fn parse(cell: &str) -> Option<f32> {
     match cell {
         "" | "?" | "NA" => Some(f32::NAN),

@@ -12,7 +12,7 @@ pub fn open(path: &Path) -> Result<ProgressBarIter<File>> {
     Ok(bar(file.metadata()?.len(), "{bytes} of {total_bytes}").wrap_read(file))
 }
 
-/// Hidden where standard error is no terminal; gone when it is done.
+/// Hidden where standard error is not a terminal; gone when it is done.
 pub fn bar(length: u64, count: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("reading {{bar:30}} {{percent:>3}} %  {count}  {{elapsed}}"));
     ProgressBar::new(length)

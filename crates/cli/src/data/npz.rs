@@ -19,7 +19,7 @@ use super::file;
 use crate::cli::source::Source;
 
 type Archive = NpzArchive<BufReader<ProgressBarIter<File>>>;
-/// Buffered, for elements are read one by one.
+/// Buffered, because elements are read one by one.
 type Member<'a> = NpyFile<BufReader<ZipFile<'a>>>;
 
 pub fn read(source: &Source) -> Result<Arrays> {
@@ -75,7 +75,7 @@ fn sparse(archive: &mut Archive) -> Result<Option<Csr>> {
     Csr::new(&shape, &indptr, indices, array("data")?).map(Some)
 }
 
-/// Where no threshold says it, -1 is a negative: an entry of 0 is easily lost from a sparse matrix.
+/// Without a threshold -1 is a negative: an entry of 0 is easily lost from a sparse matrix.
 fn stored(csr: &Csr, source: &Source) -> Result<Tensor> {
     let labels = csr.to_labels()?;
     let is_number = source.threshold.is_some() || source.missing_value == Some(-1.0);
@@ -96,7 +96,7 @@ fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<
 fn check_shape(archive: &mut Archive, name: &str) -> Result<()> {
     /// More than the header of an array takes.
     const BYTES: u64 = 4096;
-    // What else is wrong with the archive or the header, npyz says.
+    // npyz reports any other fault of the archive or the header.
     let Ok(member) = archive.zip_archive().by_name(&file_name_from_array_name(name)) else { return Ok(()) };
     let mut start = Vec::new();
     member.take(BYTES).read_to_end(&mut start)?;
@@ -131,7 +131,7 @@ fn tensor(member: Member) -> Result<Tensor> {
 }
 
 fn numbers<T: Deserialize + Element>(member: Member) -> Result<Tensor> {
-    /// Elements that are there twice for a moment, besides the array itself.
+    /// Elements that are in memory twice while they are copied.
     const CHUNK: usize = 1 << 20;
     let order = member.order();
     let mut size: Vec<i64> = member.shape().iter().map(|&length| length as i64).collect();

@@ -21,7 +21,7 @@ use super::raw::Raw;
 use crate::cli::source::Source;
 
 /// How many columns are read at a time: each has its own page in memory.
-const ABREAST: usize = 64;
+const COLUMNS: usize = 64;
 
 pub fn read(source: &Source) -> Result<Raw> {
     let table = ColumnFile::open(&source.data)?;
@@ -39,8 +39,8 @@ pub fn read(source: &Source) -> Result<Raw> {
     let [mut split, mut group] = [roles.split, roles.group].map(|column| column.map(|_| Vec::new()));
 
     let wanted = roles.all();
-    let bar = file::bar(rows as u64 * wanted.len().div_ceil(ABREAST) as u64, "");
-    for columns in wanted.chunks(ABREAST) {
+    let bar = file::bar(rows as u64 * wanted.len().div_ceil(COLUMNS) as u64, "");
+    for columns in wanted.chunks(COLUMNS) {
         let mut start = 0;
         for batch in table.batches(columns)? {
             let batch = batch?;
@@ -120,11 +120,11 @@ impl ColumnFile {
         }
     }
 
-    /// How many features a column makes.
+    /// The number of features in a column.
     fn width(&self, column: usize) -> Result<i64> {
         Ok(match self.schema(column) {
             DataType::FixedSizeList(_, width) => i64::from(*width),
-            // The first row says it.
+            // The length of the first row.
             DataType::List(_) => match self.batches(&[column])?.next().transpose()? {
                 Some(batch) => batch.column(0).as_list::<i32>().value_length(0).into(),
                 None => 0,
@@ -141,11 +141,11 @@ impl ColumnFile {
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone());
         let mask =
             ProjectionMask::roots(self.metadata.metadata().file_metadata().schema_descr(), columns.iter().copied());
-        Ok(reader.with_projection(mask).with_batch_size(chunk(ABREAST as i64) as usize / 8).build()?)
+        Ok(reader.with_projection(mask).with_batch_size(chunk(COLUMNS as i64) as usize / 8).build()?)
     }
 }
 
-/// `[rows, width]`, `f32`, NaN where there is no number.
+/// `[rows, width]`, `f32`, NaN where there is not a number.
 fn numbers(column: &ArrayRef, width: i64) -> Result<Tensor> {
     let values = match column.data_type() {
         DataType::FixedSizeList(..) => column.as_fixed_size_list().values().clone(),
@@ -163,7 +163,10 @@ fn numbers(column: &ArrayRef, width: i64) -> Result<Tensor> {
     let is_list = matches!(column.data_type(), DataType::List(_) | DataType::FixedSizeList(..));
     ensure!(!(is_list && column.null_count() > 0), "a row is null where a list was expected");
     let of = values.data_type();
-    ensure!(of.is_numeric() || *of == DataType::Boolean, "it holds {of}, which is no number; --ignore leaves it out");
+    ensure!(
+        of.is_numeric() || *of == DataType::Boolean,
+        "it holds {of}, which is not a number; --ignore leaves it out"
+    );
     let values = cast(&values, &DataType::Float32)?;
     let values = values.as_primitive::<Float32Type>();
     let cells = match values.null_count() {

@@ -6,9 +6,9 @@ use super::features::Features;
 
 /// Not checked; NaN where a cell is missing.
 pub struct Raw {
-    /// None where they are in a file of their own.
+    /// None where they are in another file.
     pub features: Option<Features>,
-    /// None where they are not asked for.
+    /// None where only the features are read.
     pub labels: Option<Tensor>,
     pub label_names: Vec<String>,
     pub split: Option<Vec<String>>,

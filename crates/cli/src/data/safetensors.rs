@@ -41,5 +41,5 @@ fn block(x: Tensor) -> Result<Block> {
 fn label_names(source: &Source) -> Result<Option<Vec<String>>> {
     let (_, header) = SafeTensors::read_metadata(&fs::read(&source.data)?)?;
     let names = header.metadata().as_ref().and_then(|metadata| metadata.get("labels"));
-    names.map(|list| serde_json::from_str(list).context("labels in the metadata is no JSON list")).transpose()
+    names.map(|list| serde_json::from_str(list).context("labels in the metadata is not a JSON list")).transpose()
 }

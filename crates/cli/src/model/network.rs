@@ -80,7 +80,7 @@ impl Network {
         Ok(())
     }
 
-    /// Sets the mean and the deviation of the inputs, where the network takes account of them.
+    /// Sets the mean and the deviation of the inputs, if the network standardizes them.
     pub fn standardize(&mut self, fitted: &[Tensor; 2]) {
         for (own, value) in self.standard.iter_mut().flatten().zip(fitted) {
             tch::no_grad(|| own.copy_(value));

@@ -1,4 +1,4 @@
-//! What the network is trained to do: a loss, and what a missing label counts as.
+//! What training minimizes: a loss, and what a missing label counts as.
 
 use anyhow::{Context, Result};
 use masked_loss::{
@@ -20,7 +20,7 @@ enum Relabel {
     ClassSelective(ClassSelective),
 }
 
-/// The losses that take logits and labels from 0 to 1, as this program has them.
+/// The losses of logits and labels from 0 to 1.
 pub fn losses() -> impl Iterator<Item = Named> {
     let logits = f64::NEG_INFINITY..=f64::INFINITY;
     catalogue().into_iter().filter(move |named| named.inputs == logits && named.labels == (0.0..=1.0))
@@ -31,7 +31,7 @@ pub fn policies() -> Vec<&'static str> {
     elementwise.chain(relabelling().into_iter().map(|(name, ..)| name)).collect()
 }
 
-/// With what the labels that are still missing then count as.
+/// And what a label counts as that is missing afterwards.
 fn relabelling() -> Vec<(&'static str, Relabel, Missing)> {
     let large_loss = |correction| Relabel::LargeLoss(LargeLoss { correction, step: 0.002 });
     vec![
@@ -53,7 +53,7 @@ impl Objective {
         Ok(Self { loss: named.with_missing(policy), relabel: None })
     }
 
-    /// Of a batch, in an epoch counted from 1: its gradients, and what it adds to the window's loss.
+    /// Adds the gradients of a batch, and its loss to the window's. Epochs count from 1.
     pub fn backward(&self, window: &mut Accumulator, logits: &Tensor, labels: &Labels, epoch: u64) -> Result<()> {
         let epoch = epoch as usize;
         let relabelled = match &self.relabel {

@@ -12,7 +12,7 @@ use tch::nn::VarStore;
 pub enum Rule {
     #[default]
     Adam,
-    /// Adam with weight decay apart from the gradient.
+    /// Adam with decoupled weight decay.
     #[value(name = "adamw")]
     AdamW,
     /// With a momentum of 0.9.
@@ -49,7 +49,7 @@ impl Optimizer {
             .filter(|(_, weight)| weight.requires_grad())
             .map(|(name, weight)| Variable { first: weight.zeros_like(), second: weight.zeros_like(), name, weight })
             .collect();
-        // A map's order is another in every run.
+        // The order of a map differs from run to run.
         variables.sort_by(|a, b| a.name.cmp(&b.name));
         Self { rule, weight_decay, steps: 0, variables }
     }

@@ -1,4 +1,4 @@
-//! What a run leaves to be looked at: files with charts and tables, and what is printed.
+//! Charts, tables and other reports, in files and on the terminal.
 
 mod charts;
 pub mod files;

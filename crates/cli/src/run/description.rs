@@ -1,4 +1,4 @@
-//! `config.json`: what a run was asked for, and what it takes to use its weights.
+//! `config.json`: the options of a run, and what it takes to use its weights.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::cli::training::Training;
 use crate::data::{Features, Table};
 
 pub const FILE: &str = "config.json";
-/// The key of what changes with the table's cells.
+/// The key of the checksum of the cells.
 const CHECKSUM: &str = "checksum";
 
 /// The content of a new run's file.

@@ -99,7 +99,7 @@ impl Probabilistic {
     }
 }
 
-/// All that is reported of some rows.
+/// All scores of some rows.
 #[derive(Serialize)]
 pub struct Scores {
     #[serde(flatten)]
@@ -139,7 +139,7 @@ pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evalua
     Evaluation::of(&logits(network, &table.features, rows), &table.labels_of(rows)?, &table.label_names)
 }
 
-/// A matrix column by column.
+/// The elements of a matrix, column by column.
 fn by_label(matrix: &Tensor) -> Result<Vec<f64>> {
     let columns = matrix.to_device(Device::Cpu).to_kind(Kind::Double).tr().contiguous();
     Ok(Vec::try_from(columns.flatten(0, -1))?)

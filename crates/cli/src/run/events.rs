@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::progress::Epoch;
 
-/// One name for all runs in a folder: TensorBoard would join what two files say of an epoch.
+/// The same name for all runs in a folder: TensorBoard would merge the epochs of two files.
 pub const FILE: &str = "events.out.tfevents.masked-loss";
 
 /// Writes the whole history; `times` are those at which its epochs ended, in seconds since 1970.

@@ -147,7 +147,7 @@ impl Split {
         Ok(writer.flush()?)
     }
 
-    /// Of a table with so many rows; each must be there once.
+    /// For a table with this many rows; each must be there once.
     pub fn read(path: &Path, rows: i64) -> Result<Self> {
         let read = || -> Result<_> {
             let mut split = Self::default();

@@ -172,7 +172,7 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
 }
 
 #[test]
-fn weights_that_are_no_numbers_are_refused() {
+fn weights_that_are_not_numbers_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
     let out = trained(&data, folder.path(), &[]);

@@ -182,7 +182,7 @@ fn bad_tables_are_refused_in_one_sentence() {
         assert_eq!(found, format!("error: cannot use {}: {sentence}\n", table.display()));
     };
     let text = Arc::new(StringArray::from_iter_values((0..80).map(|_| "CCO")));
-    refuse(&[("smiles", text)], "column \"smiles\": it holds Utf8, which is no number; --ignore leaves it out");
+    refuse(&[("smiles", text)], "column \"smiles\": it holds Utf8, which is not a number; --ignore leaves it out");
     let null = "feature \"x\" is NaN in data row 51: only labels may be missing";
     refuse(&[("x", array::<Float32Type>((0..80).map(|row| (row != 50).then_some(1.0))))], null);
     refuse(&[("x", array::<UInt8Type>((0..80).map(|row| (row != 50).then_some(1))))], null);

@@ -87,7 +87,7 @@ fn a_sentinel_and_a_threshold_decode_labels() {
 }
 
 #[test]
-fn a_split_column_is_obeyed() {
+fn a_split_column_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let part = |row: usize| {
         if row < 50 {
@@ -106,7 +106,7 @@ fn a_split_column_is_obeyed() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_the_run() {
+fn a_loss_that_is_not_a_number_stops_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let data = Example::new(80).npz(folder.path());

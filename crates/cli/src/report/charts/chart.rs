@@ -61,7 +61,7 @@ impl Chart {
     }
 }
 
-/// A plot's place, and what its edges stand for.
+/// A plot's place and its scales.
 pub struct Plot {
     pub left: f64,
     /// May begin right of the left edge.

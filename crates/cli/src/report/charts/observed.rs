@@ -12,7 +12,7 @@ use super::text;
 pub const FILE: &str = "observed.svg";
 
 const RIGHT: f64 = WIDTH - 24.0;
-/// Room for the share of a named label.
+/// Width of the share of a named label.
 const SHARE: f64 = 40.0;
 /// Up to so many labels have their own line, with their name.
 const NAMED: usize = 24;

@@ -16,21 +16,21 @@ pub fn width(text: &str, size: f64) -> f64 {
 }
 
 /// Shortened where it is too wide.
-pub fn cut(text: &str, room: f64, size: f64) -> String {
-    if width(text, size) <= room {
+pub fn cut(text: &str, space: f64, size: f64) -> String {
+    if width(text, size) <= space {
         return text.to_owned();
     }
     let mut cut = text.to_owned();
-    while cut.pop().is_some() && width(&cut, size) + size > room {}
+    while cut.pop().is_some() && width(&cut, size) + size > space {}
     cut + "…"
 }
 
 /// Broken into lines.
-pub fn wrap(text: &str, room: f64, size: f64) -> Vec<String> {
+pub fn wrap(text: &str, space: f64, size: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {
-            Some(line) if width(line, size) + width(word, size) + 0.4 * size <= room => *line += &format!(" {word}"),
+            Some(line) if width(line, size) + width(word, size) + 0.4 * size <= space => *line += &format!(" {word}"),
             _ => lines.push(word.to_owned()),
         }
     }
