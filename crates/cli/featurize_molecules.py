@@ -20,8 +20,10 @@ import pathlib
 import sys
 import zlib
 
-import environment
 import numpy as np
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import environment
 
 RADIUS, BITS = 2, 1024
 
@@ -53,7 +55,7 @@ def read_table(path):
                 molecules.append((cells.get("mol_id") or f"row {number}", cells["smiles"]))
                 labels.append(np.array([label(row[i], number, header[i]) for i in columns], dtype=np.float32))
     except (EOFError, UnicodeDecodeError, csv.Error, gzip.BadGzipFile, zlib.error) as error:
-        raise BadTable(f"it is damaged or no CSV ({error})") from error
+        raise BadTable(f"it is damaged or not CSV ({error})") from error
     if not molecules:
         raise BadTable("there is no row below the header")
     return molecules, np.stack(labels), [header[i] for i in columns]
@@ -67,7 +69,7 @@ def label(cell, row, column):
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise BadTable(f"row {row}, column {column}: {cell!r} is no number")
+        raise BadTable(f"row {row}, column {column}: {cell!r} is not a number")
     return value
 
 
@@ -133,7 +135,7 @@ def main():
     parser.add_argument("output", type=pathlib.Path, help="where to write the arrays, by convention NAME.npz")
     arguments = parser.parse_args()
     if arguments.output.is_dir() or not arguments.output.absolute().parent.is_dir():
-        parser.error(f"cannot write to {arguments.output}: it is a folder, or in none")
+        parser.error(f"cannot write to {arguments.output}: it is a folder, or its folder does not exist")
     try:
         featurize(arguments.input, arguments.output)
     except BadTable as error:
