@@ -35,7 +35,7 @@ fn compile(lib: &Path) {
 }
 
 /// Link arguments reach this package's tests, examples and benches, not the programs of those who depend on it:
-/// the README shows the build.rs for them.
+/// `docs/linking.md` shows the build.rs for them.
 fn link(lib: &Path) {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     if lib.join("libtorch_cuda.so").exists() {

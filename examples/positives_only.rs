@@ -7,7 +7,7 @@
 
 use anyhow::{Context, Result, ensure};
 use masked_loss::metrics::{Metric, summarize};
-use masked_loss::{BceWithLogits, Elementwise, Labels, Loss, Missing, Reduction};
+use masked_loss::{BceWithLogits, Labels, Loss, Missing, Reduction};
 use tch::nn::{self, Module, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 

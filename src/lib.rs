@@ -42,6 +42,7 @@ mod composed;
 mod error;
 mod fused;
 mod gradcheck;
+pub mod guide;
 mod labels;
 mod loss;
 mod losses;
@@ -60,6 +61,7 @@ pub use loss::{Loss, Missing, Named, Path, WithMissing, catalogue};
 pub use losses::{
     Censored, NonNegativePu, SoftmaxCrossEntropy, expected_positives, masked_bce, masked_bce_with_logits,
 };
+pub use masked_loss_core as core;
 pub use masked_loss_core::losses::{
     AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Hill, Huber, NegativeEntropy, SigmoidFocal,
     SquaredError, UnbiasedBce,
@@ -68,35 +70,6 @@ pub use masked_loss_core::{Dual, Elementwise, Real, check_setting};
 pub use native::release_buffers;
 pub use reduction::Reduction;
 pub use training::{Accumulator, ClassSelective, Correction, LargeLoss, RowGuard, SelfPaced};
-
-/// The guides: which loss, which denominator, how to link, how it works.
-pub mod guide {
-    /// A page of `docs`. There, links between the pages lead to files; the definitions here come first and lead to modules.
-    macro_rules! guides {
-        ($($name:ident: $file:literal),*) => {$(
-            #[doc = "[losses]: crate::guide::losses"]
-            #[doc = "[denominators]: crate::guide::denominators"]
-            #[doc = "[missing]: crate::guide::missing"]
-            #[doc = "[linking]: crate::guide::linking"]
-            #[doc = "[verification]: crate::guide::verification"]
-            #[doc = "[performance]: crate::guide::performance"]
-            #[doc = "[architecture]: crate::guide::architecture"]
-            #[doc = ""]
-            #[doc = include_str!(concat!("../docs/", $file))]
-            pub mod $name {}
-        )*};
-    }
-
-    guides!(
-        losses: "losses.md",
-        denominators: "denominators.md",
-        missing: "missing.md",
-        linking: "linking.md",
-        verification: "verification.md",
-        performance: "performance.md",
-        architecture: "architecture.md"
-    );
-}
 
 /// Compiles and runs the README's examples.
 #[cfg(doctest)]

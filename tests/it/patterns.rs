@@ -1,7 +1,7 @@
 //! Observed entries that are anything but spread evenly, over several of the fused path's blocks.
 
 use crate::common::{Case, backward, numbers, on_both_paths, rng};
-use masked_loss::{BceWithLogits, Elementwise, Loss, Missing, Named, Reduction, SigmoidFocal};
+use masked_loss::{BceWithLogits, Loss, Missing, Named, Reduction, SigmoidFocal};
 use tch::{Kind, Tensor};
 
 /// More than three blocks, and a rest that no vector fills.

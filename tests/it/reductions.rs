@@ -1,7 +1,7 @@
 //! Every denominator, against its definition on the loss of each entry.
 
 use crate::common::{Case, REDUCTIONS, losses, numbers, paths, rng, tensor, uniform, value_and_gradient, vector};
-use masked_loss::{BceWithLogits, Elementwise, Error, Labels, Loss, Missing, Reduction, Weights};
+use masked_loss::{BceWithLogits, Error, Labels, Loss, Missing, Reduction, Weights};
 use tch::Kind;
 
 const ROWS: usize = 5;
