@@ -43,6 +43,7 @@ class Setup:
 
     program: str  # masked-loss-verify
     threads: int
+    device: str
     rounds: int
     seconds: float  # of each case in each round
 
@@ -53,7 +54,7 @@ class Program:
     def __init__(self, setup, name, loss, file, **environ):
         python = [sys.executable, str(pathlib.Path(__file__).with_name("pytorch_step.py")), "--form", FORMS.get(name)]
         command = [setup.program, "step"] if name == CRATE else python
-        command += ["--loss", loss, "--threads", str(setup.threads), file]
+        command += ["--loss", loss, "--threads", str(setup.threads), "--device", setup.device, file]
         environ = {**os.environ, "OMP_NUM_THREADS": str(setup.threads), **environ}
         pipe = subprocess.PIPE
         self.name = name
@@ -110,7 +111,7 @@ def write(size, file):
 
 
 def measure(setup, loss, size, columns, file):
-    large = math.prod(size) >= LARGE
+    resident = math.prod(size) >= LARGE and setup.device == "cpu"
     with contextlib.ExitStack() as stack:
         names = dict.fromkeys(column.program for column in columns)
         programs = {name: stack.enter_context(Program(setup, name, loss, file)) for name in names}
@@ -118,7 +119,7 @@ def measure(setup, loss, size, columns, file):
         seconds = in_rounds(setup, programs, dict.fromkeys(c.key for c in columns if c.program not in refused))
     # With a fixed threshold, large blocks go back to the system at once, and what a step takes shows as a whole.
     taken = {}
-    for name, case in dict.fromkeys(c.key for c in columns if large and c.memory and c.key in seconds):
+    for name, case in dict.fromkeys(c.key for c in columns if resident and c.memory and c.key in seconds):
         with Program(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) as program:
             taken[name, case] = program.ask(f"memory {case}")
     return Outcome(seconds, taken, refused)
@@ -174,13 +175,13 @@ def processor():
     return platform.processor() or platform.machine()
 
 
-def lines(parts, loss, size, main_loss):
+def lines(parts, loss, size, main_loss, device):
     """What is to be measured of a loss at a size: the table, its line's first cells, and its columns."""
     # The richer formulas have nothing to show where a call costs more than its arithmetic.
     shown = loss in BUILT_IN or size != "64x12"
     if "raw" in parts and shown:
         yield "raw", [loss, size], RAW
-    if "raw" in parts and math.prod(SIZES[size]) >= LARGE:
+    if "raw" in parts and math.prod(SIZES[size]) >= LARGE and device == "cpu":
         yield "limits", [loss, size], LIMITS
     if "rows" in parts and shown:
         yield "rows", [loss, size], ROWS
@@ -202,6 +203,8 @@ def parse():
     several("--sizes", list(SIZES), DEFAULT_SIZES)
     several("--losses", LOSSES, LOSSES)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="(default: %(default)s)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
+    parser.add_argument("--program", help="a `masked-loss-verify` to run in place of the one that cargo builds")
     parser.add_argument("--quick", action="store_true", help="few repetitions: a trial, no result")
     return parser.parse_args()
 
@@ -209,13 +212,14 @@ def parse():
 def main():
     arguments = parse()
     rounds, seconds = (1, 0.02) if arguments.quick else (4, 0.15)
-    setup = Setup(cargo.build("masked-loss-verify"), arguments.threads, rounds, seconds)
+    program = arguments.program or cargo.build("masked-loss-verify")
+    setup = Setup(program, arguments.threads, arguments.device, rounds, seconds)
     tables, notes = collections.defaultdict(list), {}
     with tempfile.TemporaryDirectory() as folder:
         for size in arguments.sizes:
             write(SIZES[size], f"{folder}/{size}")
             for loss in arguments.losses:
-                wanted = list(lines(arguments.parts, loss, size, arguments.losses[0]))
+                wanted = list(lines(arguments.parts, loss, size, arguments.losses[0], arguments.device))
                 if not wanted:
                     continue
                 print(f"{loss} {size}", file=sys.stderr)
@@ -225,7 +229,8 @@ def main():
                 for name, head, columns in wanted:
                     tables[name].append([*head, *map(outcome.cell, columns)])
                 notes |= outcome.refused
-    print(f"{processor()}, {arguments.threads} threads, PyTorch {torch.__version__}\n{GENERAL}")
+    device = torch.cuda.get_device_name() if arguments.device == "cuda" else processor()
+    print(f"{device}, {arguments.threads} threads, PyTorch {torch.__version__}\n{GENERAL}")
     for name, (head, columns) in TABLES.items():
         if tables[name]:
             print(f"\n{table([[*head, *[column.title for column in columns]], *tables[name]])}\n{LEGENDS[name]}")

@@ -95,10 +95,10 @@ def by_rows(reduction, entry, x, labels, mask, rows, weights):
 class Cases:
     """What can be run, by name. A case is a function of the step's number."""
 
-    def __init__(self, loss, form, file):
+    def __init__(self, loss, form, file, device):
         self.entry, self.form = LOSSES[loss], form
         # Copies: the file's own tensors lie wherever the file has them.
-        self.file = {name: tensor.clone() for name, tensor in safetensors.load_file(file).items()}
+        self.file = {name: tensor.clone().to(device) for name, tensor in safetensors.load_file(file).items()}
         logits = self.file["logits"]
         self.x = (logits.sigmoid() if loss == "bce-probabilities" else logits).requires_grad_()
         self.rows = [rows.clone() for rows in self.file["indices"]]
@@ -167,13 +167,19 @@ def resident(name):
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
+def finish(case, step):
+    case(step)
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
 def seconds(case, times):
     """The first run, which is not counted, brings caches and buffers into their usual state."""
-    case(0)
+    finish(case, 0)
     times_taken = []
     for step in range(1, times + 1):
         start = time.perf_counter()
-        case(step)
+        finish(case, step)
         times_taken.append(time.perf_counter() - start)
     return times_taken
 
@@ -195,10 +201,11 @@ def main():
     parser.add_argument("--loss", choices=LOSSES, required=True)
     parser.add_argument("--form", choices=FORMS, required=True, help="how missing labels are left out")
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("file", help="safetensors, as `masked-loss-verify step` takes it")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    cases = Cases(arguments.loss, arguments.form, arguments.file)
+    cases = Cases(arguments.loss, arguments.form, arguments.file, arguments.device)
     for line in sys.stdin:
         try:
             reply = answer(cases, *line.split())

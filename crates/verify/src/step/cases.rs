@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use masked_loss::{Labels, Loss, Raw, Reduction, Weights, catalogue};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::tensors::Tensors;
 
@@ -62,11 +62,13 @@ pub struct Cases {
 }
 
 impl Cases {
-    pub fn read(loss: &str, file: &Path) -> Result<Self> {
+    pub fn read(loss: &str, file: &Path, device: Device) -> Result<Self> {
         let named =
             catalogue().into_iter().find(|named| named.name == loss).context("there is no loss of that name")?;
         let mut tensors = Tensors::read(file)?;
-        let mut get = |name| tensors.expect(name).with_context(|| file.display().to_string());
+        let mut get = |name| -> Result<Tensor> {
+            Ok(tensors.expect(name).with_context(|| file.display().to_string())?.f_to_device(device)?)
+        };
         let (logits, table, indices) = (get("logits")?, get("labels")?, get("indices")?.f_unbind(0)?);
         let inputs = if named.inputs == (0.0..=1.0) { logits.f_sigmoid()? } else { logits };
         let nan = table.f_index_select(0, &indices[0])?;
@@ -84,6 +86,10 @@ impl Cases {
             indices,
             nan,
         })
+    }
+
+    pub fn device(&self) -> Device {
+        self.logits.device()
     }
 
     pub fn entries(&self) -> usize {

@@ -12,9 +12,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use tch::{Cuda, Device};
 
 use cases::{Cases, Run};
 
@@ -31,7 +32,8 @@ use cases::{Cases, Run};
 /// `cached-REDUCTION`: on labels made once.
 /// `kernel`: the forward pass of `cached-mean`, which computes the gradient, too.
 /// `from-mask`, `from-nan`, `from-sentinel`, `complete`: the constructors of labels.
-/// `bandwidth-9`, `bandwidth-13`: as many bytes an entry, read and written, and nothing else; only with `time`.
+/// `bandwidth-9`, `bandwidth-13`: as many bytes an entry, read and written, and nothing else; only with `time`, and by the
+/// CPU wherever the rest is computed.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -39,9 +41,18 @@ pub struct Arguments {
     loss: String,
     #[arg(long)]
     threads: NonZeroU16,
+    /// Where everything is computed; times include the wait for a GPU
+    #[arg(long, default_value = "cpu")]
+    device: Where,
     /// Safetensors file with `logits` [N, C], `labels` [R, C] (NaN where missing), `indices` [B, N] into its rows,
     /// `row_weights` [R] and `label_weights` [C]
     file: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Where {
+    Cpu,
+    Cuda,
 }
 
 fn losses() -> impl Iterator<Item = &'static str> {
@@ -51,7 +62,11 @@ fn losses() -> impl Iterator<Item = &'static str> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let threads = arguments.threads.get();
     tch::set_num_threads(threads.into());
-    let cases = Cases::read(&arguments.loss, &arguments.file)?;
+    let device = match arguments.device {
+        Where::Cpu => Device::Cpu,
+        Where::Cuda => Device::Cuda(0),
+    };
+    let cases = Cases::read(&arguments.loss, &arguments.file, device)?;
     for line in stdin().lines() {
         println!("{}", answer(&line?, &cases, threads.into())?);
     }
@@ -67,7 +82,7 @@ fn answer(line: &str, cases: &Cases, threads: usize) -> Result<Value> {
             json!(match case {
                 "bandwidth-9" => bandwidth::seconds::<false>(times, cases.entries(), threads),
                 "bandwidth-13" => bandwidth::seconds::<true>(times, cases.entries(), threads),
-                _ => seconds(times, cases.case(case)?)?,
+                _ => seconds(times, cases.case(case)?, cases.device())?,
             })
         }
         _ => bail!("no command: {line}"),
@@ -75,11 +90,18 @@ fn answer(line: &str, cases: &Cases, threads: usize) -> Result<Value> {
 }
 
 /// The first run, which is not counted, brings caches and buffers into their usual state.
-fn seconds(times: usize, run: Run<'_>) -> Result<Vec<f64>> {
-    drop(run(0)?);
+fn seconds(times: usize, run: Run<'_>, device: Device) -> Result<Vec<f64>> {
+    let finished = |step| -> Result<()> {
+        drop(black_box(run(step)?));
+        if let Device::Cuda(number) = device {
+            Cuda::synchronize(number as i64);
+        }
+        Ok(())
+    };
+    finished(0)?;
     let timed = |step| {
         let start = Instant::now();
-        drop(black_box(run(step)?));
+        finished(step)?;
         Ok(start.elapsed().as_secs_f64())
     };
     (1..=times).map(timed).collect()
