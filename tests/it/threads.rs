@@ -1,10 +1,10 @@
 //! Reproducibility.
 
-use std::process::Command;
-
 use masked_loss::{BceWithLogits, Labels, Named, Path, Raw, Reduction, Weights};
 
-use crate::common::{Case, KINDS, REDUCTIONS, backward, losses, on_the_cpu, rng, tensor, uniform, value_and_gradient};
+use crate::common::{
+    Case, KINDS, REDUCTIONS, backward, losses, on_the_cpu, rng, run_again, tensor, uniform, value_and_gradient,
+};
 
 /// Set in the process that may change its number of threads.
 const ALONE: &str = "MASKED_LOSS_TEST_ALONE";
@@ -17,10 +17,7 @@ fn the_same_bits_for_any_number_of_threads() {
     // The number of threads belongs to a process, and other tests run in this one.
     if std::env::var_os(ALONE).is_none() {
         let name = "threads::the_same_bits_for_any_number_of_threads";
-        let mut again = Command::new(std::env::current_exe().unwrap());
-        let done = again.args([name, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
-        let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
-        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+        run_again(&[name, "--exact", "--nocapture"], ALONE, "1");
         return;
     }
     for named in losses(1000) {

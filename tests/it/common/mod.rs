@@ -1,6 +1,7 @@
 //! What the tests share: the device, every loss, random cases, and promises that all losses keep.
 
 mod device;
+mod process;
 mod promises;
 mod tracked;
 
@@ -13,6 +14,7 @@ use tch::nn;
 use tch::{Device, Kind, Tensor};
 
 pub use self::device::{device, here, on_both_paths, on_the_cpu, paths, tensor, vector};
+pub use self::process::run_again;
 pub use self::promises::Call;
 pub use self::tracked::Tracked;
 
