@@ -66,7 +66,7 @@ fn show(training: &Training) -> Result<()> {
     let partial = problem.table(&observed_by_choice(&problem.features), &[&problem.split.test])?;
     let complete = problem.table(&problem.truth.ones_like(), &[])?;
     terminal::print(format_args!(
-        "A synthetic problem: {ROWS} rows, {LABELS} labels, of which {:.0} % are observed in the rows to train on.\n\
+        "A synthetic problem: {ROWS} rows, {LABELS} labels, of which {:.0} % are observed in the training rows.\n\
          Three networks, scored on the full truth of {} test rows:",
         100.0 * problem.share_observed(&partial)?,
         problem.split.test.len(),
@@ -94,7 +94,7 @@ fn compare_policies(training: &Training) -> Result<()> {
     for (name, observed) in settings {
         let table = problem.table(&observed, &[&problem.split.validation, &problem.split.test])?;
         terminal::print(format_args!(
-            "Of the labels, {name}: {:.0} % are observed in the rows to train on.",
+            "Of the labels, {name}: {:.0} % are observed in the training rows.",
             100.0 * problem.share_observed(&table)?
         ))?;
         let runs: Vec<_> = objective::policies()

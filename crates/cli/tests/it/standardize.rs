@@ -1,4 +1,4 @@
-//! Features that are standardized, by the rows to train on.
+//! Features that are standardized, by the training rows.
 
 use std::fs;
 use std::path::Path;
