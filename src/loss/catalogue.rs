@@ -15,7 +15,7 @@ pub struct Named {
     /// What command lines and tables call it.
     pub name: &'static str,
     /// The loss, with its default parameters.
-    pub loss: Arc<dyn Loss>,
+    pub loss: Box<dyn Loss>,
     formula: Arc<dyn TensorFormula>,
     /// See [`Elementwise::inputs`].
     pub inputs: RangeInclusive<f64>,
@@ -26,8 +26,9 @@ pub struct Named {
 impl Named {
     /// A loss under a name.
     pub fn new<E: Elementwise + 'static>(name: &'static str, loss: E) -> Self {
-        let (inputs, labels, loss) = (loss.inputs(), loss.labels(), Arc::new(loss));
-        Self { name, loss: loss.clone(), formula: loss, inputs, labels }
+        let (inputs, labels, formula) = (loss.inputs(), loss.labels(), Arc::new(loss));
+        let loss = Box::new(WithMissing::new(formula.clone(), Missing::Ignore));
+        Self { name, loss, formula, inputs, labels }
     }
 
     /// See [`Loss::with_missing`].

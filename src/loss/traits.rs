@@ -104,6 +104,7 @@ impl Loss for WithMissing {
     }
 }
 
+/// A loss chosen at run time.
 impl Loss for Box<dyn Loss> {
     fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
         (**self).forward_on(path, logits, labels, reduction)

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use masked_loss::{BceWithLogits, Censored, Elementwise, Labels, Loss, Missing, Path, Reduction, UnbiasedBce, Weights};
+use masked_loss::{BceWithLogits, Censored, Labels, Loss, Missing, Path, Reduction, UnbiasedBce, Weights};
 
 use crate::gradients::{Answer, Files, differentiate};
 use crate::tensors::Tensors;

@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use masked_loss::{Labels, Loss, Raw, Reduction, Weights, catalogue};
@@ -47,7 +46,7 @@ enum Weighting {
 
 /// The logits of a batch, a table of labels for several batches, and the first batch's labels in each raw form.
 pub struct Cases {
-    loss: Arc<dyn Loss>,
+    loss: Box<dyn Loss>,
     logits: Tensor,
     table: Tensor,
     row_weights: Tensor,
