@@ -14,31 +14,23 @@ use crate::simd::float::Float;
 use crate::simd::loops::{AnyOutside, Map, Multiply, Sum, Sums, total};
 use crate::sizes::{CHUNK, GROUP, RING};
 
-/// A formula's numbers, one for each label, if it has any.
-pub(crate) struct Parameters<F>(Option<Columns<F>>);
-
-impl<F: Float> Parameters<F> {
-    pub(crate) fn of(formula: &dyn Formula) -> Self {
-        Self(formula.parameter().map(|numbers| Columns::new(numbers.iter().copied())))
-    }
-}
-
 /// A formula, with what is found out once for all blocks.
 pub(crate) struct Prepared<'a, F> {
     formula: &'a dyn Formula,
     uses: Uses,
-    parameter: Option<&'a Columns<F>>,
+    /// A number for each label, if the formula has any.
+    parameter: Option<Columns<F>>,
     /// The least and the largest input that the formula accepts; any is accepted if `None`.
     accepted: Option<[F; 2]>,
 }
 
 impl<'a, F: Float> Prepared<'a, F> {
-    pub(crate) fn new(formula: &'a dyn Formula, parameters: &'a Parameters<F>) -> Self {
+    pub(crate) fn new(formula: &'a dyn Formula) -> Self {
         let accepted = formula.inputs();
         Self {
             formula,
             uses: formula.uses(),
-            parameter: parameters.0.as_ref(),
+            parameter: formula.parameter().map(|numbers| Columns::new(numbers.iter().copied())),
             accepted: (accepted != REAL).then(|| [*accepted.start(), *accepted.end()].map(F::from_f64)),
         }
     }
@@ -109,7 +101,7 @@ impl<F: Scalar> Prepared<'_, F> {
         let BlockInput { which, label, .. } = *block;
         let BlockOutput { gradient, values, non_temporal } = output;
         let PackBuffers { input, slopes, parameters, parameter, weights, values: losses, chunk } = buffers;
-        let all = Columns::read(self.parameter, block.start, block.input.len(), parameters);
+        let all = Columns::read(self.parameter.as_ref(), block.start, block.input.len(), parameters);
         let parameter = which.packed(simd, all, parameter);
         let weights = which.packed(simd, block.weights, weights);
         if let Label::Same(label) = label {

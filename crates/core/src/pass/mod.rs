@@ -5,7 +5,7 @@ mod task;
 
 use std::sync::atomic::AtomicBool;
 
-use self::block::{Parameters, Prepared};
+use self::block::Prepared;
 use self::task::{Assumption, Task};
 use crate::kernel::{Entries, Formula};
 use crate::labels::{Cells, Numbers, Raw, Table, Targets, Weights, WeightsOf, with_source};
@@ -73,13 +73,11 @@ impl<X: Storage> Pass<'_, X> {
         weights: &WeightsOf<'_, X::Number>,
     ) -> Result<Option<f64>> {
         let Self { entries: Entries { observed, missing }, input, gradient, values, divisor } = self;
-        let parameters = Parameters::of(observed);
-        let assumed_parameters = missing.map(|assumed| Parameters::of(assumed.formula));
         let task = Task {
-            observed: Prepared::new(observed, &parameters),
-            missing: missing.zip(assumed_parameters.as_ref()).map(|(assumed, parameters)| {
+            observed: Prepared::new(observed),
+            missing: missing.map(|assumed| {
                 let [label, weight] = [assumed.label, assumed.weight].map(X::Number::from_f64);
-                Assumption { formula: Prepared::new(assumed.formula, parameters), label, weight }
+                Assumption { formula: Prepared::new(assumed.formula), label, weight }
             }),
             input: Rows::new(input, 0, None),
             entries: input.len(),

@@ -91,7 +91,8 @@ impl<X: Storage> Task<'_, X> {
         let Scratch { input, labels, weights, more_values, more_gradient, packed } = scratch;
         let BlockOutput { gradient, values, non_temporal } = output;
         let (observed, label) = self.targets.read(self.simd, start, length, labels);
-        // A gradient that is written by non-temporal stores needs no prefetch. What holds for this block mostly holds for the next.
+        // A gradient that is written by non-temporal stores needs no prefetch. What holds for this block mostly holds for
+        // the next.
         let overwritten = if non_temporal && !observed.is_all() { &[] } else { &*gradient };
         let prefetch = &mut Prefetcher::new(self.input.address(start), self.targets.lines(start + length), overwritten);
         let block = BlockInput {
