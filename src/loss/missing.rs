@@ -3,6 +3,7 @@ use std::sync::Arc;
 use masked_loss_core::losses::{FocalNegative, NegativeEntropy};
 use masked_loss_core::{Assumed, Elementwise, Entries};
 
+use crate::Result;
 use crate::composed::TensorFormula;
 
 /// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
@@ -76,17 +77,19 @@ impl WithMissing {
         Self { observed, missing }
     }
 
-    /// For labels of this size.
-    pub(super) fn entries(&self, size: &[i64]) -> Entries<'_, dyn TensorFormula + '_> {
-        let missing = self.missing.as_ref().map(|(formula, label, weight)| {
-            let others = size.last().unwrap_or(&1) - 1;
-            let weight = match weight {
-                Weight::One => 1.0,
-                Weight::OneInOthers => 1.0 / others.max(1) as f64,
-            };
-            Assumed { formula: &**formula as &dyn TensorFormula, label: *label, weight }
-        });
-        Entries { observed: &*self.observed, missing }
+    /// `size` is that of the labels; it is not asked for unless missing entries count.
+    pub(super) fn entries(
+        &self,
+        size: impl FnOnce() -> Result<Vec<i64>>,
+    ) -> Result<Entries<'_, dyn TensorFormula + '_>> {
+        let Some((formula, label, weight)) = &self.missing else {
+            return Ok(Entries { observed: &*self.observed, missing: None });
+        };
+        let weight = match weight {
+            Weight::One => 1.0,
+            Weight::OneInOthers => 1.0 / (size()?.last().unwrap_or(&1) - 1).max(1) as f64,
+        };
+        Ok(Entries { observed: &*self.observed, missing: Some(Assumed { formula: &**formula, label: *label, weight }) })
     }
 }
 

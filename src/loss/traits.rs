@@ -91,16 +91,16 @@ impl<E: Elementwise> Loss for E {
 
 impl Loss for WithMissing {
     fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        forward(self.entries(&labels.size()), path, logits, labels, reduction)
+        forward(self.entries(|| Ok(labels.size()))?, path, logits, labels, reduction)
     }
 
     fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
-        labels.check()?;
-        forward_raw(self.entries(&labels.labels().size()), logits, labels, reduction)
+        let size = || labels.check().map(|()| labels.labels().size());
+        forward_raw(self.entries(size)?, logits, labels, reduction)
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
-        sum_and_weight(self.entries(&labels.size()), logits, labels, reduction)
+        sum_and_weight(self.entries(|| Ok(labels.size()))?, logits, labels, reduction)
     }
 }
 

@@ -47,7 +47,9 @@ impl Trace<'_> {
     }
 
     fn sigmoid_of(self) -> Self {
-        self.found.sigmoid.fetch_or(self.logit, Relaxed);
+        if self.logit {
+            self.found.sigmoid.store(true, Relaxed);
+        }
         self.other()
     }
 }
@@ -94,8 +96,9 @@ impl Real for Trace<'_> {
         self.other()
     }
     fn powf(&self, exponent: f64) -> Self {
-        let integer = (0..8).any(|integer| exponent == f64::from(integer));
-        self.found.other_power.fetch_or(!integer, Relaxed);
+        if !(0..8).any(|integer| exponent == f64::from(integer)) {
+            self.found.other_power.store(true, Relaxed);
+        }
         self.other()
     }
     fn sigmoid(&self) -> Self {
