@@ -1,12 +1,4 @@
-//! The part of [`masked-loss`](https://docs.rs/masked-loss) that needs no libtorch: losses as formulas, and the kernels that
-//! compute them over the observed entries only. Slices in, slices out, no dependencies.
-//!
-//! * [`Real`] is the arithmetic of formulas, [`Elementwise`] a loss as a formula, [`catalogue`](losses) a file for each.
-//! * [`Pass`] computes loss and gradient of logits in one pass over memory, with labels checked before ([`Table`]) or as they
-//!   lie in memory ([`Raw`]).
-//! * [`metrics`] of one label's observed entries.
-//!
-//! Work is split over the caller's [`Threads`]; results do not depend on how many there are.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 mod error;
