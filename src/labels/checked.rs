@@ -111,7 +111,8 @@ impl Labels {
     /// this table, and keeps it in memory: a loss reads the labels where they are.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an index that is no vector; [`Error::Torch`] for one that is out of bounds or not of integers.
+    /// [`Error::Shape`] for an index that is no vector; [`Error::Torch`] for one that is out of bounds or not of integers. On a
+    /// GPU, libtorch looks at an index without waiting for the result: one that is out of bounds ends the process.
     pub fn rows(&self, index: &Tensor) -> Result<Self> {
         check::dense("index", index)?;
         if index.dim() != 1 {
