@@ -1,0 +1,82 @@
+//! Threads, and random cases.
+
+use std::ops::Range;
+use std::thread;
+
+use masked_loss_core::{Cells, Observed, Raw, RawLabels, Result, Table, Threads};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+/// Rows and width of tables: narrow, wider than a block, and of one entry.
+pub const SIZES: &[(usize, usize)] = if cfg!(miri) {
+    &[(7, 13), (1, 1)]
+} else {
+    &[(7, 13), (700, 65), (3, 40_000), (1, 1), (50_000, 1), (0, 5), (5, 0)]
+};
+
+/// So many threads, which take turns at the parts.
+pub struct Spread(pub usize);
+
+// SAFETY: the parts do not overlap, and each is visited by one thread.
+unsafe impl Threads for Spread {
+    fn run(&self, count: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sync)) -> Result<()> {
+        thread::scope(|scope| {
+            for first in 0..self.0 {
+                scope.spawn(move || {
+                    for start in (0..count).step_by(grain.max(1)).skip(first).step_by(self.0) {
+                        body(start..count.min(start + grain.max(1)));
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+}
+
+pub struct Case {
+    pub rows: usize,
+    pub width: usize,
+    pub input: Vec<f64>,
+    pub label: Vec<f64>,
+    pub mask: Vec<u8>,
+}
+
+impl Case {
+    pub fn draw(seed: u64, (rows, width): (usize, usize), probabilities: bool, share: f64) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let count = rows * width;
+        let range = if probabilities { 0.01..0.99 } else { -6.0..6.0 };
+        Self {
+            rows,
+            width,
+            // Numbers that every type holds.
+            input: (0..count).map(|_| (rng.random_range::<f64, _>(range.clone()) * 64.0).round() / 64.0).collect(),
+            label: (0..count).map(|_| f64::from(u8::from(rng.random_bool(0.4)))).collect(),
+            mask: (0..count).map(|_| u8::from(rng.random_bool(share))).collect(),
+        }
+    }
+
+    pub fn input<X>(&self, of: impl Fn(f64) -> X) -> Vec<X> {
+        self.input.iter().map(|&x| of(x)).collect()
+    }
+
+    pub fn cells(&self) -> Vec<i8> {
+        self.label.iter().zip(&self.mask).map(|(&label, &mask)| if mask == 1 { label as i8 } else { -1 }).collect()
+    }
+
+    pub fn table<'a>(&self, cells: Cells<'a>) -> Table<'a> {
+        Table { cells, rows: self.rows, width: self.width, index: None }
+    }
+
+    /// With garbage where a label is missing.
+    pub fn spoilt(&self, garbage: f64) -> Self {
+        let spoil = |values: &[f64]| {
+            values.iter().zip(&self.mask).map(|(&value, &mask)| if mask == 1 { value } else { garbage }).collect()
+        };
+        Self { input: spoil(&self.input), label: spoil(&self.label), mask: self.mask.clone(), ..*self }
+    }
+}
+
+pub fn raw<'a>(labels: RawLabels<'a>, mask: &'a [u8]) -> Raw<'a> {
+    Raw { labels, observed: Observed::Bytes(mask) }
+}

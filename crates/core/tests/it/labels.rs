@@ -1,0 +1,63 @@
+//! Labels that are counted, weighed and encoded.
+
+use masked_loss_core::{Cells, CellsMut, Encoded, EntryWeights, Observed, Raw, RawLabels, Serial, Table, Weights};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::case::{Case, SIZES, Spread, raw};
+
+#[test]
+fn rows_of_a_table_are_counted_weighed_and_encoded() {
+    for (&(rows, width), threads) in SIZES.iter().zip([1, 2, 3].into_iter().cycle()) {
+        let (case, threads) = (Case::draw(8, (rows, width), false, 0.3), &Spread(threads));
+        let (mut rng, cells) = (SmallRng::seed_from_u64(9), case.cells());
+        let observed = |row: usize, column: usize| case.mask[row * width + column] == 1;
+
+        let index: Vec<i64> = (0..if rows == 0 { 0 } else { 11 }).map(|_| rng.random_range(0..rows as i64)).collect();
+        let some = Table { rows: index.len(), index: Some(&index), ..case.table(Cells::Bytes(&cells)) };
+        let mut counts = vec![-1; index.len()];
+        some.observed_per_row(threads, &mut counts).unwrap();
+        let count = |row: usize| (0..width).filter(|&column| observed(row, column)).count() as i64;
+        assert_eq!(counts, index.iter().map(|&row| count(row as usize)).collect::<Vec<_>>());
+        let per_label = (0..width).map(|c| index.iter().filter(|&&row| observed(row as usize, c)).count() as i64);
+        assert_eq!(some.observed_per_label(threads, width).unwrap(), per_label.collect::<Vec<_>>());
+
+        let entries: Vec<f32> = (0..rows * width).map(|_| f32::from(rng.random_range(0..8u8)) / 4.0).collect();
+        let labels: Vec<f64> = (0..width).map(|column| (column % 5) as f64).collect();
+        let weights = Weights { entries: Some(EntryWeights::F32(&entries)), rows: None, labels: Some(&labels) };
+        let mut totals = vec![f64::NAN; index.len()];
+        some.weight_per_row(threads, &weights, false, &mut totals).unwrap();
+        let weight = |row: usize, column: usize| f64::from(entries[row * width + column]) * labels[column];
+        for (&row, total) in index.iter().zip(totals) {
+            let of_observed = (0..width).filter(|&c| observed(row as usize, c)).map(|c| weight(row as usize, c));
+            assert_eq!(total, of_observed.sum::<f64>() + 0.0, "exact: few digits");
+        }
+
+        let labels: Vec<i64> = case.label.iter().map(|&label| label as i64).collect();
+        let raw = raw(RawLabels::I64(&labels), &case.mask);
+        assert_eq!(raw.count(threads).unwrap(), Some(case.mask.iter().filter(|&&mask| mask == 1).count()));
+        let (mut encoded, mut counts) = (vec![9; rows * width], vec![-1; rows]);
+        let result = raw.encode(threads, CellsMut::Bytes(&mut encoded), &mut counts).unwrap();
+        let (least, largest) = (cells.iter().filter(|&&c| c >= 0).min(), cells.iter().max().filter(|&&c| c >= 0));
+        let range = least.zip(largest).map(|(&least, &largest)| (f64::from(least), f64::from(largest)));
+        assert_eq!(result, Encoded::Complete(range));
+        assert_eq!(encoded, cells);
+        assert_eq!(counts, (0..rows).map(count).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn labels_that_bytes_do_not_hold_are_soft_or_faulty() {
+    let (labels, mut counts) = ([0.0f32, 1.0, 0.5, f32::NAN], [0; 2]);
+    let raw = |observed| Raw { labels: RawLabels::F32(&labels), observed };
+    let (mut bytes, mut numbers) = ([0; 4], [0.0f32; 4]);
+    let nan = raw(Observed::NotNan);
+    assert_eq!(nan.encode(&Serial, CellsMut::Bytes(&mut bytes), &mut counts).unwrap(), Encoded::Soft);
+    let found = nan.encode(&Serial, CellsMut::F32(&mut numbers), &mut counts).unwrap();
+    assert_eq!((found, counts), (Encoded::Complete(Some((0.0, 1.0))), [2, 1]));
+    assert!(numbers[..3] == labels[..3] && numbers[3].is_nan());
+    let found = raw(Observed::All).encode(&Serial, CellsMut::F32(&mut numbers), &mut counts).unwrap();
+    assert_eq!(found, Encoded::Faulty);
+    let found = raw(Observed::Bytes(&[1, 1, 1, 7])).encode(&Serial, CellsMut::F32(&mut numbers), &mut counts).unwrap();
+    assert_eq!(found, Encoded::Faulty);
+}
