@@ -236,7 +236,7 @@ def run(program, batch, cases):
         for (_, tensors, _), (source, target) in zip(cases, files):
             safetensors.save_file(tensors, source)
             command += ["--input", source, "--output", target]
-        # Several run side by side.
+        # Several run at once.
         done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
         if done.returncode == 3:
             return dict.fromkeys(MISSING)

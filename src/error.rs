@@ -72,8 +72,8 @@ impl From<masked_loss_core::Error> for Error {
         use masked_loss_core::Error as Core;
         match error {
             Core::Range { setting, expected, found } => Self::Range { tensor: setting, expected, found },
-            Core::Threads(reason) => Self::Torch(TchError::Torch(reason)),
-            error => Self::Environment(error.to_string()),
+            Core::Environment { .. } => Self::Environment(error.to_string()),
+            error => Self::Torch(TchError::Torch(error.to_string())),
         }
     }
 }

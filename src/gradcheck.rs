@@ -55,7 +55,7 @@ impl fmt::Display for GradReport {
     }
 }
 
-/// Holds the gradient of `Σ ℓ` from backward, on every path that can serve, against central differences in `f64`.
+/// Compares the gradient of `Σ ℓ` from backward, on every path that can serve, with central differences in `f64`.
 ///
 /// `2·N·C` evaluations of the loss: meant for small tensors. Step `h = ε^⅓ · max(1, |x|)`; a point nearer than `h` to an
 /// edge of what the loss accepts, or to a kink, cannot be judged this way.

@@ -61,7 +61,7 @@ pub use loss::{Loss, Missing, Named, Path, WithMissing, catalogue};
 pub use losses::{
     Censored, NonNegativePu, SoftmaxCrossEntropy, expected_positives, masked_bce, masked_bce_with_logits,
 };
-pub use masked_loss_core as core;
+pub use masked_loss_core;
 pub use masked_loss_core::losses::{
     AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Hill, Huber, NegativeEntropy, SigmoidFocal,
     SquaredError, UnbiasedBce,

@@ -41,7 +41,8 @@ impl Labels {
     /// Every label is known.
     ///
     /// # Errors
-    /// [`Error::Range`] for a NaN or infinite label; [`Error::Kind`] for complex, quantized or sparse tensors.
+    /// [`Error::Range`] for a NaN or infinite label; [`Error::Kind`] for complex, quantized or sparse tensors;
+    /// [`Error::Environment`] where `MASKED_LOSS_SIMD` asks for what this machine does not have.
     pub fn complete(values: &Tensor) -> Result<Self> {
         Self::from_raw(Raw::Complete(values))
     }

@@ -25,7 +25,7 @@ impl Labels {
     /// How many labels are known of each column: `[C]`, `i64`.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch) only.
+    /// [`Error::Torch`](crate::Error::Torch), [`Error::Environment`](crate::Error::Environment).
     pub fn observed_per_label(&self) -> Result<Tensor> {
         match self.device() {
             Device::Cpu => {

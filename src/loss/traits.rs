@@ -26,7 +26,8 @@ pub trait Loss {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape), [`Kind`](crate::Error::Kind) or [`Device`](crate::Error::Device) where
     /// the tensors do not fit each other, [`Range`](crate::Error::Range) where an observed value is outside what the
-    /// loss accepts, [`Torch`](crate::Error::Torch) for a failure of libtorch.
+    /// loss accepts, [`Environment`](crate::Error::Environment) where `MASKED_LOSS_SIMD` asks for what this machine does not
+    /// have, [`Torch`](crate::Error::Torch) for a failure of libtorch.
     fn forward(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
         self.forward_on(Path::Auto, logits, labels, reduction)
     }

@@ -101,7 +101,7 @@ struct Precomputed : torch::autograd::Node {
 };
 
 // Large buffers that this thread keeps: a fresh one costs more in page faults than the kernel in arithmetic. One whose
-// only owner is this list is free to be lent again.
+// only owner is this list is free to be reused.
 constexpr size_t kKept = 2;
 constexpr size_t kLarge = size_t{1} << 20;
 thread_local bool gone = false;  // outlives the list: a thread may still compute while it ends

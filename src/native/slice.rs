@@ -26,22 +26,31 @@ elements!(i8: Int8, u8: Uint8, i64: Int64, f32: Float, f64: Double, F16: Half, B
 /// # Errors
 /// For a tensor that has none in memory, such as libtorch's implicit zeros.
 pub(crate) fn slice<T: Element>(tensor: &Tensor) -> Result<&[T]> {
+    Ok(match start(tensor)? {
+        None => &[],
+        // SAFETY: `numel` elements of `T` lie there, and live as long as the tensor.
+        Some(start) => unsafe { std::slice::from_raw_parts(start, tensor.numel()) },
+    })
+}
+
+/// The same, to be written to: elements that nobody else reads or writes meanwhile.
+pub(crate) fn slice_mut<T: Element>(tensor: &mut Tensor) -> Result<&mut [T]> {
+    Ok(match start(tensor)? {
+        None => &mut [],
+        // SAFETY: as above.
+        Some(start) => unsafe { std::slice::from_raw_parts_mut(start, tensor.numel()) },
+    })
+}
+
+/// Where the elements lie; none if there are no elements.
+fn start<T: Element>(tensor: &Tensor) -> Result<Option<*mut T>> {
     assert!(tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu);
     if tensor.numel() == 0 {
-        return Ok(&[]);
+        return Ok(None);
     }
     let start = tensor.data_ptr().cast::<T>();
     if start.is_null() {
         return Err(Error::Fused("needs tensors that lie in memory".into()));
     }
-    // SAFETY: `numel` elements of `T` lie there, and live as long as the tensor.
-    Ok(unsafe { std::slice::from_raw_parts(start, tensor.numel()) })
-}
-
-/// The same, to be written to: elements that nobody else reads or writes meanwhile.
-pub(crate) fn slice_mut<T: Element>(tensor: &mut Tensor) -> Result<&mut [T]> {
-    let elements = slice::<T>(tensor)?;
-    let (start, length) = (elements.as_ptr().cast_mut(), elements.len());
-    // SAFETY: as above; libtorch's memory is no constant, and its only reader is the caller.
-    Ok(unsafe { std::slice::from_raw_parts_mut(start, length) })
+    Ok(Some(start))
 }

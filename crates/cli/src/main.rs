@@ -28,6 +28,8 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(Arguments { command }: Arguments) -> Result<()> {
+    // Before any work: the variable that chooses the instructions may be wrong.
+    masked_loss::simd_level()?;
     match command {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

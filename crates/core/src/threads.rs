@@ -6,7 +6,7 @@ use crate::Result;
 /// Threads to work on.
 ///
 /// # Safety
-/// Of all calls that [`run`](Self::run) makes, no two ranges overlap.
+/// The ranges of all calls that [`run`](Self::run) makes lie within `0..count`, and no two of them overlap.
 pub unsafe trait Threads: Sync {
     /// Calls `body` for ranges that together cover `0..count`, each at least `grain` long but for the last, and returns when
     /// all calls have returned.

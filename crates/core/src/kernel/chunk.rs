@@ -122,6 +122,7 @@ each! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Real;
     use crate::losses::{Asymmetric, BceWithLogits, SigmoidFocal, SquaredError};
 
     /// Every level that this machine has, on a chunk whose length no vector divides, against the oracle.
@@ -147,6 +148,51 @@ mod tests {
                 assert!(close(value[i], exact.value), "{simd:?} at {}: {} {exact:?}", input[i], value[i]);
                 assert!(close(slope[i], 0.5 * exact.derivative), "{simd:?} at {}: {exact:?}", input[i]);
             }
+        }
+    }
+
+    /// Takes sigmoids of its input in every way in which they can be reached, or hidden.
+    struct Hidden(u8);
+
+    impl Elementwise for Hidden {
+        #[inline(always)]
+        fn entry<R: Real>(&self, x: &R, y: &R) -> R {
+            let negative = -x.clone();
+            match self.0 {
+                0 => negative.sigmoid(),
+                1 => x.size().log_sigmoid(),
+                2 => x.detach().sigmoid() * x,
+                3 => x.select_lt(0.5, &negative, x).sigmoid(),
+                4 => x.select_lt(0.5, y, x).sigmoid(),
+                5 => (x.clone() + y).sigmoid(),
+                6 => x.abs().log_sigmoid(),
+                7 => x.at_least(-1.0).sigmoid(),
+                _ => y.sigmoid() * x,
+            }
+        }
+    }
+
+    #[test]
+    fn the_trace_finds_every_sigmoid_that_the_lanes_keep() {
+        let (input, label) = ([-2.0f32, 0.25, 0.75, 3.0], [1.0f32, 0.0, 0.5, 1.0]);
+        for way in 0..9 {
+            let of = |uses| {
+                let (mut value, mut slope) = ([f32::NAN; 4], [f32::NAN; 4]);
+                let chunk = Chunk {
+                    input: &input,
+                    label: &label,
+                    parameter: &[],
+                    value: &mut value,
+                    slope: &mut slope,
+                    scale: 1.0,
+                    uses,
+                };
+                compute(&Hidden(way), Simd::Portable, chunk);
+                (value, slope)
+            };
+            let uses = Uses::of(&Hidden(way));
+            assert_eq!(of(uses), of(Uses { sigmoid: true, ..uses }), "{way}");
+            assert_eq!(uses.sigmoid, way < 4, "{way}: no other keeps the input");
         }
     }
 

@@ -66,6 +66,13 @@ pub struct Entries<'a, F: ?Sized> {
     pub missing: Option<Assumed<'a, F>>,
 }
 
+impl<'a> Entries<'a, dyn Formula + 'a> {
+    /// The observed entries alone.
+    pub fn observed(formula: &'a (dyn Formula + 'a)) -> Self {
+        Self { observed: formula, missing: None }
+    }
+}
+
 /// A missing entry's loss: `weight` times that of `label`.
 #[derive(Debug)]
 pub struct Assumed<'a, F: ?Sized> {

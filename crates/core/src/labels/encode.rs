@@ -32,7 +32,7 @@ pub type Range = Option<(f64, f64)>;
 pub enum Encoded {
     /// The cells and counts are complete.
     Complete(Range),
-    /// Bytes do not hold the labels: one of them is neither 0 nor 1.
+    /// Bytes do not hold the labels: one of them is neither 0 nor 1, and may be at fault.
     Soft,
     /// A label is not finite, or the mask holds anything but 0 and 1.
     Faulty,
@@ -45,9 +45,11 @@ impl Raw<'_> {
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
-    /// If labels, mask and cells differ in length, or if the rows do not share them out evenly.
+    /// If labels, mask and cells differ in length, if the rows do not share them out evenly, or if `f32` does not hold the labels'
+    /// type.
     pub fn encode(&self, threads: &dyn Threads, cells: CellsMut<'_>, counts: &mut [i64]) -> Result<Encoded> {
         with_source!(self, &FINITE, source => {
+            assert!(!matches!(cells, CellsMut::F32(_)) || self.labels.fit_f32(), "cells that hold the labels");
             let encoding = Encoding { source: &source, counts: Disjoint::new(counts), threads };
             match cells {
                 CellsMut::Bytes(cells) => encoding.bytes(cells),
@@ -72,13 +74,13 @@ impl<L: RawLabel> Encoding<'_, L> {
             // SAFETY: `cells` outlives this call, and each entry is visited once.
             let cells = unsafe { output.part(start, mask.len()) };
             let seen = self.source.cells(simd, start, mask, cells);
-            all_seen.fetch_or(seen.0, Ordering::Relaxed);
-            !seen.soft()
+            !Seen(all_seen.fetch_or(seen.0, Ordering::Relaxed) | seen.0).soft()
         })?;
         let seen = Seen(all_seen.into_inner());
         Ok(match (seen.zero(), seen.one()) {
-            _ if self.source.at_fault() => Encoded::Faulty,
+            // First: which faults were seen before a pass ended early depends on the threads.
             _ if seen.soft() => Encoded::Soft,
+            _ if self.source.at_fault() => Encoded::Faulty,
             (false, false) => Encoded::Complete(None),
             (zero, one) => Encoded::Complete(Some((f64::from(u8::from(!zero)), f64::from(u8::from(one))))),
         })

@@ -11,6 +11,7 @@ mod weights;
 pub use self::encode::{CellsMut, Encoded, Range};
 pub(crate) use self::raw::with_source;
 pub use self::raw::{Observed, Raw, RawLabels};
+pub(crate) use self::table::one_for_each_label;
 pub use self::table::{Cells, Table, sum};
 pub(crate) use self::targets::{Label, LabelBuffers, Numbers, Targets};
 pub(crate) use self::weights::{Columns, WeightsOf};

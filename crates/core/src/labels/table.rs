@@ -27,7 +27,7 @@ pub struct Table<'a> {
 /// Labels as they are held.
 #[derive(Clone, Copy, Debug)]
 pub enum Cells<'a> {
-    /// 0, 1, or −1 where missing.
+    /// 0, 1, or −1 where missing; what else there is counts as any label.
     Bytes(&'a [i8]),
     /// NaN where missing.
     F32(&'a [f32]),
@@ -55,15 +55,60 @@ macro_rules! with_rows {
     };
 }
 
+impl Cells<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(cells) => cells.len(),
+            Self::F32(cells) => cells.len(),
+            Self::F64(cells) => cells.len(),
+        }
+    }
+}
+
 impl<'a> Table<'a> {
+    /// How many entries these labels have.
+    ///
+    /// # Panics
+    /// If the table's parts, or the weights, do not fit each other: see their fields.
+    pub(crate) fn entries(&self, weights: &Weights<'_>) -> usize {
+        let (rows, width, cells) = (self.rows, self.width, self.cells.len());
+        let entries = rows.checked_mul(width).expect("a number of entries that memory can hold");
+        match self.index {
+            None => assert_eq!(cells, entries, "one cell for each entry"),
+            Some(index) => {
+                let all = cells.checked_div(width).unwrap_or(0);
+                assert_eq!(index.len(), rows, "one index for each row");
+                assert_eq!(cells, all * width, "rows of the same length");
+                let within = |&row: &i64| width == 0 || usize::try_from(row).is_ok_and(|row| row < all);
+                assert!(index.iter().all(within), "an index within the table's {all} rows");
+            }
+        }
+        if let Some(entries) = weights.entries {
+            assert_eq!(entries.len(), cells, "one weight for each cell");
+        }
+        if let Some(weights) = weights.rows {
+            assert_eq!(weights.len(), rows, "one weight for each row");
+        }
+        if let Some(labels) = weights.labels {
+            one_for_each_label(labels.len(), self.labels_at_most());
+        }
+        entries
+    }
+
+    /// A multiple of the number of labels: the width or, with one dimension, where rows and labels are the same, the rows.
+    pub(crate) fn labels_at_most(&self) -> usize {
+        if self.width == 1 { self.rows } else { self.width }
+    }
+
     /// Writes into `counts` how many entries of each row are observed.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
-    /// If there is not one count for each row.
+    /// If there is not one count for each row, or the table's parts do not fit each other.
     pub fn observed_per_row(&self, threads: &dyn Threads, counts: &mut [i64]) -> Result<()> {
+        self.entries(&Weights::default());
         assert_eq!(counts.len(), self.rows, "one count for each row");
         counts.fill(0);
         let (output, simd) = (Disjoint::new(counts), Simd::chosen()?);
@@ -84,7 +129,11 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
+    ///
+    /// # Panics
+    /// If the entries are not a whole number of rows of so many labels, or the table's parts do not fit each other.
     pub fn observed_per_label(&self, threads: &dyn Threads, labels: usize) -> Result<Vec<i64>> {
+        one_for_each_label(labels, self.entries(&Weights::default()));
         let (total, simd) = (Mutex::new(vec![0; labels]), Simd::chosen()?);
         if labels > 0 {
             with_rows!(self, rows => self.parallel(threads, |blocks| count_labels(simd, &rows, blocks, &total)))?;
@@ -98,7 +147,7 @@ impl<'a> Table<'a> {
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
-    /// If there is not one total for each row.
+    /// If there is not one total for each row, or the table's parts or the weights do not fit each other.
     pub fn weight_per_row(
         &self,
         threads: &dyn Threads,
@@ -106,16 +155,20 @@ impl<'a> Table<'a> {
         everything: bool,
         totals: &mut [f64],
     ) -> Result<()> {
+        self.entries(weights);
         assert_eq!(totals.len(), self.rows, "one total for each row");
         totals.fill(0.0);
         let (output, simd) = (Disjoint::new(totals), Simd::chosen()?);
         let weights = &WeightsOf::<f64>::new(weights, self.width, self.index);
         with_rows!(self, rows => self.parallel(threads, |blocks| {
             let (mut buffer, mut chosen) = (Buffer::new(), Buffer::<f64>::new());
-            let mut weight_buffers = [const { Buffer::new() }; 2];
+            let (mut weight_buffers, mut ones) = ([const { Buffer::new() }; 2], None);
             for block in blocks {
                 let cells = rows.read(block.start, block.len(), &mut buffer);
-                let weights = weights.read(simd, block.start, block.len(), &mut weight_buffers);
+                let weights = match weights.read(simd, block.start, block.len(), &mut weight_buffers) {
+                    [] => &ones.get_or_insert_with(|| vec![1.0; BLOCK])[..block.len()],
+                    weights => weights,
+                };
                 let chosen = &mut chosen.get()[..block.len()];
                 simd.run(Choose { cells, weights, chosen, everything });
                 for segment in segments(block.start, block.len(), self.width) {
@@ -180,6 +233,12 @@ fn count_labels<T: Held>(
         }
     }
     flush(&mut counts);
+}
+
+/// # Panics
+/// If rows of this width do not hold a whole number of times so many labels.
+pub(crate) fn one_for_each_label(numbers: usize, width: usize) {
+    assert!(width == 0 || width.checked_rem(numbers) == Some(0), "one number for each label");
 }
 
 /// The sum of numbers, in an order that depends on how many there are alone.

@@ -50,6 +50,15 @@ impl<F: Float> Columns<F> {
     }
 }
 
+impl EntryWeights<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::F32(weights) => weights.len(),
+            Self::F64(weights) => weights.len(),
+        }
+    }
+}
+
 /// [`Weights`] of a table's rows, in the type to compute with.
 pub(crate) struct WeightsOf<'a, F> {
     entries: Option<PerEntry<'a>>,

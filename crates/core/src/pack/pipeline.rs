@@ -38,8 +38,8 @@ struct Progress {
 }
 
 impl<'a, F: Scalar, P: Prefetch> Pipeline<'a, F, P> {
-    /// `gradient`: where the slopes go, and 0 for entries that do not count; empty if they are not wanted. `non_temporal`: past
-    /// the caches, which other threads see only after a [`fence`](crate::memory::fence).
+    /// `gradient`: where the slopes go, and 0 for entries that do not count; empty if they are not wanted. `non_temporal`:
+    /// by stores that other threads see only after a [`fence`](crate::memory::fence).
     pub(crate) fn new(
         which: &'a Selection,
         input: &'a [F],

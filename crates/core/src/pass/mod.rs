@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use self::block::Prepared;
 use self::task::{Assumption, Task};
 use crate::kernel::{Entries, Formula};
-use crate::labels::{Cells, Numbers, Raw, Table, Targets, Weights, WeightsOf, with_source};
+use crate::labels::{Cells, Numbers, Raw, Table, Targets, Weights, WeightsOf, one_for_each_label, with_source};
 use crate::memory::{Disjoint, Rows};
 use crate::scalar::Storage;
 use crate::simd::Simd;
@@ -39,9 +39,11 @@ impl<X: Storage> Pass<'_, X> {
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
-    /// If input, outputs and labels differ in length, or an index is out of bounds.
+    /// If input, outputs, labels and weights do not fit each other, an index is out of bounds, or a formula's parameter is not
+    /// one number for each label.
     pub fn labels(self, threads: &dyn Threads, table: &Table<'_>, weights: &Weights<'_>) -> Result<Option<f64>> {
-        assert_eq!(table.rows * table.width, self.input.len(), "one label for each input");
+        assert_eq!(table.entries(weights), self.input.len(), "one label for each input");
+        self.check_parameters(table.labels_at_most());
         let weights = WeightsOf::new(weights, table.width, table.index);
         match table.cells {
             Cells::Bytes(cells) => self.run(threads, &table.rows_of(cells), &weights),
@@ -61,9 +63,19 @@ impl<X: Storage> Pass<'_, X> {
     pub fn raw(self, threads: &dyn Threads, raw: &Raw<'_>) -> Result<Option<f64>> {
         with_source!(raw, &self.entries.observed.labels(), source => {
             assert_eq!(source.len(), self.input.len(), "one label for each input");
+            self.check_parameters(source.len());
             let sum = self.run(threads, &source, &WeightsOf::NONE)?;
             Ok(sum.filter(|_| !source.at_fault()))
         })
+    }
+
+    fn check_parameters(&self, width: usize) {
+        let Entries { observed, missing } = self.entries;
+        for formula in std::iter::once(observed).chain(missing.map(|assumed| assumed.formula)) {
+            if let Some(numbers) = formula.parameter() {
+                one_for_each_label(numbers.len(), width);
+            }
+        }
     }
 
     fn run(

@@ -61,6 +61,7 @@ impl<X: Storage> Task<'_, X> {
             && X::Number::has_non_temporal_stores(self.simd)
             && gradient.as_ref().is_some_and(|gradient| gradient.bytes() >= NON_TEMPORAL);
         threads.run(blocks, BLOCK / block_length, &|blocks| {
+            let _fence = non_temporal.then_some(Fence);
             let mut scratch = Scratch::new();
             for block in blocks {
                 let start = block * block_length;
@@ -72,9 +73,6 @@ impl<X: Storage> Task<'_, X> {
                     let output = BlockOutput { gradient, values, non_temporal };
                     sum_of.part(block, 1)[0] = self.block(start, length, output, &mut scratch);
                 }
-            }
-            if non_temporal {
-                fence();
             }
         })?;
         // Not `sum`, which makes −0 of no numbers.
@@ -129,6 +127,15 @@ impl<X: Storage> Task<'_, X> {
 fn add_scaled<F: Float>(sum: &mut [F], terms: &[F], weight: F) {
     for (sum, &term) in sum.iter_mut().zip(terms) {
         *sum = *sum + term * weight;
+    }
+}
+
+/// Ends a thread's non-temporal stores, also where a formula panics.
+struct Fence;
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        fence();
     }
 }
 

@@ -60,16 +60,15 @@ impl Simd {
     }
 
     /// The level that kernels use: the best one that this machine has, or the one that the environment variable
-    /// `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`. The variable is read once.
+    /// `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`. The variable is read once; empty, it counts as not set.
     ///
     /// # Errors
     /// [`Error::Environment`] if the variable asks for something else than a level that this machine has.
     pub fn chosen() -> Result<Self> {
         // Once: on a virtual machine the host answers which instructions there are, which takes longer than a small loss.
-        static CHOSEN: LazyLock<Result<Simd>> = LazyLock::new(|| match env::var(Simd::VARIABLE) {
-            Ok(wanted) => Simd::parse(&wanted),
-            Err(env::VarError::NotPresent) => Ok(Simd::available().last().unwrap_or(Simd::Portable)),
-            Err(env::VarError::NotUnicode(wanted)) => Simd::parse(&wanted.to_string_lossy()),
+        static CHOSEN: LazyLock<Result<Simd>> = LazyLock::new(|| match env::var_os(Simd::VARIABLE) {
+            Some(wanted) if !wanted.is_empty() => Simd::parse(&wanted.to_string_lossy()),
+            _ => Ok(Simd::available().last().unwrap_or(Simd::Portable)),
         });
         CHOSEN.clone()
     }

@@ -1,6 +1,11 @@
 //! Labels that are counted, weighed and encoded.
 
-use masked_loss_core::{Cells, CellsMut, Encoded, EntryWeights, Observed, Raw, RawLabels, Serial, Table, Weights};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use masked_loss_core::losses::BceWithLogits;
+use masked_loss_core::{
+    Cells, CellsMut, Encoded, Entries, EntryWeights, Observed, Pass, Raw, RawLabels, Serial, Table, Weights,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -60,4 +65,53 @@ fn labels_that_bytes_do_not_hold_are_soft_or_faulty() {
     assert_eq!(found, Encoded::Faulty);
     let found = raw(Observed::Bytes(&[1, 1, 1, 7])).encode(&Serial, CellsMut::F32(&mut numbers), &mut counts).unwrap();
     assert_eq!(found, Encoded::Faulty);
+}
+
+#[test]
+fn parts_that_do_not_fit_are_refused() {
+    let (cells, loss) = ([1i8, 0, -1, 1, 0, 0, 1, -1], BceWithLogits::default());
+    let table = Table { cells: Cells::Bytes(&cells), rows: 2, width: 4, index: None };
+    let none = Weights::default();
+    let pass = |table: Table<'_>, weights: Weights<'_>, loss: &BceWithLogits| {
+        let entries = Entries::observed(loss);
+        let pass = Pass { entries, input: &[0.5f32; 8][..], gradient: None, values: None, divisor: 1.0 };
+        pass.labels(&Serial, &table, &weights).unwrap()
+    };
+    assert!(pass(table, none, &loss).is_some());
+    let refused = |table: Table<'_>, weights: Weights<'_>, loss: &BceWithLogits| {
+        catch_unwind(AssertUnwindSafe(|| pass(table, weights, loss))).is_err()
+    };
+    for weights in [
+        Weights { labels: Some(&[1.0; 3]), ..none },
+        Weights { labels: Some(&[]), ..none },
+        Weights { rows: Some(&[1.0; 3]), ..none },
+        Weights { entries: Some(EntryWeights::F32(&[1.0; 9])), ..none },
+    ] {
+        assert!(refused(table, weights, &loss), "{weights:?}");
+    }
+    for index in [[0, 2], [0, -1], [0, i64::MIN]] {
+        assert!(refused(Table { index: Some(&index), ..table }, none, &loss), "{index:?}");
+    }
+    for table in [
+        Table { rows: 3, ..table },
+        Table { cells: Cells::Bytes(&cells[..7]), index: Some(&[0, 0]), ..table },
+        Table { rows: 1 << 62, width: 8, ..table },
+        Table { rows: 8, width: (1 << 63) + 1, ..table },
+    ] {
+        assert!(refused(table, none, &loss), "{table:?}");
+        let mut counts = vec![0; table.rows.min(8)];
+        assert!(catch_unwind(AssertUnwindSafe(|| table.observed_per_row(&Serial, &mut counts))).is_err());
+    }
+    for numbers in [0, 3, 5] {
+        let loss = BceWithLogits { pos_weight: Some(vec![1.0; numbers]), ..Default::default() };
+        assert!(refused(table, none, &loss), "{numbers} numbers");
+    }
+    assert!(catch_unwind(|| table.observed_per_label(&Serial, 3)).is_err());
+    let mut counts = [0; 2];
+    let mut totals = [f64::NAN; 2];
+    table.weight_per_row(&Serial, &none, false, &mut totals).unwrap();
+    table.observed_per_row(&Serial, &mut counts).unwrap();
+    assert_eq!((totals, counts), ([3.0; 2], [3; 2]), "without weights, each counts 1");
+    let raw = Raw { labels: RawLabels::F64(&[1e300; 2]), observed: Observed::All };
+    assert!(catch_unwind(AssertUnwindSafe(|| raw.encode(&Serial, CellsMut::F32(&mut [0.0; 2]), &mut counts))).is_err());
 }

@@ -3,9 +3,7 @@
 use std::process::Command;
 
 use masked_loss_core::losses::BceWithLogits;
-use masked_loss_core::{Cells, Pass, Serial, Simd, Table, Weights};
-
-use crate::pass::observed;
+use masked_loss_core::{Cells, Entries, Pass, Serial, Simd, Table, Weights};
 
 /// This program once more for each lower level, by the environment variable that chooses it.
 #[test]
@@ -19,7 +17,7 @@ fn the_promises_hold_at_every_simd_level() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&done.stdout);
-        assert!(done.status.success() && said.contains("6 passed"), "{level:?}: {said}");
+        assert!(done.status.success() && !said.contains(" 0 passed"), "{level:?}: {said}");
     }
 }
 
@@ -29,7 +27,13 @@ fn the_variable_chooses_a_level_or_is_refused() {
         Ok("sse9") => {
             let (loss, input, cells) = (BceWithLogits::default(), [0.0f32], Cells::Bytes(&[1]));
             let table = Table { cells, rows: 1, width: 1, index: None };
-            let pass = Pass { entries: observed(&loss), input: &input[..], gradient: None, values: None, divisor: 1.0 };
+            let pass = Pass {
+                entries: Entries::observed(&loss),
+                input: &input[..],
+                gradient: None,
+                values: None,
+                divisor: 1.0,
+            };
             assert_eq!(pass.labels(&Serial, &table, &Weights::default()), Err(Simd::chosen().unwrap_err()));
         }
         Ok(wanted) => assert_eq!(Simd::chosen().unwrap().key(), wanted),

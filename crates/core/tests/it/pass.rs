@@ -7,10 +7,6 @@ use masked_loss_core::{
 
 use crate::case::{Case, SIZES, Spread, raw};
 
-pub fn observed<'a>(loss: &'a (dyn Formula + 'a)) -> Entries<'a, dyn Formula + 'a> {
-    Entries { observed: loss, missing: None }
-}
-
 /// The sum, the gradient and each entry's loss.
 type Found<F> = (Option<f64>, Vec<F>, Vec<F>);
 
@@ -40,7 +36,7 @@ fn keeps_the_promises<E: Elementwise>(name: &str, loss: &E) {
         let (input, cells) = (case.input(|x| x as f32), case.cells());
         let table = case.table(Cells::Bytes(&cells));
         let of_table = |threads: &dyn Threads, input: &[f32]| {
-            pass_f32(observed(loss), input, |pass| pass.labels(threads, &table, &Weights::default()))
+            pass_f32(Entries::observed(loss), input, |pass| pass.labels(threads, &table, &Weights::default()))
         };
         let found = of_table(&Serial, &input);
 
@@ -68,7 +64,7 @@ fn keeps_the_promises<E: Elementwise>(name: &str, loss: &E) {
             assert!(of_table(&Serial, &input) == found, "{what}, {garbage}");
             let labels: Vec<f32> = spoilt.label.iter().map(|&y| y as f32).collect();
             let raw = raw(RawLabels::F32(&labels), &case.mask);
-            let of_raw = pass_f32(observed(loss), &input, |pass| pass.raw(&Spread(2), &raw));
+            let of_raw = pass_f32(Entries::observed(loss), &input, |pass| pass.raw(&Spread(2), &raw));
             assert!(of_raw == found, "{what}, raw, {garbage}");
         }
         other_types(loss, &case, &what);
@@ -80,7 +76,7 @@ fn other_types<E: Elementwise>(loss: &E, case: &Case, what: &str) {
     let cells = case.cells();
     let table = case.table(Cells::Bytes(&cells));
     let (input, mut gradient) = (case.input(|x| x), vec![f64::NAN; case.input.len()]);
-    let (entries, none) = (observed(loss), Weights::default());
+    let (entries, none) = (Entries::observed(loss), Weights::default());
     let pass = Pass { entries, input: &input[..], gradient: Some(&mut gradient), values: None, divisor: 2.0 };
     assert!(pass.labels(&Serial, &table, &none).unwrap().is_some());
     for (i, &found) in gradient.iter().enumerate() {
@@ -130,7 +126,7 @@ fn what_a_loss_does_not_accept_is_found() {
     let (input, mask) = ([0.5f32; 100], [1u8; 100]);
     let of = |labels: &[f32], mask: &[u8], input: &[f32]| {
         let raw = raw(RawLabels::F32(labels), mask);
-        pass_f32(observed(&BceProbabilities), input, |pass| pass.raw(&Serial, &raw)).0
+        pass_f32(Entries::observed(&BceProbabilities), input, |pass| pass.raw(&Serial, &raw)).0
     };
     let labels = [1.0f32; 100];
     assert!(of(&labels, &mask, &input).is_some());
