@@ -1,5 +1,6 @@
 //! Labels in memory: checked and held, or raw.
 
+mod count;
 mod encode;
 mod raw;
 mod raw_label;
@@ -8,11 +9,12 @@ mod table;
 mod targets;
 mod weights;
 
+pub use self::count::sum;
 pub use self::encode::{CellsMut, Encoded, Range};
 pub(crate) use self::raw::with_source;
 pub use self::raw::{Observed, Raw, RawLabels};
 pub(crate) use self::table::one_for_each_label;
-pub use self::table::{Cells, Table, sum};
+pub use self::table::{Cells, Table};
 pub(crate) use self::targets::{Label, LabelBuffers, Numbers, Targets};
 pub(crate) use self::weights::{Columns, WeightsOf};
 pub use self::weights::{EntryWeights, Weights};

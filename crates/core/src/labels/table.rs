@@ -1,15 +1,7 @@
-//! Labels that were checked before: how many are observed, and what they weigh.
+//! Labels that were checked before.
 
-use std::ops::Range;
-use std::sync::Mutex;
-
-use super::weights::{Weights, WeightsOf};
-use crate::memory::{Buffer, Disjoint, Rows, segments};
-use crate::simd::loops::{Sum, Sums, total};
-use crate::simd::{Job, Simd};
-use crate::sizes::{BLOCK, rows_of_blocks};
-use crate::threads::locked;
-use crate::{Result, Threads};
+use super::weights::Weights;
+use crate::memory::Rows;
 
 /// Some rows of a table of checked labels.
 #[derive(Clone, Copy, Debug)]
@@ -33,26 +25,6 @@ pub enum Cells<'a> {
     F32(&'a [f32]),
     /// NaN where missing.
     F64(&'a [f64]),
-}
-
-/// Evaluates an expression with the rows in the cells' own type.
-macro_rules! with_rows {
-    ($table:expr, $rows:ident => $body:expr) => {
-        match $table.cells {
-            Cells::Bytes(cells) => {
-                let $rows = $table.rows_of(cells);
-                $body
-            }
-            Cells::F32(cells) => {
-                let $rows = $table.rows_of(cells);
-                $body
-            }
-            Cells::F64(cells) => {
-                let $rows = $table.rows_of(cells);
-                $body
-            }
-        }
-    };
 }
 
 impl Cells<'_> {
@@ -100,222 +72,13 @@ impl<'a> Table<'a> {
         if self.width == 1 { self.rows } else { self.width }
     }
 
-    /// Writes into `counts` how many entries of each row are observed.
-    ///
-    /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
-    ///
-    /// # Panics
-    /// If there is not one count for each row, or the table's parts do not fit each other.
-    pub fn observed_per_row(&self, threads: &dyn Threads, counts: &mut [i64]) -> Result<()> {
-        self.entries(&Weights::default());
-        assert_eq!(counts.len(), self.rows, "one count for each row");
-        counts.fill(0);
-        let (output, simd) = (Disjoint::new(counts), Simd::chosen()?);
-        with_rows!(self, rows => self.parallel(threads, |blocks| {
-            let mut buffer = Buffer::new();
-            for block in blocks {
-                let cells = rows.read(block.start, block.len(), &mut buffer);
-                for segment in segments(block.start, block.len(), self.width) {
-                    let count = simd.run(Count(&cells[segment.at]));
-                    // SAFETY: `counts` outlives this call, and each row is visited by one thread.
-                    unsafe { output.part(segment.row, 1)[0] += count as i64 };
-                }
-            }
-        }))
-    }
-
-    /// How many rows each of so many labels is observed in; labels are the last dimension.
-    ///
-    /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
-    ///
-    /// # Panics
-    /// If the entries are not a whole number of rows of so many labels, or the table's parts do not fit each other.
-    pub fn observed_per_label(&self, threads: &dyn Threads, labels: usize) -> Result<Vec<i64>> {
-        one_for_each_label(labels, self.entries(&Weights::default()));
-        let (total, simd) = (Mutex::new(vec![0; labels]), Simd::chosen()?);
-        if labels > 0 {
-            with_rows!(self, rows => self.parallel(threads, |blocks| count_labels(simd, &rows, blocks, &total)))?;
-        }
-        Ok(std::mem::take(&mut *locked(&total)))
-    }
-
-    /// Writes into `totals` the weights of the observed entries of each row, or of all its entries, added up.
-    ///
-    /// # Errors
-    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
-    ///
-    /// # Panics
-    /// If there is not one total for each row, or the table's parts or the weights do not fit each other.
-    pub fn weight_per_row(
-        &self,
-        threads: &dyn Threads,
-        weights: &Weights<'a>,
-        everything: bool,
-        totals: &mut [f64],
-    ) -> Result<()> {
-        self.entries(weights);
-        assert_eq!(totals.len(), self.rows, "one total for each row");
-        totals.fill(0.0);
-        let (output, simd) = (Disjoint::new(totals), Simd::chosen()?);
-        let weights = &WeightsOf::<f64>::new(weights, self.width, self.index);
-        with_rows!(self, rows => self.parallel(threads, |blocks| {
-            let (mut buffer, mut chosen) = (Buffer::new(), Buffer::<f64>::new());
-            let (mut weight_buffers, mut ones) = ([const { Buffer::new() }; 2], None);
-            for block in blocks {
-                let cells = rows.read(block.start, block.len(), &mut buffer);
-                let weights = match weights.read(simd, block.start, block.len(), &mut weight_buffers) {
-                    [] => &ones.get_or_insert_with(|| vec![1.0; BLOCK])[..block.len()],
-                    weights => weights,
-                };
-                let chosen = &mut chosen.get()[..block.len()];
-                simd.run(Choose { cells, weights, chosen, everything });
-                for segment in segments(block.start, block.len(), self.width) {
-                    let mut sums = Sums::default();
-                    simd.run(Sum { values: &chosen[segment.at], sums: &mut sums });
-                    // SAFETY: `totals` outlives this call, and each row is visited by one thread.
-                    unsafe { output.part(segment.row, 1)[0] += total(sums) };
-                }
-            }
-        }))
-    }
-
     pub(crate) fn rows_of<T>(&self, cells: &'a [T]) -> Rows<'a, T> {
         Rows::new(cells, self.width, self.index)
     }
-
-    /// Calls `body` for blocks of whole rows, or of parts of one, on several threads.
-    fn parallel(
-        &self,
-        threads: &dyn Threads,
-        body: impl Fn(&mut dyn Iterator<Item = Range<usize>>) + Sync,
-    ) -> Result<()> {
-        let width = self.width;
-        threads.run(self.rows, rows_of_blocks(width), &|rows| {
-            let step = if width < BLOCK { BLOCK / width.max(1) * width } else { width };
-            let ends = (rows.start * width, rows.end * width);
-            body(&mut (ends.0..ends.1).step_by(step.max(1)).flat_map(|start| {
-                let end = ends.1.min(start + step);
-                (start..end).step_by(BLOCK).map(move |start| start..end.min(start + BLOCK))
-            }));
-        })
-    }
-}
-
-/// Counts in `u16`, which is flushed into the total before it can overflow.
-fn count_labels<T: Held>(
-    simd: Simd,
-    rows: &Rows<'_, T>,
-    blocks: &mut dyn Iterator<Item = Range<usize>>,
-    total: &Mutex<Vec<i64>>,
-) {
-    let labels = locked(total).len();
-    let (mut buffer, mut counts) = (Buffer::new(), vec![0u16; labels]);
-    let flush = |counts: &mut [u16]| {
-        for (sum, count) in locked(total).iter_mut().zip(counts) {
-            *sum += i64::from(std::mem::take(count));
-        }
-    };
-    let mut most = 0;
-    for block in blocks {
-        // How often a label can be in a block.
-        let often = block.len() / labels + 2;
-        if most + often > usize::from(u16::MAX) {
-            flush(&mut counts);
-            most = 0;
-        }
-        most += often;
-        let cells = rows.read(block.start, block.len(), &mut buffer);
-        for segment in segments(block.start, block.len(), labels) {
-            let counts = &mut counts[segment.column..][..segment.at.len()];
-            simd.run(AddObserved { cells: &cells[segment.at], counts });
-        }
-    }
-    flush(&mut counts);
 }
 
 /// # Panics
 /// If rows of this width do not hold a whole number of times so many labels.
 pub(crate) fn one_for_each_label(numbers: usize, width: usize) {
     assert!(width == 0 || width.checked_rem(numbers) == Some(0), "one number for each label");
-}
-
-/// The sum of numbers, in an order that depends on how many there are alone.
-///
-/// # Errors
-/// [`Error::Environment`](crate::Error::Environment).
-pub fn sum(numbers: &[f64]) -> Result<f64> {
-    let mut sums = Sums::default();
-    Simd::chosen()?.run(Sum { values: numbers, sums: &mut sums });
-    Ok(total(sums))
-}
-
-/// A label as it is held.
-trait Held: Copy + Default + Send + Sync {
-    fn is_observed(self) -> bool;
-}
-
-impl Held for i8 {
-    #[inline(always)]
-    fn is_observed(self) -> bool {
-        self >= 0
-    }
-}
-
-impl Held for f32 {
-    #[inline(always)]
-    fn is_observed(self) -> bool {
-        !self.is_nan()
-    }
-}
-
-impl Held for f64 {
-    #[inline(always)]
-    fn is_observed(self) -> bool {
-        !self.is_nan()
-    }
-}
-
-struct Count<'a, T>(&'a [T]);
-
-impl<T: Held> Job for Count<'_, T> {
-    type Output = usize;
-    #[inline(always)]
-    fn run<const FMA: bool>(self) -> usize {
-        self.0.iter().map(|cell| u32::from(cell.is_observed())).sum::<u32>() as usize
-    }
-}
-
-struct AddObserved<'a, T> {
-    cells: &'a [T],
-    counts: &'a mut [u16],
-}
-
-impl<T: Held> Job for AddObserved<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (count, cell) in self.counts.iter_mut().zip(self.cells) {
-            *count += u16::from(cell.is_observed());
-        }
-    }
-}
-
-/// Each entry's weight, 0 where it does not count.
-struct Choose<'a, T> {
-    cells: &'a [T],
-    weights: &'a [f64],
-    chosen: &'a mut [f64],
-    everything: bool,
-}
-
-impl<T: Held> Job for Choose<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for ((chosen, cell), &weight) in self.chosen.iter_mut().zip(self.cells).zip(self.weights) {
-            *chosen = if cell.is_observed() | self.everything { weight } else { 0.0 };
-        }
-    }
 }
