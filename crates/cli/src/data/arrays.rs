@@ -9,7 +9,7 @@ use super::raw::Raw;
 use crate::cli::names;
 use crate::cli::source::Source;
 
-/// The arrays of a file, as far as they were requested.
+/// The arrays of a file, as far as they were requested; X or Y in any case, which have its rows.
 pub struct Arrays {
     pub x: Option<Block>,
     pub y: Option<Tensor>,
@@ -22,13 +22,9 @@ impl Arrays {
     /// Checks that the arrays have the same rows, and keeps the selected labels.
     pub fn select(self, source: &Source) -> Result<Raw> {
         let features = self.x.map(|block| Features::new(vec![block], None));
-        let (labels, label_names) = match self.y {
-            Some(y) => chosen(&y, self.labels, source)?,
-            None => (None, Vec::new()),
-        };
         let sizes = [
             ("X", features.as_ref().map(Features::rows)),
-            ("Y", labels.as_ref().map(|labels| labels.size()[0])),
+            ("Y", self.y.as_ref().map(|y| matrix("Y", y)).transpose()?.map(|[rows, _]| rows)),
             ("the split", self.split.as_ref().map(|words| words.len() as i64)),
             ("the group", self.group.as_ref().map(|words| words.len() as i64)),
         ];
@@ -37,7 +33,12 @@ impl Arrays {
         for (other, found) in sizes {
             ensure!(rows == found, "{name} has {rows} rows and {other} has {found}");
         }
-        Ok(Raw { features, labels, label_names, split: self.split, group: self.group })
+        let (labels, label_names) = match self.y {
+            Some(y) if source.has_labels() => chosen(&y, self.labels, source)?,
+            _ => (None, Vec::new()),
+        };
+        let features = features.filter(|_| source.has_features());
+        Ok(Raw { rows, features, labels, label_names, split: self.split, group: self.group })
     }
 }
 

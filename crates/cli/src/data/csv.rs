@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use anyhow::{Context, Result, ensure};
-use csv::{ReaderBuilder, StringRecord, Trim};
+use anyhow::{Context, Error, Result, anyhow, ensure};
+use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
 use tch::Tensor;
 
@@ -11,6 +11,7 @@ use super::bits::Bits;
 use super::columns::Roles;
 use super::features::{Block, Features};
 use super::file;
+use super::lines::Lines;
 use super::raw::Raw;
 use crate::cli::source::Source;
 
@@ -19,8 +20,9 @@ pub fn read(source: &Source) -> Result<Raw> {
     let zipped = source.data.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let input: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     // Flexible, so that a row of the wrong width is reported in our own words.
-    let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
-    let header: Vec<String> = reader.headers()?.iter().map(String::from).collect();
+    let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(Lines::new(input));
+    let header: Vec<String> =
+        reader.headers().map_err(|error| explain(error, "the header"))?.iter().map(String::from).collect();
     ensure!(!header.is_empty(), "it is empty where a header was expected");
     let roles = Roles::new(&header, source)?;
 
@@ -29,26 +31,35 @@ pub fn read(source: &Source) -> Result<Raw> {
     let mut bits: Vec<_> = roles.bits.iter().map(|&column| Bits::new(&header[column])).collect();
     let mut record = StringRecord::new();
     let mut rows = 0;
-    while reader.read_record(&mut record)? {
+    while reader.read_record(&mut record).map_err(|error| explain(error, &format!("data row {}", rows + 1)))? {
+        // An empty line.
+        if header.len() > 1 && record.len() == 1 && record[0].is_empty() {
+            continue;
+        }
         rows += 1;
-        let (found, expected) = (record.len(), header.len());
-        ensure!(found == expected, "data row {rows} has {found} cells where the header has {expected}");
-        let number = |column: usize| {
-            parse(&record[column]).with_context(|| {
-                format!("{:?} in data row {rows}, column {:?} is not a number", &record[column], header[column])
-            })
+        let line = record.position().map_or(0, Position::line);
+        let mut take = || -> Result<()> {
+            let (found, expected) = (record.len(), header.len());
+            ensure!(found == expected, "data row {rows} has {found} cells where the header has {expected}");
+            let number = |column: usize| {
+                parse(&record[column]).with_context(|| {
+                    format!("{:?} in data row {rows}, column {:?} is not a number", &record[column], header[column])
+                })
+            };
+            for &column in &roles.features {
+                features.push(number(column)?);
+            }
+            for &column in &roles.labels {
+                labels.push(number(column)?);
+            }
+            for (bits, &column) in bits.iter_mut().zip(&roles.bits) {
+                bits.push(&record[column])?;
+            }
+            split.extend(roles.split.map(|column| record[column].to_owned()));
+            group.extend(roles.group.map(|column| record[column].to_owned()));
+            Ok(())
         };
-        for &column in &roles.features {
-            features.push(number(column)?);
-        }
-        for &column in &roles.labels {
-            labels.push(number(column)?);
-        }
-        for (bits, &column) in bits.iter_mut().zip(&roles.bits) {
-            bits.push(&record[column])?;
-        }
-        split.extend(roles.split.map(|column| record[column].to_owned()));
-        group.extend(roles.group.map(|column| record[column].to_owned()));
+        take().with_context(|| format!("line {line}"))?;
     }
     let matrix = |cells: &[f32], columns: &[usize]| Tensor::from_slice(cells).view([rows, columns.len() as i64]);
     let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
@@ -56,12 +67,24 @@ pub fn read(source: &Source) -> Result<Raw> {
     let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();
     let feature_names = names(&roles.features).into_iter().chain(bits.iter().flat_map(Bits::names)).collect();
     Ok(Raw {
+        rows,
         features: source.has_features().then(|| Features::new(blocks, Some(feature_names))),
         labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
         label_names: names(&roles.labels),
         split: roles.split.map(|_| split),
         group: roles.group.map(|_| group),
     })
+}
+
+/// Of the csv crate's errors, what its own words leave unclear.
+fn explain(error: csv::Error, what: &str) -> Error {
+    match error.kind() {
+        ErrorKind::Utf8 { pos, .. } => {
+            let line = pos.as_ref().map_or(1, Position::line);
+            anyhow!("line {line}: {what} is not text in UTF-8")
+        }
+        _ => error.into(),
+    }
 }
 
 /// NaN where the cell is missing, `None` where it is not a number.

@@ -8,6 +8,7 @@ mod csr;
 mod csv;
 mod features;
 mod file;
+mod lines;
 mod moments;
 mod npz;
 mod parquet;

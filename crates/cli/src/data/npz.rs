@@ -30,6 +30,11 @@ pub fn read(source: &Source) -> Result<Arrays> {
             ensure!(!source.has_features(), "it is one sparse matrix, taken as Y: --features names the file of X");
             (None, Some(stored(&csr, source)?))
         }
+        // Only the number of rows is wanted.
+        None if !source.has_features() && !source.has_labels() => match optional(&mut archive, "Y", tensor)? {
+            Some(y) => (None, Some(y)),
+            None => (Some(block(&mut archive)?), None),
+        },
         None => (
             if source.has_features() { Some(block(&mut archive)?) } else { None },
             if source.has_labels() { Some(required(&mut archive, "Y", tensor)?) } else { None },

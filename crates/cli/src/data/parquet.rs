@@ -85,6 +85,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     let dense = (features.size()[1] > 0 || bits.is_empty()).then_some(Block::Dense(features));
     let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();
     Ok(Raw {
+        rows,
         features: source.has_features().then(|| Features::new(blocks, Some(names))),
         labels: source.has_labels().then_some(labels),
         label_names: roles.labels.iter().map(|&column| header[column].clone()).collect(),

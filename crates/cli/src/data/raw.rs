@@ -6,6 +6,7 @@ use super::features::Features;
 
 /// Not checked; NaN where a cell is missing.
 pub struct Raw {
+    pub rows: i64,
     /// None where they are in another file.
     pub features: Option<Features>,
     /// None where only the features are read.

@@ -16,8 +16,12 @@ pub fn read(source: &Source) -> Result<Arrays> {
     let labels = label_names(source)?;
     let mut arrays: HashMap<_, _> = Tensor::read_safetensors(&source.data)?.into_iter().collect();
     let mut take = |name: &str| arrays.remove(name).with_context(|| format!("there is no array {name}"));
-    let x = if source.has_features() { Some(block(take("X")?)?) } else { None };
-    let y = if source.has_labels() { Some(take("Y")?) } else { None };
+    let mut y = if source.has_labels() { Some(take("Y")?) } else { None };
+    if !source.has_features() && y.is_none() {
+        // Only the number of rows is wanted.
+        y = take("Y").ok();
+    }
+    let x = if source.has_features() || y.is_none() { Some(block(take("X")?)?) } else { None };
     let mut column = |name: &Option<String>| {
         let words = name.as_ref().map(|name| words(&take(name)?).with_context(|| format!("array {name}")));
         words.transpose()

@@ -27,10 +27,8 @@ impl Table {
     pub fn read(source: &Source) -> Result<Self> {
         let raw = read::table(source).with_context(|| cannot_use(&source.data))?;
         let labels = checked_labels(&raw, source).with_context(|| cannot_use(&source.data))?;
-        let Raw { label_names, split, group, .. } = raw;
-        let features = checked_features(raw.features, source)?;
-        let (rows, expected) = (features.rows(), labels.size()[0]);
-        ensure!(rows == expected, "there are {rows} rows of features, and {expected} of labels");
+        let Raw { rows, label_names, split, group, .. } = raw;
+        let features = checked_features(raw.features, rows, source)?;
         Ok(Self { features, labels, label_names, split, group })
     }
 
@@ -57,17 +55,14 @@ impl Table {
 impl Features {
     /// The features of a table whose labels are unknown or ignored: columns with these names are not features.
     pub fn read(source: &Source, labels: &[String]) -> Result<Self> {
-        if source.features.is_some() {
-            return checked_features(None, source);
-        }
         let source = Source { unlabelled: Some(labels.to_vec()), ..source.clone() };
         let raw = read::table(&source).with_context(|| cannot_use(&source.data))?;
-        checked_features(raw.features, &source)
+        checked_features(raw.features, raw.rows, &source)
     }
 }
 
-/// The table's features, or those of the file that has them.
-fn checked_features(of_table: Option<Features>, source: &Source) -> Result<Features> {
+/// The table's features, or those of the file that has them; that file has as many rows as the table.
+fn checked_features(of_table: Option<Features>, rows: i64, source: &Source) -> Result<Features> {
     let path = source.features.as_ref().unwrap_or(&source.data);
     let checked = || -> Result<_> {
         let features = match of_table {
@@ -79,7 +74,10 @@ fn checked_features(of_table: Option<Features>, source: &Source) -> Result<Featu
         features.check()?;
         Ok(features)
     };
-    checked().with_context(|| cannot_use(path))
+    let features = checked().with_context(|| cannot_use(path))?;
+    let (found, data) = (features.rows(), source.data.display());
+    ensure!(found == rows, "{} has {found} rows, and {data} has {rows}", path.display());
+    Ok(features)
 }
 
 fn checked_labels(raw: &Raw, source: &Source) -> Result<Labels> {

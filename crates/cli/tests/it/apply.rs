@@ -172,6 +172,22 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
 }
 
 #[test]
+fn features_of_another_number_of_rows_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).csv(folder.path());
+    let out = trained(&data, folder.path(), &["--labels", "y*"]);
+    let features = Example::new(79).sparse_features(folder.path());
+    let arrays = Example::new(80).npz(folder.path());
+    for data in [&data, &arrays] {
+        let to = out.join("p.csv");
+        let options = ["--features", text(&features), "--to", text(&to)];
+        let found = sentence(&mut apply("predict", &out, data, &options));
+        let expected = format!("error: {} has 79 rows, and {} has 80\n", features.display(), data.display());
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn weights_that_are_not_numbers_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());

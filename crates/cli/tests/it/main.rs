@@ -6,6 +6,7 @@ mod charts;
 mod checkpoint;
 mod compare;
 mod config;
+mod csv;
 mod demo;
 mod events;
 mod inspect;

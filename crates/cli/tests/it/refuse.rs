@@ -26,10 +26,10 @@ fn bad_tables_are_refused_in_one_sentence() {
     refuse("a,y\n1,0\n", &["--labels", "y", "--split", "s"], r#"there is no column "s"; there are a, y"#);
     refuse("a,y\n1,0\n", &[], "--labels is missing, the names of the label columns");
     refuse("a,a,y\n1,1,0\n", &y, r#"two columns are named "a""#);
-    refuse("a,y\n1,0\n1,high\n", &y, r#""high" in data row 2, column "y" is not a number"#);
-    refuse("a,y\nC=O,0\n", &y, r#""C=O" in data row 1, column "a" is not a number"#);
-    refuse("a,y\n1,0\n1\n", &y, "data row 2 has 1 cells where the header has 2");
-    refuse("a,y\n1,0\n1,0,1\n", &y, "data row 2 has 3 cells where the header has 2");
+    refuse("a,y\n1,0\n1,high\n", &y, r#"line 3: "high" in data row 2, column "y" is not a number"#);
+    refuse("a,y\nC=O,0\n", &y, r#"line 2: "C=O" in data row 1, column "a" is not a number"#);
+    refuse("a,y\n1,0\n1\n", &y, "line 3: data row 2 has 1 cells where the header has 2");
+    refuse("a,y\n1,0\n1,0,1\n", &y, "line 3: data row 2 has 3 cells where the header has 2");
     refuse("a,y\n1,?\n1,NA\n1,\n1,nan\n", &y, "no label is observed at all");
     refuse("a,y\n1,0\n,1\n", &y, r#"feature "a" is NaN in data row 2: only labels may be missing"#);
     refuse("a,y\n1,0\ninf,1\n", &y, r#"feature "a" is inf in data row 2: only labels may be missing"#);

@@ -1,0 +1,73 @@
+//! Rows and columns of a CSV.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use npyz::AutoSerialize;
+use npyz::npz::NpzWriter;
+
+use crate::program::{complaint, printed, program, sentence, text};
+use crate::tables::add;
+
+/// A file of features for this many rows.
+fn features(folder: &Path, rows: u64) -> PathBuf {
+    let path = folder.join("x.npz");
+    let mut archive = NpzWriter::create(&path).unwrap();
+    add(&mut archive, "X", f32::default_dtype(), &[rows, 1], (0..rows).map(|row| row as f32));
+    path
+}
+
+#[test]
+fn an_empty_line_of_one_column_is_a_row_without_a_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, x) = (folder.path().join("y.csv"), features(folder.path(), 3));
+    let inspect = |content: &str| {
+        fs::write(&table, content).unwrap();
+        let mut command = program();
+        command.args(["inspect", "--labels", "y*", "--features", text(&x), "--data", text(&table)]);
+        command
+    };
+    // The first is what Polars writes of 1, null, 0; the third what pandas writes.
+    for content in [
+        "y\n1\n\n0\n",
+        "y\r\n1\r\n\r\n0\r\n",
+        "y\n1\n\"\"\n0\n",
+        "y\n1\n  \n0",
+        "\ny\n\n1\n0\n",
+        "\"y\"\n1\n0\n\n",
+        "\"y\n\n\"\"z\"\n\"1\n\n\"\n\n0\n",
+    ] {
+        let found = printed(&mut inspect(content));
+        assert!(found.contains("3 rows, 1 features, 1 labels"), "{content:?}: {found}");
+        assert!(found.contains("Labels: 2 of 3 are observed"), "{content:?}: {found}");
+    }
+    // The place of a label counts the empty lines before it.
+    let found = sentence(&mut inspect("y\n\n1\n2\n"));
+    assert!(found.contains(r#"label "y" is 2 in data row 3, "#), "{found}");
+    let found = sentence(&mut inspect("y\n\n1\nhigh\n"));
+    assert!(found.ends_with("y.csv: line 4: \"high\" in data row 3, column \"y\" is not a number\n"), "{found}");
+    let found = sentence(&mut inspect("y\n1\n\n0\n1\n"));
+    let expected = format!("error: {} has 3 rows, and {} has 4\n", x.display(), table.display());
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.csv");
+    let refuse = |content: &[u8], sentence: &str| {
+        fs::write(&table, content).unwrap();
+        let found = complaint(&table, &["--labels", "y"]);
+        assert_eq!(found, format!("error: cannot use {}: {sentence}\n", table.display()));
+    };
+    refuse(b"a,y\n1,0\n\n\n2,x\n", r#"line 5: "x" in data row 2, column "y" is not a number"#);
+    refuse(b"a,y\r\n1,0\r\n\r\n2,x\r\n", r#"line 4: "x" in data row 2, column "y" is not a number"#);
+    refuse(b"\n\"a\",y\n\"1\n\",0\n2,x\n", r#"line 5: "x" in data row 2, column "y" is not a number"#);
+    refuse(b"a,y\n1,0\n\n1,2\n", &{
+        let range =
+            "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";
+        format!(r#"label "y" is 2 in data row 2, {range}"#)
+    });
+    refuse(b"a,y\n1,0\n\n\xff,2\n", "line 4: data row 2 is not text in UTF-8");
+    refuse(b"a\xff,y\n1,0\n", "line 1: the header is not text in UTF-8");
+}
