@@ -47,13 +47,14 @@ fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Op
     let count = matrix("Y", y)?[1];
     let names = names.unwrap_or_else(|| positions(count));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
-    columns::distinct(&names)?;
     let mut wanted = names::all(&source.labels);
     if wanted.is_empty() {
         wanted.push("*".to_owned());
     }
     let mut chosen = columns::select(&names, &wanted)?;
     let ignored = columns::select(&names, &names::all(&source.ignore))?;
+    let kept = names.iter().enumerate().filter(|(column, _)| !ignored.contains(column));
+    columns::distinct(kept.map(|(_, name)| name))?;
     chosen.retain(|column| !ignored.contains(column));
     let index: Vec<i64> = chosen.iter().map(|&column| column as i64).collect();
     let labels = y.index_select(1, &Tensor::from_slice(&index));

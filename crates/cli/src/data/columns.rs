@@ -20,12 +20,15 @@ pub struct Roles {
 
 impl Roles {
     pub fn new(header: &[String], source: &Source) -> Result<Self> {
-        distinct(header)?;
+        let ignored = select(header, &names::all(&source.ignore))?;
+        let needed = |name| [&source.split, &source.group].into_iter().flatten().any(|needed| needed == name);
+        let kept = header.iter().enumerate().filter(|(column, name)| needed(*name) || !ignored.contains(column));
+        distinct(kept.map(|(_, name)| name))?;
         let find =
             |name: &String| header.iter().position(|column| column == name).with_context(|| no_such(name, header));
         let split = source.split.as_ref().map(find).transpose()?;
         let group = source.group.as_ref().map(find).transpose()?;
-        let mut others = select(header, &names::all(&source.ignore))?;
+        let mut others = ignored;
         others.extend(split.iter().chain(&group));
         let mut labels = select(header, &names::all(&source.labels))?;
         match &source.unlabelled {
@@ -62,12 +65,11 @@ pub fn select(names: &[String], patterns: &[String]) -> Result<Vec<usize>> {
     let mut chosen = vec![false; names.len()];
     for pattern in patterns {
         // Names before globs: a name may contain characters that a glob would read as operators.
-        if let Some(position) = names.iter().position(|name| name == pattern) {
-            chosen[position] = true;
-            continue;
+        let mut matched: Vec<_> = (0..names.len()).filter(|&position| names[position] == *pattern).collect();
+        if matched.is_empty() {
+            let glob = Glob::new(pattern)?.compile_matcher();
+            matched.extend((0..names.len()).filter(|&position| glob.is_match(&names[position])));
         }
-        let glob = Glob::new(pattern)?.compile_matcher();
-        let matched: Vec<_> = (0..names.len()).filter(|&position| glob.is_match(&names[position])).collect();
         ensure!(!matched.is_empty(), no_such(pattern, names));
         matched.into_iter().for_each(|position| chosen[position] = true);
     }
@@ -81,9 +83,9 @@ pub fn no_such(name: &str, names: &[String]) -> String {
 }
 
 /// Two columns of the same name cannot be told apart.
-pub fn distinct(names: &[String]) -> Result<()> {
+pub fn distinct<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<()> {
     let mut seen = HashSet::new();
-    match names.iter().find(|name| !seen.insert(*name)) {
+    match names.find(|name| !seen.insert(*name)) {
         Some(twice) => bail!("two columns are named {twice:?}"),
         None => Ok(()),
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use npyz::AutoSerialize;
 use npyz::npz::NpzWriter;
 
-use crate::program::{complaint, printed, program, sentence, text};
-use crate::tables::add;
+use crate::program::{complaint, metrics, printed, program, sentence, text};
+use crate::tables::{Example, add};
 
 /// A file of features for this many rows.
 fn features(folder: &Path, rows: u64) -> PathBuf {
@@ -70,4 +70,37 @@ fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line(
     });
     refuse(b"a,y\n1,0\n\n\xff,2\n", "line 4: data row 2 is not text in UTF-8");
     refuse(b"a\xff,y\n1,0\n", "line 1: the header is not text in UTF-8");
+}
+
+#[test]
+fn ignored_columns_may_have_one_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let expected = metrics(&example.csv(folder.path()), &["--labels", "y*"]);
+    let content = fs::read_to_string(folder.path().join("table.csv")).unwrap();
+    let prefixed = |header: &str, cells: &str| {
+        let lines = content.lines().enumerate();
+        lines.map(|(line, rest)| format!("{}{rest}\n", if line == 0 { header } else { cells })).collect::<String>()
+    };
+    let table = folder.path().join("twice.csv");
+    fs::write(&table, prefixed(",,", "7,seven,")).unwrap();
+    assert_eq!(metrics(&table, &["--labels", "y*", "--ignore", r#""""#]), expected);
+    assert!(complaint(&table, &["--labels", "y*"]).contains(r#"two columns are named """#));
+    fs::write(&table, prefixed("id,id,", "7,seven,")).unwrap();
+    assert_eq!(metrics(&table, &["--labels", "y*", "--ignore", "id"]), expected);
+    assert_eq!(metrics(&table, &["--labels", "y*", "--ignore", "i*"]), expected);
+    // Which of the two it is cannot be told.
+    let found = complaint(&table, &["--labels", "y*", "--ignore", "id", "--group", "id"]);
+    assert!(found.contains(r#"two columns are named "id""#), "{found}");
+
+    let arrays = folder.path().join("table.npz");
+    let mut archive = NpzWriter::create(&arrays).unwrap();
+    add(&mut archive, "X", f32::default_dtype(), &[80, 2], example.features.concat());
+    let cells = example.labels.iter().flat_map(|[a, b]| [*a, Some(7.0), *b, None]);
+    add(&mut archive, "Y", f32::default_dtype(), &[80, 4], cells.map(|label| label.unwrap_or(f32::NAN)));
+    let dtype = npyz::DType::Plain("<U2".parse().unwrap());
+    add(&mut archive, "labels", dtype, &[4], ["y1", "no", "y2", "no"].map(String::from));
+    drop(archive);
+    assert_eq!(metrics(&arrays, &["--ignore", "no"]), expected);
+    assert!(complaint(&arrays, &[]).contains(r#"two columns are named "no""#));
 }
