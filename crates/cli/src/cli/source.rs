@@ -48,7 +48,8 @@ pub struct Source {
     /// The column (or array) that says train, validation or test (or 0, 1, 2) for each row. By default the split is random.
     #[arg(long, value_name = "NAME")]
     pub split: Option<String>,
-    /// The column (or array) whose rows of one value stay together in a split, such as a scaffold or a patient.
+    /// The column (or array) whose rows of one value stay together in a split, such as a scaffold or a patient. A row whose cell is
+    /// empty is a group of its own.
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     /// Set where only the features are read: the names of the labels, which are not features.

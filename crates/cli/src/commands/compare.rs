@@ -8,11 +8,12 @@ use crate::data::Table;
 use crate::report::terminal::{self, Spread};
 use crate::run::evaluate::evaluate;
 use crate::run::fit::fit;
-use crate::run::split::Split;
+use crate::run::split::{self, Split};
 
 pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Compare) -> Result<()> {
     let device = training.start()?;
     let table = Table::read(source)?.to_device(device)?;
+    split::ungrouped(&table).map_or(Ok(()), terminal::print)?;
     let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
     let mut runs = Vec::new();
     for loss in losses {

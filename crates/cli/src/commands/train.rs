@@ -29,6 +29,7 @@ pub fn run(arguments: &Train) -> Result<()> {
     let table = Table::read(source)?;
     let split = Split::of(&table, splitting, training.seed)?;
     terminal::print(summary(&table, &split, device)?)?;
+    split::ungrouped(&table).map_or(Ok(()), terminal::print)?;
     let description = folder.as_ref().map(|_| description::describe(arguments, device, &table, &split)).transpose()?;
     let table = table.to_device(device)?;
     let mut run = Run::new(&table, &split, training)?;

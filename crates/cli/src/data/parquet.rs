@@ -177,8 +177,10 @@ fn numbers(column: &ArrayRef, width: i64) -> Result<Tensor> {
     Ok(cells.f_view([column.len() as i64, width])?)
 }
 
-/// Empty where there is none.
+/// Empty where there is none; so is NaN, which pandas writes in a column of numbers.
 fn words(column: &ArrayRef) -> Result<Vec<String>> {
     let text = cast(column, &DataType::Utf8)?;
-    Ok(text.as_string::<i32>().iter().map(|word| word.unwrap_or_default().to_owned()).collect())
+    let is_nan = |word: &&str| column.data_type().is_floating() && *word == "NaN";
+    let words = text.as_string::<i32>().iter().map(|word| word.filter(|word| !is_nan(word)).unwrap_or_default());
+    Ok(words.map(str::to_owned).collect())
 }

@@ -19,8 +19,8 @@ pub struct Table {
     pub label_names: Vec<String>,
     /// What the split column says of each row.
     pub split: Option<Vec<String>>,
-    /// What the group column says of each row.
-    pub group: Option<Vec<String>>,
+    /// What the group column says of each row; none where its cell is empty.
+    pub group: Option<Vec<Option<String>>>,
 }
 
 impl Table {
@@ -29,6 +29,8 @@ impl Table {
         let labels = checked_labels(&raw, source).with_context(|| cannot_use(&source.data))?;
         let Raw { rows, label_names, split, group, .. } = raw;
         let features = checked_features(raw.features, rows, source)?;
+        let known = |word: String| (!word.trim().is_empty()).then_some(word);
+        let group = group.map(|words| words.into_iter().map(known).collect());
         Ok(Self { features, labels, label_names, split, group })
     }
 

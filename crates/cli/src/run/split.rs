@@ -29,6 +29,7 @@ struct Line {
 }
 
 pub const FILE: &str = "split.csv";
+const PARTS: &str = "train, validation or test";
 
 impl Split {
     /// From the split file or the table's split column, else by the options.
@@ -105,8 +106,9 @@ impl Split {
         let mut split = Self::default();
         for (row, word) in (0..).zip(words) {
             let part = split.part(word);
-            part.with_context(|| {
-                format!("the split says {word:?} in data row {}, not train, validation or test", row + 1)
+            part.with_context(|| match word.trim() {
+                "" => format!("the split says nothing in data row {}: expected {PARTS}", row + 1),
+                _ => format!("the split says {word:?} in data row {}, not {PARTS}", row + 1),
             })?
             .push(row);
         }
@@ -155,7 +157,11 @@ impl Split {
             for line in csv::Reader::from_path(path)?.deserialize() {
                 let Line { row, part: word } = line?;
                 let part = split.part(&word);
-                part.with_context(|| format!("row {row} is {word:?}, not train, validation or test"))?.push(row);
+                part.with_context(|| match word.trim() {
+                    "" => format!("row {row} has no part: expected {PARTS}"),
+                    _ => format!("row {row} is {word:?}, not {PARTS}"),
+                })?
+                .push(row);
                 let seen = usize::try_from(row).ok().and_then(|row| seen.get_mut(row));
                 let seen = seen.with_context(|| format!("there is no row {row}: the table's are 0 to {}", rows - 1))?;
                 ensure!(!std::mem::replace(seen, true), "row {row} is there twice");
@@ -169,13 +175,21 @@ impl Split {
     }
 }
 
-/// The rows of each group, in the order in which the groups first come.
-fn groups(words: &[String]) -> Vec<Vec<i64>> {
+/// What is said of the rows without a group, where a split by groups has any.
+pub fn ungrouped(table: &Table) -> Option<String> {
+    let groups = table.group.as_ref().filter(|_| table.split.is_none())?;
+    let count = groups.iter().filter(|group| group.is_none()).count();
+    (count > 0).then(|| format!("{count} rows have no group: each is a group of its own"))
+}
+
+/// The rows of each group, in the order in which the groups first come. A row without a group is one of its own.
+fn groups(words: &[Option<String>]) -> Vec<Vec<i64>> {
     let mut places = HashMap::new();
     let mut groups: Vec<Vec<i64>> = Vec::new();
     for (row, word) in (0..).zip(words) {
-        let place = *places.entry(word).or_insert(groups.len());
-        if place == groups.len() {
+        let new = groups.len();
+        let place = word.as_ref().map_or(new, |word| *places.entry(word).or_insert(new));
+        if place == new {
             groups.push(Vec::new());
         }
         groups[place].push(row);

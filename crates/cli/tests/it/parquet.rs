@@ -16,7 +16,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use crate::program::{complaint, metrics, printed, program};
+use crate::program::{complaint, metrics, printed, program, train};
 use crate::tables::Example;
 
 /// In several row groups.
@@ -138,6 +138,21 @@ fn a_list_is_a_feature_for_each_of_its_numbers() {
     let columns = [&[("x", Arc::new(ragged.finish()) as ArrayRef)], &labels(&example)[..]].concat();
     let found = complaint(&write(folder.path(), &columns, Compression::SNAPPY), &options);
     assert!(found.ends_with(": column \"x\": a row has 3 numbers where the first has 2\n"), "{found}");
+}
+
+#[test]
+fn null_and_nan_are_no_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let group = |row: usize| match row % 4 {
+        0 => None,
+        1 => Some(f64::NAN),
+        _ => Some((row % 7) as f64),
+    };
+    let columns = [("x", feature(&example, 0)), ("group", array::<Float64Type>((0..80).map(group)))];
+    let table = write(folder.path(), &[&columns[..], &labels(&example)].concat(), Compression::SNAPPY);
+    let printed = printed(&mut train(&table, &["--labels", "y*", "--group", "group"]));
+    assert!(printed.contains("40 rows have no group: each is a group of its own"), "{printed}");
 }
 
 #[test]

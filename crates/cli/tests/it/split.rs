@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use crate::program::{complaint, finish, metrics, read_json, sentence, train, usage_error};
+use crate::program::{
+    SMALL, complaint, finish, metrics, printed, program, read_json, sentence, text, train, usage_error,
+};
 use crate::tables::Example;
 
 /// The rows of train, validation and test that a run leaves, in its order.
@@ -62,6 +64,38 @@ fn the_rows_of_a_group_stay_together() {
         let share = split[0].len() as f64 / 290.0;
         assert!((0.5..0.9).contains(&share), "{further:?}: {share}");
     }
+}
+
+#[test]
+fn a_row_without_a_group_is_a_group_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let group = |row: usize| if row.is_multiple_of(2) { String::new() } else { format!("g{}", row % 29) };
+    let data = Example::new(290).with_column("patient", group).csv(folder.path());
+    let options = ["--labels", "y*", "--group", "patient"];
+    for further in [&["--split-by", "random"][..], &["--split-by", "index"], &["--folds", "5", "--fold", "2"]] {
+        for rows in parts(&data, &[&options, further].concat()) {
+            let alone = rows.iter().filter(|row| row.is_multiple_of(2)).count();
+            assert!(alone >= 5, "{further:?}: {alone} of {}", rows.len());
+        }
+    }
+    let said = "145 rows have no group: each is a group of its own";
+    let printed = printed(&mut train(&data, &options));
+    assert!(printed.contains(said), "{printed}");
+    let compared = ["compare", "--seeds", "1", "--policies", "ignore", "--data", text(&data)];
+    assert!(crate::program::printed(program().args(compared).args(SMALL).args(options)).contains(said));
+}
+
+#[test]
+fn an_empty_cell_is_no_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |row: usize| if row == 5 { "" } else { ["train", "val", "test"][row % 3] };
+    let data = Example::new(80).with_column("part", |row| part(row).to_owned()).csv(folder.path());
+    let found = complaint(&data, &["--labels", "y*", "--split", "part"]);
+    assert_eq!(found, "error: the split says nothing in data row 6: expected train, validation or test\n");
+    let out = folder.path().join("split.csv");
+    fs::write(&out, "row,part\n0,\n").unwrap();
+    let found = complaint(&data, &["--labels", "y*", "--ignore", "part", "--split-file", text(&out)]);
+    assert!(found.ends_with("row 0 has no part: expected train, validation or test\n"), "{found}");
 }
 
 #[test]
