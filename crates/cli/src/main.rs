@@ -3,13 +3,14 @@
 mod cli;
 mod commands;
 mod data;
+mod input;
 mod model;
 mod report;
 mod run;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::Parser;
 
 use cli::args::{Arguments, Command};
@@ -20,8 +21,7 @@ fn main() -> ExitCode {
     match config::arguments().and_then(|arguments| dispatch(Arguments::parse_from(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // After the first line of libtorch's messages comes a stack trace.
-            eprintln!("error: {}", format!("{error:#}").lines().next().unwrap_or_default());
+            eprintln!("error: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
@@ -38,4 +38,18 @@ fn dispatch(Arguments { command }: Arguments) -> Result<()> {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     }
+}
+
+/// The error and its causes in one line. Some libraries repeat a cause in the error that it causes.
+fn sentence(error: &Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.ends_with(&cause) {
+            sentence += &format!(": {cause}");
+        }
+    }
+    // After the first line of libtorch's messages comes a stack trace.
+    sentence.lines().next().unwrap_or_default().to_owned()
 }

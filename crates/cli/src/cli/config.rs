@@ -1,7 +1,6 @@
 //! Options in a TOML file.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,6 +12,7 @@ use super::names::Names;
 use super::source::Source;
 use super::splitting::Splitting;
 use super::training::Training;
+use crate::input;
 
 #[derive(Serialize)]
 struct Options<'a> {
@@ -63,7 +63,7 @@ fn config_file(arguments: &[OsString]) -> Option<OsString> {
 
 /// Flags with their values.
 fn read(file: &Path) -> Result<Vec<(String, Option<String>)>> {
-    let table = fs::read_to_string(file)?.parse::<toml::Table>();
+    let table = input::text(file)?.parse::<toml::Table>();
     let table = table.map_err(|error| anyhow!("it is not TOML: {}", error.message()))?;
     let mut options = Vec::new();
     for (name, value) in table {

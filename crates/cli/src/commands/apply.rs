@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use tch::{Device, Kind, Tensor};
+use anyhow::{Context, Result, bail, ensure};
+use tch::{Device, Kind};
 
 use crate::cli::args::{Applied, Evaluate, Predict};
-use crate::data::{Features, Table};
+use crate::data::{self, Features, Table};
+use crate::input;
 use crate::model::network::Network;
 use crate::report::predictions::{write_csv, write_npz};
 use crate::report::terminal;
+use crate::run::checkpoint;
 use crate::run::description::{self, Description};
 use crate::run::evaluate::{self, Scores};
 use crate::run::output::{Folder, WEIGHTS};
@@ -17,20 +19,23 @@ use crate::run::output::{Folder, WEIGHTS};
 fn load(run: &Path, device: Device) -> Result<(Description, Network)> {
     let read = || -> Result<_> {
         let description = Description::read(run)?;
-        let weights = Tensor::read_safetensors(run.join(WEIGHTS)).context(WEIGHTS)?;
+        let path = run.join(WEIGHTS);
+        if !path.exists() {
+            ensure!(!run.join(checkpoint::FILE).exists(), "it is not finished; train --resume finishes it");
+            bail!("it is not finished: there is no {WEIGHTS}");
+        }
+        let weights = input::bytes(&path).and_then(|file| data::tensors(&file)).context(WEIGHTS)?;
         let design = description.training.design(description.inputs, description.outputs.len() as i64);
         // Before a network is made that may be too large.
         let expected = design.count().context(description::FILE)?;
-        let found: i64 = weights.iter().map(|(_, weight)| weight.numel() as i64).sum();
+        let found: i64 = weights.values().map(|weight| weight.numel() as i64).sum();
         ensure!(
             found == expected,
             "{} is of a network of {expected} numbers, {WEIGHTS} has {found}",
             description::FILE
         );
         let network = Network::new(&design, device)?;
-        network.restore(|name| {
-            weights.iter().find(|(known, _)| known == name).map(|(_, weight)| weight.shallow_clone())
-        })?;
+        network.restore(|name| weights.get(name).map(|weight| weight.shallow_clone()))?;
         Ok((description, network))
     };
     read().with_context(|| format!("cannot use the run in {}", run.display()))

@@ -6,9 +6,11 @@ use std::path::Path;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressBarIter, ProgressFinish, ProgressStyle};
 
+use crate::input;
+
 /// Opens a file; a bar on standard error shows how much of it is read.
 pub fn open(path: &Path) -> Result<ProgressBarIter<File>> {
-    let file = File::open(path)?;
+    let file = input::open(path)?;
     Ok(bar(file.metadata()?.len(), "{bytes} of {total_bytes}").wrap_read(file))
 }
 

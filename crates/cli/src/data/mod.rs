@@ -17,5 +17,6 @@ mod read;
 mod safetensors;
 mod table;
 
+pub use self::safetensors::tensors;
 pub use features::{Block, Features, chunk};
 pub use table::Table;

@@ -19,6 +19,7 @@ use super::features::{Block, Features, chunk, first_true};
 use super::file;
 use super::raw::Raw;
 use crate::cli::source::Source;
+use crate::input;
 
 /// How many columns are read at a time: each has its own page in memory.
 const COLUMNS: usize = 64;
@@ -101,7 +102,7 @@ struct ColumnFile {
 
 impl ColumnFile {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path)?;
+        let file = input::open(path)?;
         Ok(Self { metadata: ArrowReaderMetadata::load(&file, Default::default())?, file })
     }
 

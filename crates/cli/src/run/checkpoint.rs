@@ -1,7 +1,6 @@
 //! All that a run needs to resume, in one file.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 
 use super::progress::Progress;
+use crate::{data, input};
 
 pub const FILE: &str = "checkpoint.safetensors";
 
@@ -37,7 +37,7 @@ pub fn write(path: &Path, progress: &Progress, tensors: &[(String, Tensor)]) -> 
 pub fn read(folder: &Path) -> Result<(Progress, HashMap<String, Tensor>)> {
     let path = folder.join(FILE);
     let read = || -> Result<_> {
-        let bytes = fs::read(&path)?;
+        let bytes = input::bytes(&path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes)?;
         let progress = header.metadata().as_ref().and_then(|metadata| metadata.get("progress"));
         let progress: Progress = serde_json::from_str(progress.context("it is not a checkpoint")?)?;
@@ -45,13 +45,11 @@ pub fn read(folder: &Path) -> Result<(Progress, HashMap<String, Tensor>)> {
         let ended = history.len() as u64;
         let whole = *epoch == ended + 1 && times.len() as u64 == ended && *best_epoch <= ended;
         ensure!(whole, "it says epoch {epoch}, with {ended} epochs in its history");
-        let file = SafeTensors::deserialize(&bytes)?;
-        let tensor = |(name, view): (String, TensorView)| {
-            ensure!(view.dtype() == Dtype::F32, "{name} is not f32");
-            let shape: Vec<i64> = view.shape().iter().map(|&length| length as i64).collect();
-            Ok((name, Tensor::f_from_data_size(view.data(), &shape, Kind::Float)?))
-        };
-        Ok((progress, file.tensors().into_iter().map(tensor).collect::<Result<_>>()?))
+        let tensors = data::tensors(&bytes)?;
+        for (name, tensor) in &tensors {
+            ensure!(tensor.kind() == Kind::Float, "{name} is not f32");
+        }
+        Ok((progress, tensors))
     };
     read().with_context(|| format!("cannot resume from {}", path.display()))
 }

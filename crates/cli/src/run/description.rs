@@ -1,6 +1,5 @@
 //! `config.json`: the options of a run, and what it takes to use its weights.
 
-use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +12,7 @@ use super::split::Split;
 use crate::cli::args::Train;
 use crate::cli::training::Training;
 use crate::data::{Features, Table};
+use crate::input;
 
 pub const FILE: &str = "config.json";
 /// The key of the checksum of the cells.
@@ -48,8 +48,8 @@ pub struct Description {
 
 impl Description {
     pub fn read(run: &Path) -> Result<Self> {
-        let file = File::open(run.join(FILE)).context(FILE)?;
-        serde_json::from_reader(file).context(FILE)
+        let file = input::bytes(&run.join(FILE)).context(FILE)?;
+        serde_json::from_slice(&file).context(FILE)
     }
 
     /// Whether the features are those of the network.
@@ -69,7 +69,7 @@ impl Description {
 /// Whether the run in the folder was of the table that is described now.
 pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
     let path = folder.path().join(FILE);
-    let read = || -> Result<Value> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
+    let read = || -> Result<Value> { Ok(serde_json::from_slice(&input::bytes(&path)?)?) };
     let began = read().with_context(|| format!("cannot resume from {}", path.display()))?;
     for part in ["/inputs", "/features", "/outputs", "/source/threshold", "/source/missing_value", "/source/bits"] {
         let (began, now) = (began.pointer(part), now.pointer(part));

@@ -13,6 +13,7 @@ use tch::Tensor;
 
 use crate::cli::splitting::{Fractions, Order, Splitting};
 use crate::data::Table;
+use crate::input;
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Split {
@@ -154,7 +155,7 @@ impl Split {
         let read = || -> Result<_> {
             let mut split = Self::default();
             let mut seen = vec![false; rows as usize];
-            for line in csv::Reader::from_path(path)?.deserialize() {
+            for line in csv::Reader::from_reader(input::open(path)?).deserialize() {
                 let Line { row, part: word } = line?;
                 let part = split.part(&word);
                 part.with_context(|| match word.trim() {

@@ -172,6 +172,23 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
 }
 
 #[test]
+fn a_run_that_is_not_finished_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let out = trained(&data, folder.path(), &[]);
+    for name in ["metrics.json", "weights.safetensors"] {
+        fs::remove_file(out.join(name)).unwrap();
+    }
+    let run = format!("error: cannot use the run in {}: ", out.display());
+    assert_eq!(refused(&out, &data), format!("{run}it is not finished; train --resume finishes it\n"));
+    fs::remove_file(out.join("checkpoint.safetensors")).unwrap();
+    assert_eq!(refused(&out, &data), format!("{run}it is not finished: there is no weights.safetensors\n"));
+    fs::write(out.join("weights.safetensors"), "not that format").unwrap();
+    let found = refused(&out, &data);
+    assert!(found.starts_with(&format!("{run}weights.safetensors: ")) && !found.contains('{'), "{found}");
+}
+
+#[test]
 fn features_of_another_number_of_rows_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).csv(folder.path());

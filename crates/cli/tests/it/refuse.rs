@@ -7,7 +7,7 @@ use std::path::Path;
 use npyz::zip::ZipWriter;
 use npyz::zip::write::FileOptions;
 
-use crate::program::{complaint, program, train, usage_error};
+use crate::program::{complaint, program, text, train, usage_error};
 use crate::tables::Example;
 
 #[test]
@@ -78,6 +78,43 @@ fn files_that_are_not_tables_are_refused() {
     let data = Example::new(80).npz(folder.path());
     assert!(complaint(&data, &["--split", "part"]).contains("there is no array part"));
     assert!(complaint(&data, &["--labels", "y3"]).contains(r#"there is no column "y3"; there are y1, y2"#));
+}
+
+#[test]
+fn messages_say_once_and_in_words_what_is_wrong_with_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let data = Example::new(80).npz(folder.path());
+    let missing = "No such file or directory (os error 2)";
+    let a_folder = "it is a folder where a file was expected";
+    for ending in ["csv", "csv.gz", "parquet", "npz", "safetensors", "toml"] {
+        let (none, directory) = (path(&format!("none.{ending}")), path(&format!("folder.{ending}")));
+        fs::create_dir(&directory).unwrap();
+        for (file, sentence) in [(&none, missing), (&directory, a_folder)] {
+            let complain = |data: &Path, options: &[&str]| {
+                assert_eq!(complaint(data, options), format!("error: cannot use {}: {sentence}\n", file.display()));
+            };
+            match ending {
+                "toml" => complain(&data, &["--config", text(file)]),
+                _ => complain(file, &["--labels", "y"]),
+            }
+            if let "npz" | "safetensors" = ending {
+                complain(&data, &["--features", text(file)]);
+            }
+            if ending == "csv" {
+                complain(&data, &["--split-file", text(file)]);
+            }
+        }
+        let broken = path(&format!("broken.{ending}"));
+        fs::write(&broken, [9, 0, 0, 0, 0, 0, 0, 0, b'a', b'b']).unwrap();
+        if ending != "csv" && ending != "toml" {
+            let found = complaint(&broken, &["--labels", "y"]);
+            assert!(!found.contains(['{', '(']), "{found}");
+            let parts: Vec<_> = found.trim_end().split(": ").collect();
+            let distinct: std::collections::HashSet<_> = parts.iter().collect();
+            assert_eq!(parts.len(), distinct.len(), "{found}");
+        }
+    }
 }
 
 #[test]
