@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 pub fn open(path: &Path) -> Result<File> {
     ensure!(!path.is_dir(), "it is a folder where a file was expected");
@@ -19,4 +19,14 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>> {
 
 pub fn text(path: &Path) -> Result<String> {
     Ok(io::read_to_string(open(path)?)?)
+}
+
+/// An error where one of the outputs of `option` is one of the inputs, by any path.
+pub fn keep(inputs: &[&Path], outputs: &[PathBuf], option: &str) -> Result<()> {
+    // What is not there yet is no input.
+    let outputs: Vec<_> = outputs.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    match inputs.iter().find(|input| input.canonicalize().is_ok_and(|input| outputs.contains(&input))) {
+        Some(input) => bail!("{option} would overwrite the input {}", input.display()),
+        None => Ok(()),
+    }
 }

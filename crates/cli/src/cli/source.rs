@@ -64,6 +64,11 @@ impl Source {
         self.features.is_none()
     }
 
+    /// The files that are read.
+    pub fn files(&self) -> Vec<&Path> {
+        [Some(self.data.as_path()), self.features.as_deref()].into_iter().flatten().collect()
+    }
+
     pub fn has_labels(&self) -> bool {
         self.unlabelled.is_none()
     }

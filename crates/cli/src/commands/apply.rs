@@ -48,9 +48,18 @@ fn ending<'a>(to: &Path, endings: &[&'a str]) -> Result<&'a str> {
     found.copied().with_context(|| format!("--to {}: its name must end in {}", to.display(), endings.join(" or ")))
 }
 
-pub fn evaluate(Evaluate { what: Applied { run, source, device }, to }: &Evaluate) -> Result<()> {
+/// `--to` must name none of the files that are read.
+fn keep_inputs(Applied { run, source, .. }: &Applied, to: &Path) -> Result<()> {
+    let config = run.join(description::FILE);
+    let inputs = [source.files(), vec![config.as_path()]].concat();
+    input::keep(&inputs, &[to.to_owned()], &format!("--to {}", to.display()))
+}
+
+pub fn evaluate(Evaluate { what, to }: &Evaluate) -> Result<()> {
+    let Applied { run, source, device } = what;
     if let Some(to) = to {
         ending(to, &[".json"])?;
+        keep_inputs(what, to)?;
     }
     let device = device.device()?;
     let (description, network) = load(run, device)?;
@@ -73,8 +82,10 @@ pub fn evaluate(Evaluate { what: Applied { run, source, device }, to }: &Evaluat
     terminal::print(terminal::scores(&evaluation))
 }
 
-pub fn predict(Predict { what: Applied { run, source, device }, to }: &Predict) -> Result<()> {
+pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
+    let Applied { run, source, device } = what;
     let ending = ending(to, &[".csv", ".npz"])?;
+    keep_inputs(what, to)?;
     let device = device.device()?;
     let (description, network) = load(run, device)?;
     let features = Features::read(source, &description.outputs)?;

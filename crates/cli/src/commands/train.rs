@@ -10,6 +10,7 @@ use tch::Device;
 use crate::cli::args::Train;
 use crate::cli::config;
 use crate::data::Table;
+use crate::input;
 use crate::report::results::Results;
 use crate::report::{files, terminal};
 use crate::run::evaluate::Scores;
@@ -24,6 +25,11 @@ const OPTIONS: &str = "run.toml";
 
 pub fn run(arguments: &Train) -> Result<()> {
     let Train { source, splitting, training, out, resume, .. } = arguments;
+    if let Some(out) = out {
+        let own = [METRICS, WEIGHTS, OPTIONS, description::FILE, split::FILE, checkpoint::FILE, events::FILE];
+        let outputs: Vec<_> = own.iter().chain(&files::ALL).map(|name| out.join(name)).collect();
+        input::keep(&source.files(), &outputs, &format!("--out {}", out.display()))?;
+    }
     let device = training.start()?;
     let folder = out.as_deref().map(Folder::create).transpose()?;
     let table = Table::read(source)?;

@@ -189,6 +189,35 @@ fn a_run_that_is_not_finished_is_refused() {
 }
 
 #[test]
+fn no_input_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).csv(folder.path());
+    let out = trained(&data, folder.path(), &["--labels", "y*"]);
+    let kept = fs::read(&data).unwrap();
+    let refuse = |command: &mut Command, to: &Path, input: &Path| {
+        let found = sentence(command.arg("--to").arg(to));
+        let expected = format!("error: --to {} would overwrite the input {}\n", to.display(), input.display());
+        assert_eq!(found, expected);
+    };
+    let other = out.join("../table.csv");
+    for to in [&data, &other] {
+        refuse(&mut apply("predict", &out, &data, &[]), to, &data);
+    }
+    assert_eq!(fs::read(&data).unwrap(), kept);
+    let features = Example::new(80).sparse_features(folder.path());
+    refuse(&mut apply("predict", &out, &data, &["--features", text(&features)]), &features, &features);
+    let config = out.join("config.json");
+    refuse(&mut apply("evaluate", &out, &data, &["--labels", "y*"]), &config, &config);
+    // A run replaces the files of an earlier one.
+    let table = out.join("predictions.csv");
+    fs::write(&table, &kept).unwrap();
+    let found = sentence(train(&table, &["--labels", "y*", "--out"]).arg(&out));
+    let expected = format!("error: --out {} would overwrite the input {}\n", out.display(), table.display());
+    assert_eq!(found, expected);
+    assert_eq!(fs::read(&table).unwrap(), kept);
+}
+
+#[test]
 fn features_of_another_number_of_rows_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).csv(folder.path());
