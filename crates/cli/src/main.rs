@@ -19,7 +19,7 @@ use commands::{apply, compare, demo, inspect, train};
 
 fn main() -> ExitCode {
     match config::arguments().and_then(|arguments| dispatch(Arguments::parse_from(arguments))) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("error: {}", sentence(&error));
             ExitCode::FAILURE
@@ -27,17 +27,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(Arguments { command }: Arguments) -> Result<()> {
+/// The exit status of a command that did its work, or was stopped.
+fn dispatch(Arguments { command }: Arguments) -> Result<ExitCode> {
     // Before any work: the variable that chooses the instructions may be wrong.
     masked_loss::simd_level()?;
     match command {
         Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Train(arguments) => train::run(&arguments),
+        Command::Train(arguments) => return train::run(&arguments),
         Command::Evaluate(arguments) => apply::evaluate(&arguments),
         Command::Predict(arguments) => apply::predict(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// The error and its causes in one line. Some libraries repeat a cause in the error that it causes.

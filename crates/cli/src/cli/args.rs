@@ -55,11 +55,12 @@ pub struct Train {
     #[command(flatten)]
     pub training: Training,
     /// Folder for the weights, the configuration, the metrics, report.html with charts, predictions.csv for the test rows and
-    /// events for TensorBoard. Replaces those of an earlier run. metrics.json is written last: where it is present, the
-    /// run is complete. A checkpoint is written there after every epoch.
+    /// events for TensorBoard. Replaces those of an earlier run. metrics.json is removed first and written last: where it is
+    /// present, the run is complete. A checkpoint is written there after every epoch. One run at a time has the folder.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Resumes from the checkpoint in --out. The result has the same bits as that of a run that was never stopped.
+    /// Resumes from the checkpoint in --out. The result has the same bits as that of a run that was never stopped. --epochs
+    /// may be raised.
     #[arg(long, requires = "out")]
     pub resume: bool,
     /// A TOML file of options, `lr = 1e-3` for --lr 1e-3. The command line overrides it.

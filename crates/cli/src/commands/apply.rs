@@ -1,45 +1,19 @@
 //! `evaluate` and `predict`: a trained network on a table.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind};
 
 use crate::cli::args::{Applied, Evaluate, Predict};
-use crate::data::{self, Features, Table};
+use crate::data::{Features, Table};
 use crate::input;
-use crate::model::network::Network;
 use crate::report::predictions::{write_csv, write_npz};
 use crate::report::terminal;
-use crate::run::checkpoint;
-use crate::run::description::{self, Description};
+use crate::run::description;
 use crate::run::evaluate::{self, Scores};
-use crate::run::output::{Folder, WEIGHTS};
-
-fn load(run: &Path, device: Device) -> Result<(Description, Network)> {
-    let read = || -> Result<_> {
-        let description = Description::read(run)?;
-        let path = run.join(WEIGHTS);
-        if !path.exists() {
-            ensure!(!run.join(checkpoint::FILE).exists(), "it is not finished; train --resume finishes it");
-            bail!("it is not finished: there is no {WEIGHTS}");
-        }
-        let weights = input::bytes(&path).and_then(|file| data::tensors(&file)).context(WEIGHTS)?;
-        let design = description.training.design(description.inputs, description.outputs.len() as i64);
-        // Before a network is made that may be too large.
-        let expected = design.count().context(description::FILE)?;
-        let found: i64 = weights.values().map(|weight| weight.numel() as i64).sum();
-        ensure!(
-            found == expected,
-            "{} is of a network of {expected} numbers, {WEIGHTS} has {found}",
-            description::FILE
-        );
-        let network = Network::new(&design, device)?;
-        network.restore(|name| weights.get(name).map(|weight| weight.shallow_clone()))?;
-        Ok((description, network))
-    };
-    read().with_context(|| format!("cannot use the run in {}", run.display()))
-}
+use crate::run::output::Folder;
+use crate::run::weights;
 
 /// Which of these the name that `--to` gives ends in.
 fn ending<'a>(to: &Path, endings: &[&'a str]) -> Result<&'a str> {
@@ -50,8 +24,8 @@ fn ending<'a>(to: &Path, endings: &[&'a str]) -> Result<&'a str> {
 
 /// `--to` must name none of the files that are read.
 fn keep_inputs(Applied { run, source, .. }: &Applied, to: &Path) -> Result<()> {
-    let config = run.join(description::FILE);
-    let inputs = [source.files(), vec![config.as_path()]].concat();
+    let read = [description::FILE, weights::FILE].map(|name| run.join(name));
+    let inputs = [source.files(), read.iter().map(PathBuf::as_path).collect()].concat();
     input::keep(&inputs, &[to.to_owned()], &format!("--to {}", to.display()))
 }
 
@@ -62,7 +36,7 @@ pub fn evaluate(Evaluate { what, to }: &Evaluate) -> Result<()> {
         keep_inputs(what, to)?;
     }
     let device = device.device()?;
-    let (description, network) = load(run, device)?;
+    let (description, network) = weights::read(run, device)?;
     let table = Table::read(source)?;
     description.check(&table.features)?;
     let (expected, found) = (&description.outputs, &table.label_names);
@@ -87,7 +61,7 @@ pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
     let ending = ending(to, &[".csv", ".npz"])?;
     keep_inputs(what, to)?;
     let device = device.device()?;
-    let (description, network) = load(run, device)?;
+    let (description, network) = weights::read(run, device)?;
     let features = Features::read(source, &description.outputs)?;
     description.check(&features)?;
     let (folder, name) = Folder::of(to).context("--to")?;

@@ -1,7 +1,7 @@
 //! `train`: one table, one network.
 
 use std::fs;
-use std::sync::atomic::Ordering;
+use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -14,24 +14,29 @@ use crate::input;
 use crate::report::results::Results;
 use crate::report::{files, terminal};
 use crate::run::evaluate::Scores;
-use crate::run::fit::{Fit, Run, STOP};
-use crate::run::output::{Folder, WEIGHTS};
+use crate::run::fit::{Fit, Outcome, Run};
+use crate::run::output::Folder;
 use crate::run::split::{self, Split};
-use crate::run::{checkpoint, description, events};
+use crate::run::stop::Stop;
+use crate::run::{checkpoint, description, events, weights};
 
 const METRICS: &str = "metrics.json";
 /// The options of the run, for `--config`.
 const OPTIONS: &str = "run.toml";
 
-pub fn run(arguments: &Train) -> Result<()> {
+pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Train { source, splitting, training, out, resume, .. } = arguments;
     if let Some(out) = out {
-        let own = [METRICS, WEIGHTS, OPTIONS, description::FILE, split::FILE, checkpoint::FILE, events::FILE];
+        let own = [METRICS, weights::FILE, OPTIONS, description::FILE, split::FILE, checkpoint::FILE, events::FILE];
         let outputs: Vec<_> = own.iter().chain(&files::ALL).map(|name| out.join(name)).collect();
         input::keep(&source.files(), &outputs, &format!("--out {}", out.display()))?;
     }
+    if let (true, Some(out)) = (*resume, out) {
+        // Before a folder is made.
+        checkpoint::find(out)?;
+    }
     let device = training.start()?;
-    let folder = out.as_deref().map(Folder::create).transpose()?;
+    let folder = out.as_deref().map(Folder::lock).transpose()?;
     let table = Table::read(source)?;
     let split = Split::of(&table, splitting, training.seed)?;
     terminal::print(summary(&table, &split, device)?)?;
@@ -46,24 +51,28 @@ pub fn run(arguments: &Train) -> Result<()> {
             run.resume(folder)?;
             let began = Split::read(&folder.path().join(split::FILE), table.rows())?;
             ensure!(began == split, "the checkpoint is of a run with another split; see {} beside it", split::FILE);
-        } else {
+        }
+        // First of all what says that the files beside it are those of one finished run.
+        folder.clear(&[METRICS, weights::FILE])?;
+        folder.clear(&files::ALL)?;
+        if !*resume {
             // An earlier run was of another network.
-            folder.clear(&[METRICS, WEIGHTS, checkpoint::FILE, events::FILE])?;
-            folder.clear(&files::ALL)?;
+            folder.clear(&[checkpoint::FILE, events::FILE])?;
             folder.write(split::FILE, |path| split.write(path))?;
         }
         folder.write_json(description::FILE, description)?;
         let options = config::to_toml(arguments)?;
         folder.write(OPTIONS, |path| Ok(fs::write(path, options)?))?;
-        // A second Ctrl-C ends at once.
-        ctrlc::set_handler(|| {
-            if STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        })?;
     }
-    let Some(Fit { network, best_epoch, history }) = run.train(folder.as_ref())? else {
-        return terminal::print("Stopped, with a checkpoint of the last step; --resume continues it.");
+    let stop = folder.as_ref().map(|_| Stop::on_signals()).transpose()?;
+    let trained = run.train(folder.as_ref().zip(stop.as_ref()))?;
+    stop.iter().for_each(Stop::at_once);
+    let Fit { network, best_epoch, history } = match trained {
+        Outcome::Trained(fit) => fit,
+        Outcome::Stopped(status) => {
+            terminal::print("Stopped, with a checkpoint of the last step; --resume continues it.")?;
+            return Ok(ExitCode::from(status));
+        }
     };
     let test = Scores::of(&network, &table, &split.test)?;
     // Files first: the reader of the output may be gone.
@@ -75,9 +84,7 @@ pub fn run(arguments: &Train) -> Result<()> {
             "validation": serde_json::to_value(&validation)?,
             "history": serde_json::to_value(&history)?,
         });
-        // A run that was resumed after its end has left one.
-        folder.clear(&[METRICS])?;
-        folder.write(WEIGHTS, |path| Ok(network.weights.save(path)?))?;
+        weights::write(folder, &network, description)?;
         let (table, split, history, test) = (&table, &split, &history, &test);
         let results = Results { table, split, training, description, best_epoch, history, test };
         files::write(&results, folder)?;
@@ -87,12 +94,10 @@ pub fn run(arguments: &Train) -> Result<()> {
         "Test rows, with the weights of epoch {best_epoch}, the best on the validation rows:\n{}",
         terminal::scores(&test.evaluation)
     ))?;
-    match folder {
-        Some(folder) => {
-            terminal::print(format_args!("Charts and tables: {}", folder.path().join(files::PAGE).display()))
-        }
-        None => Ok(()),
+    if let Some(folder) = folder {
+        terminal::print(format_args!("Charts and tables: {}", folder.path().join(files::PAGE).display()))?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn summary(table: &Table, split: &Split, device: Device) -> Result<String> {

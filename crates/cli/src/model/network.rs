@@ -121,3 +121,17 @@ fn linear(path: nn::Path, inputs: i64, outputs: i64) -> Result<nn::Linear> {
     let bias = path.f_var("bias", &[outputs], init)?;
     Ok(nn::Linear { ws: path.f_var("weight", &[outputs, inputs], init)?, bs: Some(bias) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_that_are_not_finite_are_refused() {
+        let design = Design { widths: vec![1, 1], dropout: 0.0, standardize: false, kind: Kind::Float };
+        let network = Network::new(&design, Device::Cpu).unwrap();
+        let refused = |value: f64| network.restore(|_| Some(Tensor::full([1], value, (Kind::Float, Device::Cpu))));
+        let found = refused(f64::INFINITY).unwrap_err().to_string();
+        assert_eq!(found, "output.bias has numbers that are not finite");
+    }
+}

@@ -1,7 +1,5 @@
 //! `config.json`: the options of a run, and what it takes to use its weights.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,11 +45,6 @@ pub struct Description {
 }
 
 impl Description {
-    pub fn read(run: &Path) -> Result<Self> {
-        let file = input::bytes(&run.join(FILE)).context(FILE)?;
-        serde_json::from_slice(&file).context(FILE)
-    }
-
     /// Whether the features are those of the network.
     pub fn check(&self, features: &Features) -> Result<()> {
         let (expected, found) = (self.inputs, features.width());

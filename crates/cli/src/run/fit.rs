@@ -1,6 +1,5 @@
 //! Training.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
@@ -16,6 +15,7 @@ use super::evaluate::{Evaluation, evaluate};
 use super::output::Folder;
 use super::progress::{Epoch, Progress};
 use super::split::Split;
+use super::stop::Stop;
 use super::{checkpoint, events};
 use crate::cli::training::Training;
 use crate::data::Table;
@@ -30,13 +30,19 @@ pub struct Fit {
     pub history: Vec<Epoch>,
 }
 
-/// When it is set, training ends after the current step.
-pub static STOP: AtomicBool = AtomicBool::new(false);
+/// How training ended.
+pub enum Outcome {
+    Trained(Fit),
+    /// By a signal; the process ends with this status.
+    Stopped(u8),
+}
 
 /// Trains from the start, and writes nothing.
 pub fn fit(table: &Table, split: &Split, training: &Training) -> Result<Fit> {
-    let fit = Run::new(table, split, training)?.train(None)?;
-    Ok(fit.expect("only a run with a folder is stopped"))
+    match Run::new(table, split, training)?.train(None)? {
+        Outcome::Trained(fit) => Ok(fit),
+        Outcome::Stopped(_) => unreachable!("only a run with a folder is stopped"),
+    }
 }
 
 /// Training that can be stopped and resumed.
@@ -92,6 +98,10 @@ impl<'a> Run<'a> {
         let asked = Training { epochs, patience, threads, device, ..self.progress.training.clone() };
         let began = Training { device, ..progress.training.clone() };
         ensure!(asked == began, "the checkpoint is of a run with other options; see config.json beside it");
+        // Its files must not claim fewer.
+        let trained = progress.history.len() as u64 + u64::from(progress.step > 0);
+        let epochs = self.progress.training.epochs;
+        ensure!(epochs >= trained, "--epochs is {epochs}, and the run has trained {trained} already");
         for (prefix, network) in [("network.", &self.network), ("best.", &self.best)] {
             network.restore(|name| tensors.get(&format!("{prefix}{name}")).map(Tensor::shallow_clone))?;
         }
@@ -120,10 +130,10 @@ impl<'a> Run<'a> {
         self.write_events(folder)
     }
 
-    /// Trains to the end, with a checkpoint in the folder after every epoch. `None` if [`STOP`] ended it early: the folder
-    /// then has a checkpoint of the last step. The best epoch is the one with the highest macro AUROC on the validation
+    /// Trains to the end, with a checkpoint in the folder after every epoch, or until a signal stops it: the folder then has
+    /// a checkpoint of the last step. The best epoch is the one with the highest macro AUROC on the validation
     /// rows; where no label can be scored there, the one with the lowest loss.
-    pub fn train(mut self, folder: Option<&Folder>) -> Result<Option<Fit>> {
+    pub fn train(mut self, folder: Option<(&Folder, &Stop)>) -> Result<Outcome> {
         let training = self.progress.training.clone();
         let steps = self.split.train.len().div_ceil(training.batch_size as usize) as u64;
         let bar = progress_bar(steps.saturating_mul(training.epochs), self.progress.steps);
@@ -134,23 +144,23 @@ impl<'a> Run<'a> {
             for batch in batches {
                 self.step(batch, training.rate(self.progress.steps, steps.saturating_mul(training.epochs)))?;
                 bar.inc(1);
-                if let (true, Some(folder)) = (STOP.load(Ordering::Relaxed), folder) {
+                if let Some((folder, status)) = folder.and_then(|(folder, stop)| Some((folder, stop.asked()?))) {
                     bar.finish_and_clear();
                     self.save(folder)?;
-                    return Ok(None);
+                    return Ok(Outcome::Stopped(status));
                 }
             }
             self.end_epoch()?;
             let Epoch { train_loss, .. } = self.progress.history[epoch as usize - 1];
             let best = self.progress.best_epoch;
             bar.set_message(format!("epoch {epoch}, loss {train_loss:.4}, best on validation in epoch {best}"));
-            if let Some(folder) = folder {
+            if let Some((folder, _)) = folder {
                 self.save(folder)?;
             }
         }
         bar.finish_and_clear();
         let Progress { best_epoch, history, .. } = self.progress;
-        Ok(Some(Fit { network: self.best, best_epoch, history }))
+        Ok(Outcome::Trained(Fit { network: self.best, best_epoch, history }))
     }
 
     /// `batch`: positions among the training rows.

@@ -7,4 +7,7 @@ pub mod events;
 pub mod fit;
 pub mod output;
 pub mod progress;
+mod sealed;
 pub mod split;
+pub mod stop;
+pub mod weights;

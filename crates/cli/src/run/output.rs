@@ -1,21 +1,47 @@
 //! Folders of output files.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
-pub const WEIGHTS: &str = "weights.safetensors";
+/// What a run is writing; other programs that write into the folder use [`OTHER`].
 const PARTIAL: &str = ".partial-";
+const OTHER: &str = ".writing-";
+/// Empty, and left behind: removing a lock's file would let two runs lock different files of that name.
+const LOCK: &str = ".lock";
 
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// Locked until the process ends, however it ends; none where no run is at work.
+    lock: Option<File>,
+}
 
 impl Folder {
-    pub fn create(path: &Path) -> Result<Self> {
+    fn create(path: &Path) -> Result<Self> {
+        ensure!(!path.is_file(), "{} is a file where a folder was expected", path.display());
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path.to_owned()))
+        Ok(Self { path: path.to_owned(), lock: None })
+    }
+
+    /// The folder of a run. One run at a time may have it.
+    pub fn lock(path: &Path) -> Result<Self> {
+        let folder = Self::create(path)?;
+        let name = path.join(LOCK);
+        let lock = || -> Result<File> {
+            let file = File::options().create(true).truncate(false).write(true).open(&name)?;
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => bail!("another run is writing to {}", path.display()),
+                // Some network filesystems have no locks.
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+                locked => locked?,
+            }
+            Ok(file)
+        };
+        let lock = lock().with_context(|| format!("cannot lock {}", name.display()))?;
+        Ok(Self { lock: Some(lock), ..folder })
     }
 
     /// The folder of a file, and the file's name in it.
@@ -28,12 +54,12 @@ impl Folder {
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// Removes what a killed run was writing. Only for the folder of a run: elsewhere another program may be writing.
+    /// Removes what a killed run was writing.
     pub fn sweep(&self) -> Result<()> {
-        let entries = fs::read_dir(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
+        let entries = fs::read_dir(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PARTIAL)) {
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -42,7 +68,7 @@ impl Folder {
 
     /// Removes what an earlier run left.
     pub fn clear(&self, names: &[&str]) -> Result<()> {
-        for path in names.iter().map(|name| self.0.join(name)) {
+        for path in names.iter().map(|name| self.path.join(name)) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 removed => removed.with_context(|| format!("cannot remove {}", path.display()))?,
@@ -52,15 +78,16 @@ impl Folder {
     }
 
     pub fn write_json(&self, name: &str, content: &impl Serialize) -> Result<()> {
-        self.write(name, |path| Ok(fs::write(path, serde_json::to_string_pretty(content)? + "\n")?))
+        self.write(name, |path| Ok(fs::write(path, json(content)?)?))
     }
 
     /// Writes to a temporary folder and renames: a reader finds the old file or the new one, never half of it. After a
     /// failure the temporary folder is removed.
     pub fn write(&self, name: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         let place = || -> Result<()> {
-            let folder = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(&self.0)?;
+            let prefix = if self.lock.is_some() { PARTIAL } else { OTHER };
+            let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(&self.path)?;
             // Under another name: a program that searches folders for such files would find it here too.
             let temporary = folder.path().join("file").with_extension(path.extension().unwrap_or_default());
             write(&temporary)?;
@@ -69,4 +96,9 @@ impl Folder {
         };
         place().with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// The text of a JSON file.
+pub fn json(content: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(content)? + "\n")
 }

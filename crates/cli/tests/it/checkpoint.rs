@@ -11,7 +11,7 @@ use crate::tables::Example;
 
 const LONG: &[&str] = &["--epochs", "12", "--guard", "--schedule", "cosine", "--warmup", "5", "--clip", "1"];
 
-fn command(data: &Path, out: &Path, arguments: &[&str]) -> Command {
+pub fn command(data: &Path, out: &Path, arguments: &[&str]) -> Command {
     let mut command = train(data, arguments);
     command.arg("--out").arg(out);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -19,7 +19,7 @@ fn command(data: &Path, out: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Waits until the run has left a first checkpoint.
-fn wait_for_checkpoint(child: &mut Child, out: &Path) {
+pub fn wait_for_checkpoint(child: &mut Child, out: &Path) {
     while !out.join("checkpoint.safetensors").exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before the first checkpoint");
         sleep(Duration::from_millis(2));
@@ -42,23 +42,27 @@ fn a_resumed_run_comes_to_the_same_bits() {
     }
 }
 
+/// Ctrl-C, and what Slurm and containers send.
 #[test]
 fn an_interrupted_run_ends_after_the_step_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(2000).npz(folder.path());
     let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
     finish(&mut command(&data, &whole, LONG));
-    let mut child = command(&data, &parts, LONG).spawn().unwrap();
-    wait_for_checkpoint(&mut child, &parts);
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(printed.contains("--resume continues it"), "it was too fast for the interrupt: {printed}");
-    assert!(!parts.join("metrics.json").exists());
-    finish(&mut command(&data, &parts, &[LONG, &["--resume"]].concat()));
-    assert!(bits(&parts) == bits(&whole));
+    for (signal, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut child = command(&data, &parts, LONG).spawn().unwrap();
+        wait_for_checkpoint(&mut child, &parts);
+        let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains("--resume continues it"), "it was too fast for the interrupt: {printed}");
+        assert_eq!(output.status.code(), Some(status), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!parts.join("metrics.json").exists());
+        finish(&mut command(&data, &parts, &[LONG, &["--resume"]].concat()));
+        assert!(bits(&parts) == bits(&whole));
+        fs::remove_dir_all(&parts).unwrap();
+    }
 }
 
 /// `MASKED_LOSS_KILLS=1000` kills it a thousand times.
@@ -109,7 +113,7 @@ fn where_no_more_can_be_written_the_last_checkpoint_stays() {
     assert!(complaint.contains("cannot write") && complaint.contains("checkpoint.safetensors"), "{complaint}");
     assert!(fs::read(&checkpoint).unwrap() == before);
     let left = fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(left.filter(|name| name.starts_with('.')).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(left.filter(|name| name.starts_with('.')).collect::<Vec<_>>(), [".lock"]);
     finish(&mut command(&data, &parts, &["--epochs", "6", "--resume"]));
     assert!(bits(&parts) == bits(&whole));
 }

@@ -9,6 +9,8 @@ mod config;
 mod csv;
 mod demo;
 mod events;
+#[cfg(unix)]
+mod folders;
 mod inspect;
 mod parquet;
 mod program;

@@ -48,7 +48,7 @@ fn weights_configuration_and_metrics_are_left() {
         ["checkpoint.safetensors", "config.json", "metrics.json", "run.toml", "split.csv", "weights.safetensors"]
             .to_vec();
     expected.extend(results);
-    expected.push("events.out.tfevents.masked-loss");
+    expected.extend([".lock", "events.out.tfevents.masked-loss"]);
     expected.sort();
     assert_eq!(left, expected);
 
@@ -114,7 +114,7 @@ fn a_loss_that_is_not_a_number_stops_the_run() {
     assert!(complaint.contains("loss became NaN in epoch 1; a smaller --lr may help"), "{complaint}");
     let mut left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["config.json", "run.toml", "split.csv"]);
+    assert_eq!(left, [".lock", "config.json", "run.toml", "split.csv"]);
 }
 
 /// The values that `train --help` lists for an option.

@@ -1,0 +1,42 @@
+//! Signals that ask a run to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::Result;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Ctrl-C, and what `kill`, Slurm and containers send.
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+
+pub struct Stop {
+    asked: Arc<AtomicBool>,
+    /// The exit status that says which signal it was, as shells have it.
+    status: Arc<AtomicUsize>,
+}
+
+impl Stop {
+    /// From now on the first signal is noted, and the second one ends the process.
+    pub fn on_signals() -> Result<Self> {
+        let stop = Self { asked: Arc::default(), status: Arc::default() };
+        for signal in SIGNALS {
+            let status = 128 + signal;
+            // In this order: the first signal must not find itself asked already.
+            flag::register_conditional_shutdown(signal, status, stop.asked.clone())?;
+            flag::register_usize(signal, stop.status.clone(), status as usize)?;
+            flag::register(signal, stop.asked.clone())?;
+        }
+        Ok(stop)
+    }
+
+    /// The exit status of a run that a signal asked to stop.
+    pub fn asked(&self) -> Option<u8> {
+        self.asked.load(Ordering::SeqCst).then(|| self.status.load(Ordering::SeqCst) as u8)
+    }
+
+    /// From now on the first signal ends the process.
+    pub fn at_once(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+    }
+}
