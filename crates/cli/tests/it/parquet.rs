@@ -60,9 +60,15 @@ fn it_holds_the_same_table_as_a_csv() {
         Arc::new(dictionary.finish()),
         array::<Int64Type>((0..80).map(|row| Some(row % 3))),
     ];
-    let compressions =
-        [Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default()), Compression::GZIP(Default::default())];
-    for (text, compression) in texts.into_iter().zip(compressions) {
+    let compressions = [
+        Compression::SNAPPY,
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::GZIP(Default::default()),
+        Compression::BROTLI(Default::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ];
+    for (text, compression) in texts.into_iter().cycle().zip(compressions) {
         let [y1, y2] = labels(&example);
         let columns = [("b", feature(&example, 1)), y2, ("part", text), y1, ("a", feature(&example, 0))];
         // In the order of the CSV.
