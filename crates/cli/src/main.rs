@@ -5,6 +5,7 @@ mod commands;
 mod data;
 mod input;
 mod model;
+mod note;
 mod report;
 mod run;
 

@@ -39,10 +39,11 @@ pub struct Source {
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub bits: Vec<Names>,
-    /// A label of this value is missing, besides empty cells, ?, NA and NaN.
+    /// A label of this value is missing, besides empty cells, ?, NA and NaN: exactly, or rounded to the type of the file's
+    /// numbers or to f32.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub missing_value: Option<f64>,
-    /// Makes labels binary: 1 from this value on, else 0.
+    /// Makes labels binary, before they become f32: 1 from this value on, else 0.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub threshold: Option<f64>,
     /// The column (or array) that says train, validation or test (or 0, 1, 2) for each row. By default the split is random.

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use tch::{Kind, Tensor};
 
 use super::columns;
+use super::decode::Decoder;
 use super::features::{Block, Features};
 use super::raw::Raw;
 use crate::cli::names;
@@ -13,6 +14,8 @@ use crate::cli::source::Source;
 pub struct Arrays {
     pub x: Option<Block>,
     pub y: Option<Tensor>,
+    /// Whether Y was sparse: -1 is then a negative, because an entry of 0 is easily lost from a sparse matrix.
+    pub sparse: bool,
     pub labels: Option<Vec<String>>,
     pub split: Option<Vec<String>>,
     pub group: Option<Vec<String>>,
@@ -33,17 +36,22 @@ impl Arrays {
         for (other, found) in sizes {
             ensure!(rows == found, "{name} has {rows} rows and {other} has {found}");
         }
-        let (labels, label_names) = match self.y {
-            Some(y) if source.has_labels() => chosen(&y, self.labels, source)?,
-            _ => (None, Vec::new()),
-        };
+        let (mut labels, mut label_names, mut notes) = (None, Vec::new(), Vec::new());
+        if let Some(y) = self.y.filter(|_| source.has_labels()) {
+            let (chosen, names) = chosen(&y, self.labels, source)?;
+            let decoder = Decoder::new(source, &names);
+            let mut decoder = if self.sparse { decoder.signed() } else { decoder };
+            labels = Some(decoder.array(&chosen)?);
+            notes = decoder.notes();
+            label_names = names;
+        }
         let features = features.filter(|_| source.has_features());
-        Ok(Raw { rows, features, labels, label_names, split: self.split, group: self.group })
+        Ok(Raw { rows, features, labels, notes, label_names, split: self.split, group: self.group })
     }
 }
 
 /// The selected columns of Y, and their names.
-fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Option<Tensor>, Vec<String>)> {
+fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Tensor, Vec<String>)> {
     let count = matrix("Y", y)?[1];
     let names = names.unwrap_or_else(|| positions(count));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
@@ -58,7 +66,7 @@ fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Op
     chosen.retain(|column| !ignored.contains(column));
     let index: Vec<i64> = chosen.iter().map(|&column| column as i64).collect();
     let labels = y.index_select(1, &Tensor::from_slice(&index));
-    Ok((Some(labels), chosen.into_iter().map(|column| names[column].clone()).collect()))
+    Ok((labels, chosen.into_iter().map(|column| names[column].clone()).collect()))
 }
 
 /// Rows and columns of what must be a matrix.

@@ -9,7 +9,7 @@ pub struct Csr {
     starts: Tensor,
     /// Of each entry; `i32` or `i64`.
     columns: Tensor,
-    /// Of each entry; `u8` or `f32`.
+    /// Of each entry; `u8` or `f32` in features.
     values: Tensor,
     width: i64,
 }
@@ -41,11 +41,7 @@ impl Csr {
                 width - 1
             );
         }
-        let values = match data.kind() {
-            Kind::Uint8 | Kind::Bool => data.to_kind(Kind::Uint8),
-            _ => data.to_kind(Kind::Float),
-        };
-        Ok(Self { starts, columns: indices.narrow(0, 0, last), values: values.narrow(0, 0, last), width })
+        Ok(Self { starts, columns: indices.narrow(0, 0, last), values: data.narrow(0, 0, last), width })
     }
 
     pub fn rows(&self) -> i64 {
@@ -76,11 +72,16 @@ impl Csr {
         let rows = index.size()[0];
         let (cells, values) = self.entries(index);
         Tensor::zeros([rows * self.width], (Kind::Float, self.device()))
-            .index_add_(0, &cells, &values)
+            .index_add_(0, &cells, &values.to_kind(Kind::Float))
             .view([rows, self.width])
     }
 
-    /// As labels: `[N, C]`, NaN where nothing is stored.
+    /// Its values, `convert`ed.
+    pub fn map(self, convert: impl Fn(Tensor) -> Tensor) -> Self {
+        Self { values: convert(self.values), ..self }
+    }
+
+    /// As labels: `[N, C]`, of a type that holds all values; NaN where nothing is stored.
     pub fn to_labels(&self) -> Result<Tensor> {
         let (cells, values) = self.entries(&Tensor::arange(self.rows(), (Kind::Int64, self.device())));
         let (sorted, _) = cells.sort(0, false);
@@ -91,8 +92,13 @@ impl Csr {
             bail!("data row {row} has two values in column {column}; sum_duplicates() makes one of them");
         }
         let size = [self.rows() * self.width];
-        let mut labels = Tensor::f_full(size, f64::NAN, (Kind::Float, self.device()))?;
-        Ok(labels.index_copy_(0, &cells, &values).view([self.rows(), self.width]))
+        let kind = match values.kind() {
+            Kind::Int | Kind::Int64 => Kind::Double,
+            Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Bool => Kind::Float,
+            floating => floating,
+        };
+        let mut labels = Tensor::f_full(size, f64::NAN, (kind, self.device()))?;
+        Ok(labels.index_copy_(0, &cells, &values.to_kind(kind)).view([self.rows(), self.width]))
     }
 
     /// Where the entries of some rows lie in the dense matrix of these rows, as one long row, and what they are.
@@ -106,7 +112,7 @@ impl Csr {
         let places = Tensor::arange(shift.size()[0], (Kind::Int64, self.device())) + shift;
         let row = repeat(Tensor::arange(count, (Kind::Int64, self.device())));
         let cells = row * self.width + self.columns.index_select(0, &places);
-        (cells, self.values.index_select(0, &places).to_kind(Kind::Float))
+        (cells, self.values.index_select(0, &places))
     }
 
     /// How many entries are not 0.

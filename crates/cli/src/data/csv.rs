@@ -8,7 +8,9 @@ use flate2::read::MultiGzDecoder;
 use tch::Tensor;
 
 use super::bits::Bits;
+use super::cell;
 use super::columns::Roles;
+use super::decode::{Decoder, EXACT};
 use super::features::{Block, Features};
 use super::file;
 use super::lines::Lines;
@@ -26,6 +28,9 @@ pub fn read(source: &Source) -> Result<Raw> {
     ensure!(!header.is_empty(), "it is empty where a header was expected");
     let roles = Roles::new(&header, source)?;
 
+    let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
+    let label_names = names(&roles.labels);
+    let mut decoder = Decoder::new(source, &label_names);
     let (mut features, mut labels) = (Vec::new(), Vec::new());
     let (mut split, mut group) = (Vec::new(), Vec::new());
     let mut bits: Vec<_> = roles.bits.iter().map(|&column| Bits::new(&header[column])).collect();
@@ -41,16 +46,12 @@ pub fn read(source: &Source) -> Result<Raw> {
         let mut take = || -> Result<()> {
             let (found, expected) = (record.len(), header.len());
             ensure!(found == expected, "data row {rows} has {found} cells where the header has {expected}");
-            let number = |column: usize| {
-                parse(&record[column]).with_context(|| {
-                    format!("{:?} in data row {rows}, column {:?} is not a number", &record[column], header[column])
-                })
-            };
             for &column in &roles.features {
-                features.push(number(column)?);
+                features.push(cell::number(&record[column], rows, &header[column])?);
             }
-            for &column in &roles.labels {
-                labels.push(number(column)?);
+            for (place, &column) in roles.labels.iter().enumerate() {
+                let found = cell::number(&record[column], rows, &header[column])?;
+                labels.push(decoder.label(found, EXACT, rows, place)?);
             }
             for (bits, &column) in bits.iter_mut().zip(&roles.bits) {
                 bits.push(&record[column])?;
@@ -62,7 +63,6 @@ pub fn read(source: &Source) -> Result<Raw> {
         take().with_context(|| format!("line {line}"))?;
     }
     let matrix = |cells: &[f32], columns: &[usize]| Tensor::from_slice(cells).view([rows, columns.len() as i64]);
-    let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
     let dense = (!features.is_empty() || bits.is_empty()).then(|| Block::Dense(matrix(&features, &roles.features)));
     let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();
     let feature_names = names(&roles.features).into_iter().chain(bits.iter().flat_map(Bits::names)).collect();
@@ -70,7 +70,8 @@ pub fn read(source: &Source) -> Result<Raw> {
         rows,
         features: source.has_features().then(|| Features::new(blocks, Some(feature_names))),
         labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
-        label_names: names(&roles.labels),
+        notes: decoder.notes(),
+        label_names,
         split: roles.split.map(|_| split),
         group: roles.group.map(|_| group),
     })
@@ -84,13 +85,5 @@ fn explain(error: csv::Error, what: &str) -> Error {
             anyhow!("line {line}: {what} is not text in UTF-8")
         }
         _ => error.into(),
-    }
-}
-
-/// NaN where the cell is missing, `None` where it is not a number.
-fn parse(cell: &str) -> Option<f32> {
-    match cell {
-        "" | "?" | "NA" => Some(f32::NAN),
-        _ => cell.parse().ok(),
     }
 }

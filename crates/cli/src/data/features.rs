@@ -27,9 +27,14 @@ pub enum Block {
 impl Features {
     /// At least one block; all have the same number of rows.
     pub fn new(blocks: Vec<Block>, names: Option<Vec<String>>) -> Self {
+        let slim = |cells: Tensor| match cells.kind() {
+            Kind::Uint8 => cells,
+            _ => cells.to_kind(Kind::Float),
+        };
         let slim = |block| match block {
-            Block::Dense(cells) if cells.kind() != Kind::Uint8 => Block::Dense(cells.to_kind(Kind::Float)),
-            block => block,
+            Block::Dense(cells) => Block::Dense(slim(cells)),
+            Block::Sparse(csr) => Block::Sparse(csr.map(slim)),
+            bits => bits,
         };
         Self { blocks: blocks.into_iter().map(slim).collect(), names }
     }

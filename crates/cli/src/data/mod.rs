@@ -1,11 +1,14 @@
 //! Tables in files and in memory.
 
 mod arrays;
+mod arrow;
 mod bits;
+mod cell;
 mod checksum;
 mod columns;
 mod csr;
 mod csv;
+mod decode;
 mod features;
 mod file;
 mod lines;

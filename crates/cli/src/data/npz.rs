@@ -24,11 +24,13 @@ type Member<'a> = NpyFile<BufReader<ZipFile<'a>>>;
 
 pub fn read(source: &Source) -> Result<Arrays> {
     let mut archive = open(&source.data)?;
-    let (x, y) = match sparse(&mut archive)? {
+    let sparse = sparse(&mut archive)?;
+    let is_sparse = sparse.is_some();
+    let (x, y) = match sparse {
         Some(csr) if !source.has_labels() => (Some(Block::Sparse(csr)), None),
         Some(csr) => {
             ensure!(!source.has_features(), "it is one sparse matrix, taken as Y: --features names the file of X");
-            (None, Some(stored(&csr, source)?))
+            (None, Some(csr.to_labels()?))
         }
         // Only the number of rows is wanted.
         None if !source.has_features() && !source.has_labels() => match optional(&mut archive, "Y", tensor)? {
@@ -43,7 +45,7 @@ pub fn read(source: &Source) -> Result<Arrays> {
     let mut column =
         |name: &Option<String>| name.as_ref().map(|name| required(&mut archive, name, strings)).transpose();
     let (split, group) = (column(&source.split)?, column(&source.group)?);
-    Ok(Arrays { x, y, labels: optional(&mut archive, "labels", strings)?, split, group })
+    Ok(Arrays { x, y, sparse: is_sparse, labels: optional(&mut archive, "labels", strings)?, split, group })
 }
 
 /// X alone.
@@ -78,13 +80,6 @@ fn sparse(archive: &mut Archive) -> Result<Option<Csr>> {
     let mut array = |name| required(archive, name, tensor);
     let (shape, indptr, indices) = (array("shape")?, array("indptr")?, array("indices")?);
     Csr::new(&shape, &indptr, indices, array("data")?).map(Some)
-}
-
-/// Without a threshold -1 is a negative: an entry of 0 is easily lost from a sparse matrix.
-fn stored(csr: &Csr, source: &Source) -> Result<Tensor> {
-    let labels = csr.to_labels()?;
-    let is_number = source.threshold.is_some() || source.missing_value == Some(-1.0);
-    Ok(if is_number { labels } else { labels.masked_fill(&labels.eq(-1.0), 0.0) })
 }
 
 fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<T>) -> Result<Option<T>> {

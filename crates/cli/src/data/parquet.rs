@@ -3,19 +3,18 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float32Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::cast;
+use anyhow::{Result, bail};
+use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use tch::{Kind, Tensor};
 
+use super::arrow::{self, Column};
 use super::bits::Bits;
 use super::columns::Roles;
-use super::features::{Block, Features, chunk, first_true};
+use super::decode::Decoder;
+use super::features::{Block, Features, chunk};
 use super::file;
 use super::raw::Raw;
 use crate::cli::source::Source;
@@ -30,58 +29,59 @@ pub fn read(source: &Source) -> Result<Raw> {
     let roles = Roles::new(&header, source)?;
     let widths: Vec<i64> = roles.features.iter().map(|&column| table.width(column)).collect::<Result<_>>()?;
     let offset = |place: usize| widths[..place].iter().sum::<i64>();
-    let bytes =
-        roles.features.iter().all(|&column| matches!(table.element(column), DataType::Boolean | DataType::UInt8));
-    let kind = if bytes { Kind::Uint8 } else { Kind::Float };
+    let is_byte = |&column: &usize| matches!(arrow::element(table.schema(column)), DataType::Boolean | DataType::UInt8);
+    let kind = if roles.features.iter().all(is_byte) { Kind::Uint8 } else { Kind::Float };
     let (rows, device) = (table.rows(), tch::Device::Cpu);
     let features = Tensor::f_empty([rows, widths.iter().sum()], (kind, device))?;
     let labels = Tensor::f_empty([rows, roles.labels.len() as i64], (Kind::Float, device))?;
+    let label_names: Vec<String> = roles.labels.iter().map(|&column| header[column].clone()).collect();
+    let mut decoder = Decoder::new(source, &label_names);
     let mut bits: Vec<_> = roles.bits.iter().map(|&column| Bits::new(&header[column])).collect();
     let [mut split, mut group] = [roles.split, roles.group].map(|column| column.map(|_| Vec::new()));
 
     let wanted = roles.all();
     let bar = file::bar(rows as u64 * wanted.len().div_ceil(COLUMNS) as u64, "");
     for columns in wanted.chunks(COLUMNS) {
-        let mut start = 0;
+        let mut before = 0;
         for batch in table.batches(columns)? {
             let batch = batch?;
             let count = batch.num_rows() as i64;
-            for (&column, array) in columns.iter().zip(batch.columns()) {
-                let name = &header[column];
-                let into = |cells: &Tensor, from: i64, width: i64| -> Result<()> {
-                    let mut cells = cells.narrow(0, start, count).narrow(1, from, width);
-                    let numbers = numbers(array, width).with_context(|| format!("column {name:?}"))?;
-                    if let (Kind::Uint8, Some((row, _))) = (cells.kind(), first_true(&numbers.isnan())) {
-                        let row = start + row + 1;
-                        bail!("feature {name:?} is NaN in data row {row}: only labels may be missing");
-                    }
-                    cells.f_copy_(&numbers)?;
-                    Ok(())
+            for (&column, cells) in columns.iter().zip(batch.columns()) {
+                let array = Column { name: &header[column], cells, before };
+                let into = |table: &Tensor, from: i64, width: i64, cells: &[f32]| -> Result<()> {
+                    let mut part = table.f_narrow(0, before, count)?.f_narrow(1, from, width)?;
+                    Ok(part.f_copy_(&Tensor::f_from_slice(cells)?.f_view([count, width])?)?)
                 };
                 if let Some(place) = roles.features.iter().position(|&feature| feature == column) {
-                    into(&features, offset(place), widths[place])?;
+                    let (width, numbers) = (widths[place], array.features(widths[place])?);
+                    // Bytes have no NaN.
+                    if let (Kind::Uint8, Some(nan)) = (kind, numbers.iter().position(|number| number.is_nan())) {
+                        let (row, cell) = (before + nan as i64 / width + 1, nan as i64 % width);
+                        let name = &table.names(column, &header[column], width)[cell as usize];
+                        bail!("feature {name:?} is NaN in data row {row}: only labels may be missing");
+                    }
+                    into(&features, offset(place), width, &numbers)?;
                 }
                 if let Some(place) = roles.labels.iter().position(|&label| label == column) {
-                    into(&labels, place as i64, 1)?;
+                    let rounding = arrow::rounding(table.schema(column));
+                    let label = |(found, row)| decoder.label(found, rounding, row, place);
+                    let cells = array.labels()?.into_iter().zip(before + 1..).map(label).collect::<Result<Vec<_>>>()?;
+                    into(&labels, place as i64, 1, &cells)?;
                 }
                 if let Some(place) = roles.bits.iter().position(|&column_of_bits| column_of_bits == column) {
-                    let texts = words(array).with_context(|| format!("column {name:?}"))?;
-                    texts.iter().try_for_each(|text| bits[place].push(text))?;
+                    array.words()?.iter().try_for_each(|text| bits[place].push(text))?;
                 }
                 for (role, into) in [(roles.split, &mut split), (roles.group, &mut group)] {
                     if let (true, Some(into)) = (role == Some(column), into) {
-                        into.extend(words(array).with_context(|| format!("column {name:?}"))?);
+                        into.extend(array.words()?);
                     }
                 }
             }
             bar.inc(count as u64);
-            start += count;
+            before += count;
         }
     }
-    let named = |(&column, &width): (&usize, &i64)| match (table.schema(column), &header[column]) {
-        (DataType::List(_) | DataType::FixedSizeList(..), name) => (0..width).map(|i| format!("{name}[{i}]")).collect(),
-        (_, name) => vec![name.clone()],
-    };
+    let named = |(&column, &width): (&usize, &i64)| table.names(column, &header[column], width);
     let names = roles.features.iter().zip(&widths).flat_map(named).chain(bits.iter().flat_map(Bits::names)).collect();
     let dense = (features.size()[1] > 0 || bits.is_empty()).then_some(Block::Dense(features));
     let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();
@@ -89,7 +89,8 @@ pub fn read(source: &Source) -> Result<Raw> {
         rows,
         features: source.has_features().then(|| Features::new(blocks, Some(names))),
         labels: source.has_labels().then_some(labels),
-        label_names: roles.labels.iter().map(|&column| header[column].clone()).collect(),
+        notes: decoder.notes(),
+        label_names,
         split,
         group,
     })
@@ -103,7 +104,10 @@ struct ColumnFile {
 impl ColumnFile {
     fn open(path: &Path) -> Result<Self> {
         let file = input::open(path)?;
-        Ok(Self { metadata: ArrowReaderMetadata::load(&file, Default::default())?, file })
+        // A writer may name its own types in words that nobody else knows: Parquet's remain.
+        let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&file, Default::default());
+        Ok(Self { metadata: metadata.or_else(|_| ArrowReaderMetadata::load(&file, plain))?, file })
     }
 
     fn rows(&self) -> i64 {
@@ -114,25 +118,25 @@ impl ColumnFile {
         self.metadata.schema().field(column).data_type()
     }
 
-    /// The type of a column's numbers.
-    fn element(&self, column: usize) -> &DataType {
-        match self.schema(column) {
-            DataType::List(field) | DataType::FixedSizeList(field, _) => field.data_type(),
-            other => other,
-        }
-    }
-
     /// The number of features in a column.
     fn width(&self, column: usize) -> Result<i64> {
         Ok(match self.schema(column) {
             DataType::FixedSizeList(_, width) => i64::from(*width),
             // The length of the first row.
-            DataType::List(_) => match self.batches(&[column])?.next().transpose()? {
-                Some(batch) => batch.column(0).as_list::<i32>().value_length(0).into(),
+            list if list.is_list() => match self.batches(&[column])?.next().transpose()? {
+                Some(batch) => arrow::first_length(batch.column(0))?,
                 None => 0,
             },
             _ => 1,
         })
+    }
+
+    /// The names of a column's features.
+    fn names(&self, column: usize, name: &str, width: i64) -> Vec<String> {
+        match self.schema(column).is_list() {
+            true => (0..width).map(|place| format!("{name}[{place}]")).collect(),
+            false => vec![name.to_owned()],
+        }
     }
 
     /// Some columns, in the table's order.
@@ -145,43 +149,4 @@ impl ColumnFile {
             ProjectionMask::roots(self.metadata.metadata().file_metadata().schema_descr(), columns.iter().copied());
         Ok(reader.with_projection(mask).with_batch_size(chunk(COLUMNS as i64) as usize / 8).build()?)
     }
-}
-
-/// `[rows, width]`, `f32`, NaN where there is not a number.
-fn numbers(column: &ArrayRef, width: i64) -> Result<Tensor> {
-    let values = match column.data_type() {
-        DataType::FixedSizeList(..) => column.as_fixed_size_list().values().clone(),
-        DataType::List(_) => {
-            let lists = column.as_list::<i32>();
-            if let Some(row) = (0..lists.len()).find(|&row| i64::from(lists.value_length(row)) != width) {
-                bail!("a row has {} numbers where the first has {width}", lists.value_length(row));
-            }
-            let offsets = lists.value_offsets();
-            let (start, end) = (offsets[0] as usize, offsets[lists.len()] as usize);
-            lists.values().slice(start, end - start)
-        }
-        _ => column.clone(),
-    };
-    let is_list = matches!(column.data_type(), DataType::List(_) | DataType::FixedSizeList(..));
-    ensure!(!(is_list && column.null_count() > 0), "a row is null where a list was expected");
-    let of = values.data_type();
-    ensure!(
-        of.is_numeric() || *of == DataType::Boolean,
-        "it holds {of}, which is not a number; --ignore leaves it out"
-    );
-    let values = cast(&values, &DataType::Float32)?;
-    let values = values.as_primitive::<Float32Type>();
-    let cells = match values.null_count() {
-        0 => Tensor::from_slice(values.values()),
-        _ => Tensor::from_slice(&values.iter().map(|value| value.unwrap_or(f32::NAN)).collect::<Vec<_>>()),
-    };
-    Ok(cells.f_view([column.len() as i64, width])?)
-}
-
-/// Empty where there is none; so is NaN, which pandas writes in a column of numbers.
-fn words(column: &ArrayRef) -> Result<Vec<String>> {
-    let text = cast(column, &DataType::Utf8)?;
-    let is_nan = |word: &&str| column.data_type().is_floating() && *word == "NaN";
-    let words = text.as_string::<i32>().iter().map(|word| word.filter(|word| !is_nan(word)).unwrap_or_default());
-    Ok(words.map(str::to_owned).collect())
 }

@@ -4,13 +4,15 @@ use tch::Tensor;
 
 use super::features::Features;
 
-/// Not checked; NaN where a cell is missing.
+/// Features are not checked; NaN where a cell is missing.
 pub struct Raw {
     pub rows: i64,
     /// None where they are in another file.
     pub features: Option<Features>,
-    /// None where only the features are read.
+    /// `[N, C]`, `f32`, decoded; none where only the features are read.
     pub labels: Option<Tensor>,
+    /// What is to be said of the labels.
+    pub notes: Vec<String>,
     pub label_names: Vec<String>,
     pub split: Option<Vec<String>>,
     pub group: Option<Vec<String>>,

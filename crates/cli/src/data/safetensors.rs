@@ -27,7 +27,7 @@ pub fn read(source: &Source) -> Result<Arrays> {
         words.transpose()
     };
     let (split, group) = (column(&source.split)?, column(&source.group)?);
-    Ok(Arrays { x, y, labels, split, group })
+    Ok(Arrays { x, y, sparse: false, labels, split, group })
 }
 
 /// X alone.

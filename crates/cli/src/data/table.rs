@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use masked_loss::Labels;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use super::features::{Features, first_true};
+use super::features::Features;
 use super::raw::Raw;
 use super::read;
 use crate::cli::source::Source;
+use crate::note::note;
 
 /// Checked: rows agree, features are finite, observed labels lie in [0, 1] and there is at least one.
 pub struct Table {
@@ -26,9 +27,10 @@ pub struct Table {
 impl Table {
     pub fn read(source: &Source) -> Result<Self> {
         let raw = read::table(source).with_context(|| cannot_use(&source.data))?;
-        let labels = checked_labels(&raw, source).with_context(|| cannot_use(&source.data))?;
-        let Raw { rows, label_names, split, group, .. } = raw;
+        let labels = checked_labels(&raw).with_context(|| cannot_use(&source.data))?;
+        let Raw { rows, label_names, notes, split, group, .. } = raw;
         let features = checked_features(raw.features, rows, source)?;
+        notes.iter().for_each(note);
         let known = |word: String| (!word.trim().is_empty()).then_some(word);
         let group = group.map(|words| words.into_iter().map(known).collect());
         Ok(Self { features, labels, label_names, split, group })
@@ -82,41 +84,15 @@ fn checked_features(of_table: Option<Features>, rows: i64, source: &Source) -> R
     Ok(features)
 }
 
-fn checked_labels(raw: &Raw, source: &Source) -> Result<Labels> {
+fn checked_labels(raw: &Raw) -> Result<Labels> {
     let labels = raw.labels.as_ref().context("there are no labels")?;
     ensure!(!raw.label_names.is_empty(), "no label is left");
     ensure!(labels.size()[0] > 0, "there is no row");
-    let labels = decode(labels, source);
-    // NaN is neither below 0 nor above 1.
-    if let Some((row, column)) = first_true(&labels.lt(0.0).logical_or(&labels.gt(1.0))) {
-        let found = labels.double_value(&[row, column]);
-        let name = &raw.label_names[column as usize];
-        bail!(
-            "label {name:?} is {found} in data row {}, outside [0, 1]: \
-             --threshold makes labels binary, --missing-value names a number that means missing",
-            row + 1
-        );
-    }
-    let labels = Labels::from_nan(&labels)?;
+    let labels = Labels::from_nan(labels)?;
     ensure!(labels.range().is_some(), "no label is observed at all");
     Ok(labels)
 }
 
 fn cannot_use(path: &Path) -> String {
     format!("cannot use {}", path.display())
-}
-
-/// NaN where missing, then 0 or 1 where a threshold is set.
-fn decode(labels: &Tensor, source: &Source) -> Tensor {
-    let mut labels = match labels.kind() {
-        Kind::Double => labels.shallow_clone(),
-        _ => labels.to_kind(Kind::Float),
-    };
-    if let Some(sentinel) = source.missing_value {
-        labels = labels.masked_fill(&labels.eq(sentinel), f64::NAN);
-    }
-    if let Some(threshold) = source.threshold {
-        labels = labels.ge(threshold).to_kind(Kind::Float).masked_fill(&labels.isnan(), f64::NAN);
-    }
-    labels
 }

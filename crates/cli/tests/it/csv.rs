@@ -45,7 +45,12 @@ fn an_empty_line_of_one_column_is_a_row_without_a_label() {
     let found = sentence(&mut inspect("y\n\n1\n2\n"));
     assert!(found.contains(r#"label "y" is 2 in data row 3, "#), "{found}");
     let found = sentence(&mut inspect("y\n\n1\nhigh\n"));
-    assert!(found.ends_with("y.csv: line 4: \"high\" in data row 3, column \"y\" is not a number\n"), "{found}");
+    assert!(
+        found.ends_with(
+            "y.csv: line 4: \"high\" in data row 3, column \"y\" is not a number; --ignore leaves the column out\n"
+        ),
+        "{found}"
+    );
     let found = sentence(&mut inspect("y\n1\n\n0\n1\n"));
     let expected = format!("error: {} has 3 rows, and {} has 4\n", x.display(), table.display());
     assert_eq!(found, expected);
@@ -60,13 +65,22 @@ fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line(
         let found = complaint(&table, &["--labels", "y"]);
         assert_eq!(found, format!("error: cannot use {}: {sentence}\n", table.display()));
     };
-    refuse(b"a,y\n1,0\n\n\n2,x\n", r#"line 5: "x" in data row 2, column "y" is not a number"#);
-    refuse(b"a,y\r\n1,0\r\n\r\n2,x\r\n", r#"line 4: "x" in data row 2, column "y" is not a number"#);
-    refuse(b"\n\"a\",y\n\"1\n\",0\n2,x\n", r#"line 5: "x" in data row 2, column "y" is not a number"#);
+    refuse(
+        b"a,y\n1,0\n\n\n2,x\n",
+        r#"line 5: "x" in data row 2, column "y" is not a number; --ignore leaves the column out"#,
+    );
+    refuse(
+        b"a,y\r\n1,0\r\n\r\n2,x\r\n",
+        r#"line 4: "x" in data row 2, column "y" is not a number; --ignore leaves the column out"#,
+    );
+    refuse(
+        b"\n\"a\",y\n\"1\n\",0\n2,x\n",
+        r#"line 5: "x" in data row 2, column "y" is not a number; --ignore leaves the column out"#,
+    );
     refuse(b"a,y\n1,0\n\n1,2\n", &{
         let range =
             "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";
-        format!(r#"label "y" is 2 in data row 2, {range}"#)
+        format!(r#"line 4: label "y" is 2 in data row 2, {range}"#)
     });
     refuse(b"a,y\n1,0\n\n\xff,2\n", "line 4: data row 2 is not text in UTF-8");
     refuse(b"a\xff,y\n1,0\n", "line 1: the header is not text in UTF-8");

@@ -7,12 +7,14 @@ mod checkpoint;
 mod compare;
 mod config;
 mod csv;
+mod decode;
 mod demo;
 mod events;
 #[cfg(unix)]
 mod folders;
 mod inspect;
 mod parquet;
+mod parquet_types;
 mod program;
 mod refuse;
 mod report;

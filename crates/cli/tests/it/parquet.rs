@@ -20,9 +20,10 @@ use crate::program::{complaint, metrics, printed, program, train};
 use crate::tables::Example;
 
 /// In several row groups.
-fn write(folder: &Path, columns: &[(&str, ArrayRef)], compression: Compression) -> PathBuf {
+pub fn write(folder: &Path, columns: &[(&str, ArrayRef)], compression: Compression) -> PathBuf {
     let path = folder.join("table.parquet");
-    let batch = RecordBatch::try_from_iter(columns.iter().map(|(name, array)| (*name, array.clone()))).unwrap();
+    let nullable = columns.iter().map(|(name, array)| (*name, array.clone(), true));
+    let batch = RecordBatch::try_from_iter_with_nullable(nullable).unwrap();
     let properties =
         WriterProperties::builder().set_max_row_group_row_count(Some(30)).set_compression(compression).build();
     let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
@@ -31,12 +32,12 @@ fn write(folder: &Path, columns: &[(&str, ArrayRef)], compression: Compression) 
     path
 }
 
-fn array<T: ArrowPrimitiveType>(values: impl IntoIterator<Item = Option<T::Native>>) -> ArrayRef {
+pub fn array<T: ArrowPrimitiveType>(values: impl IntoIterator<Item = Option<T::Native>>) -> ArrayRef {
     Arc::new(PrimitiveArray::<T>::from_iter(values))
 }
 
 /// Its labels, of two types.
-fn labels(example: &Example) -> [(&'static str, ArrayRef); 2] {
+pub fn labels(example: &Example) -> [(&'static str, ArrayRef); 2] {
     let label = |place: usize| example.labels.iter().map(move |labels| labels[place]);
     let y1 = BooleanArray::from_iter(label(0).map(|label| label.map(|label| label > 0.5)));
     [("y1", Arc::new(y1)), ("y2", array::<Float64Type>(label(1).map(|label| label.map(f64::from))))]
@@ -143,7 +144,7 @@ fn a_list_is_a_feature_for_each_of_its_numbers() {
     (0..80).for_each(|row| ragged.append_value(vec![Some(1.0); if row == 50 { 3 } else { 2 }]));
     let columns = [&[("x", Arc::new(ragged.finish()) as ArrayRef)], &labels(&example)[..]].concat();
     let found = complaint(&write(folder.path(), &columns, Compression::SNAPPY), &options);
-    assert!(found.ends_with(": column \"x\": a row has 3 numbers where the first has 2\n"), "{found}");
+    assert!(found.ends_with(": data row 51 of column \"x\" has 3 numbers where the first has 2\n"), "{found}");
 }
 
 #[test]
@@ -203,7 +204,10 @@ fn bad_tables_are_refused_in_one_sentence() {
         assert_eq!(found, format!("error: cannot use {}: {sentence}\n", table.display()));
     };
     let text = Arc::new(StringArray::from_iter_values((0..80).map(|_| "CCO")));
-    refuse(&[("smiles", text)], "column \"smiles\": it holds Utf8, which is not a number; --ignore leaves it out");
+    refuse(
+        &[("smiles", text)],
+        "\"CCO\" in data row 1, column \"smiles\" is not a number; --ignore leaves the column out",
+    );
     let null = "feature \"x\" is NaN in data row 51: only labels may be missing";
     refuse(&[("x", array::<Float32Type>((0..80).map(|row| (row != 50).then_some(1.0))))], null);
     refuse(&[("x", array::<UInt8Type>((0..80).map(|row| (row != 50).then_some(1))))], null);

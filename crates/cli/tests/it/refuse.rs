@@ -26,16 +26,24 @@ fn bad_tables_are_refused_in_one_sentence() {
     refuse("a,y\n1,0\n", &["--labels", "y", "--split", "s"], r#"there is no column "s"; there are a, y"#);
     refuse("a,y\n1,0\n", &[], "--labels is missing, the names of the label columns");
     refuse("a,a,y\n1,1,0\n", &y, r#"two columns are named "a""#);
-    refuse("a,y\n1,0\n1,high\n", &y, r#"line 3: "high" in data row 2, column "y" is not a number"#);
-    refuse("a,y\nC=O,0\n", &y, r#"line 2: "C=O" in data row 1, column "a" is not a number"#);
+    refuse(
+        "a,y\n1,0\n1,high\n",
+        &y,
+        r#"line 3: "high" in data row 2, column "y" is not a number; --ignore leaves the column out"#,
+    );
+    refuse(
+        "a,y\nC=O,0\n",
+        &y,
+        r#"line 2: "C=O" in data row 1, column "a" is not a number; --ignore leaves the column out"#,
+    );
     refuse("a,y\n1,0\n1\n", &y, "line 3: data row 2 has 1 cells where the header has 2");
     refuse("a,y\n1,0\n1,0,1\n", &y, "line 3: data row 2 has 3 cells where the header has 2");
     refuse("a,y\n1,?\n1,NA\n1,\n1,nan\n", &y, "no label is observed at all");
     refuse("a,y\n1,0\n,1\n", &y, r#"feature "a" is NaN in data row 2: only labels may be missing"#);
     refuse("a,y\n1,0\ninf,1\n", &y, r#"feature "a" is inf in data row 2: only labels may be missing"#);
     let range = "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";
-    refuse("a,y\n1,0\n1,2\n", &y, &format!(r#"label "y" is 2 in data row 2, {range}"#));
-    refuse("a,y\n1,0\n1,-1\n", &y, &format!(r#"label "y" is -1 in data row 2, {range}"#));
+    refuse("a,y\n1,0\n1,2\n", &y, &format!(r#"line 3: label "y" is 2 in data row 2, {range}"#));
+    refuse("a,y\n1,0\n1,-1\n", &y, &format!(r#"line 3: label "y" is -1 in data row 2, {range}"#));
     refuse("a,y\n", &y, "there is no row");
     refuse("y\n1\n", &y, "no feature is left");
     refuse("a,y\n1,0\n", &["--labels", "y", "--ignore", "y"], "no label is left");

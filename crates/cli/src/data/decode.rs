@@ -1,0 +1,107 @@
+//! Labels as a file holds them become labels to train on.
+
+use anyhow::{Result, ensure};
+use npyz::half::{bf16, f16};
+use tch::{Kind, Tensor};
+
+use super::features::chunk;
+use crate::cli::source::Source;
+
+/// Rounds a number as the type of a file's numbers does.
+pub type Rounding = fn(f64) -> f64;
+
+/// Of `f64`, text, decimals and integers; an integer above 2^53 is taken as the nearest `f64`.
+pub const EXACT: Rounding = |number| number;
+pub const SINGLE: Rounding = |number| f64::from(number as f32);
+pub const HALF: Rounding = |number| f16::from_f64(number).to_f64();
+pub const BRAIN: Rounding = |number| bf16::from_f64(number).to_f64();
+
+/// Checks labels in the type that a file holds them in, applies the options, and only then rounds to `f32`.
+pub struct Decoder<'a> {
+    names: &'a [String],
+    missing: Option<f64>,
+    threshold: Option<f64>,
+    /// Whether -1 is a negative.
+    signed: bool,
+    matched: bool,
+    /// Whether there are labels below the threshold, and from it on.
+    sides: [bool; 2],
+}
+
+impl<'a> Decoder<'a> {
+    /// For columns of these names.
+    pub fn new(source: &Source, names: &'a [String]) -> Self {
+        let Source { missing_value: missing, threshold, .. } = *source;
+        Self { names, missing, threshold, signed: false, matched: false, sides: [false; 2] }
+    }
+
+    /// With -1 as a negative, unless an option says otherwise.
+    pub fn signed(self) -> Self {
+        let signed = self.threshold.is_none() && self.missing != Some(-1.0);
+        Self { signed, ..self }
+    }
+
+    /// The label in a data row (from 1) and a column; NaN where it is missing.
+    pub fn label(&mut self, found: f64, rounding: Rounding, row: i64, column: usize) -> Result<f32> {
+        let name = &self.names[column];
+        if found.is_nan() {
+            return Ok(f32::NAN);
+        }
+        ensure!(
+            found.is_finite(),
+            "label {name:?} is {found} in data row {row}, which is not finite; a missing label is empty or NaN"
+        );
+        // Numbers that once were `f32` may stand in a type of more digits.
+        let is_missing = |missing: f64| [missing, rounding(missing), SINGLE(missing)].contains(&found);
+        if self.missing.is_some_and(is_missing) {
+            self.matched = true;
+            return Ok(f32::NAN);
+        }
+        if let Some(threshold) = self.threshold {
+            let is_positive = found >= rounding(threshold);
+            self.sides[usize::from(is_positive)] = true;
+            return Ok(f32::from(is_positive));
+        }
+        if self.signed && found == -1.0 {
+            return Ok(0.0);
+        }
+        ensure!(
+            (0.0..=1.0).contains(&found),
+            "label {name:?} is {found} in data row {row}, outside [0, 1]: \
+             --threshold makes labels binary, --missing-value names a number that means missing"
+        );
+        Ok(found as f32)
+    }
+
+    /// The labels of an array: `[N, C]`.
+    pub fn array(&mut self, found: &Tensor) -> Result<Tensor> {
+        let rounding = match found.kind() {
+            Kind::Half => HALF,
+            Kind::BFloat16 => BRAIN,
+            Kind::Float => SINGLE,
+            _ => EXACT,
+        };
+        let width = self.names.len();
+        let labels = Tensor::f_empty(found.size(), (Kind::Float, found.device()))?;
+        let mut row = 0;
+        for part in found.split(chunk(width as i64), 0) {
+            let cells = Vec::<f64>::try_from(part.to_kind(Kind::Double).flatten(0, -1))?;
+            let label = |(place, cell)| self.label(cell, rounding, row + (place / width) as i64 + 1, place % width);
+            let decoded = cells.into_iter().enumerate().map(label).collect::<Result<Vec<_>>>()?;
+            let rows = part.size()[0];
+            labels.f_narrow(0, row, rows)?.f_copy_(&Tensor::f_from_slice(&decoded)?.f_view_as(&part)?)?;
+            row += rows;
+        }
+        Ok(labels)
+    }
+
+    /// Which options did nothing.
+    pub fn notes(&self) -> Vec<String> {
+        let unmatched = self.missing.filter(|_| !self.matched);
+        let unmatched = unmatched.map(|missing| format!("--missing-value {missing} matches no label"));
+        let one_sided = self.threshold.filter(|_| self.sides[0] != self.sides[1]);
+        let side = u8::from(self.sides[1]);
+        let one_sided = one_sided.map(|threshold| format!("--threshold {threshold} makes every observed label {side}"));
+        unmatched.into_iter().chain(one_sided).collect()
+    }
+}
