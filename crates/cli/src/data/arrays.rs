@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use tch::{Kind, Tensor};
 
+use super::cell;
 use super::columns;
 use super::decode::Decoder;
 use super::features::{Block, Features};
@@ -21,13 +22,18 @@ pub struct Arrays {
     pub group: Option<Vec<String>>,
 }
 
+/// Integers without a sign are read as `i64`.
+pub const TOO_LARGE: &str = "it holds an integer of 2^63 or more, which does not fit in 64 bits with a sign";
+
 impl Arrays {
     /// Checks that the arrays have the same rows, and keeps the selected labels.
     pub fn select(self, source: &Source) -> Result<Raw> {
         let features = self.x.map(|block| Features::new(vec![block], None));
+        // A vector is one column.
+        let y = self.y.map(|y| if y.dim() == 1 { y.unsqueeze(1) } else { y });
         let sizes = [
             ("X", features.as_ref().map(Features::rows)),
-            ("Y", self.y.as_ref().map(|y| matrix("Y", y)).transpose()?.map(|[rows, _]| rows)),
+            ("Y", y.as_ref().map(|y| matrix("Y", y)).transpose()?.map(|[rows, _]| rows)),
             ("the split", self.split.as_ref().map(|words| words.len() as i64)),
             ("the group", self.group.as_ref().map(|words| words.len() as i64)),
         ];
@@ -37,7 +43,7 @@ impl Arrays {
             ensure!(rows == found, "{name} has {rows} rows and {other} has {found}");
         }
         let (mut labels, mut label_names, mut notes) = (None, Vec::new(), Vec::new());
-        if let Some(y) = self.y.filter(|_| source.has_labels()) {
+        if let Some(y) = y.filter(|_| source.has_labels()) {
             let (chosen, names) = chosen(&y, self.labels, source)?;
             let decoder = Decoder::new(source, &names);
             let mut decoder = if self.sparse { decoder.signed() } else { decoder };
@@ -79,10 +85,14 @@ fn positions(count: i64) -> Vec<String> {
     (0..count).map(|position| position.to_string()).collect()
 }
 
-/// Integers as words, where a file has them in place of names.
+/// Numbers as words, where a file has them in place of names.
 pub fn words(array: &Tensor) -> Result<Vec<String>> {
-    use Kind::{Int, Int8, Int16, Int64, Uint8};
-    ensure!(matches!(array.kind(), Uint8 | Int8 | Int16 | Int | Int64), "neither strings nor integers");
-    let integers = Vec::<i64>::try_from(array.flatten(0, -1).to_kind(Int64))?;
-    Ok(integers.iter().map(i64::to_string).collect())
+    let flat = array.flatten(0, -1);
+    Ok(match flat.kind() {
+        Kind::Bool => Vec::<bool>::try_from(flat)?.iter().map(bool::to_string).collect(),
+        Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64 => {
+            Vec::<i64>::try_from(flat.to_kind(Kind::Int64))?.iter().map(i64::to_string).collect()
+        }
+        _ => Vec::<f64>::try_from(flat.to_kind(Kind::Double))?.into_iter().map(cell::word).collect(),
+    })
 }

@@ -24,8 +24,10 @@ impl Csr {
             ensure!(array.dim() == 1, "{name} has shape {:?} where a vector was expected", array.size());
         }
         for (name, array) in [("indptr", indptr), ("indices", &indices)] {
-            ensure!(matches!(array.kind(), Kind::Int | Kind::Int64), "{name} is not of 32 or 64 bit integers");
+            let is_integer = matches!(array.kind(), Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64);
+            ensure!(is_integer, "{name} is not of integers");
         }
+        let indices = if indices.kind() == Kind::Int { indices } else { indices.to_kind(Kind::Int64) };
         let (starts, found) = (indptr.to_kind(Kind::Int64), indptr.size()[0]);
         ensure!(rows >= 0 && found == rows + 1, "indptr has {found} numbers where {rows} rows need {}", rows + 1);
         let (entries, stored) = (indices.size()[0], data.size()[0]);

@@ -28,7 +28,7 @@ impl Features {
     /// At least one block; all have the same number of rows.
     pub fn new(blocks: Vec<Block>, names: Option<Vec<String>>) -> Self {
         let slim = |cells: Tensor| match cells.kind() {
-            Kind::Uint8 => cells,
+            Kind::Uint8 | Kind::Bool => cells.to_kind(Kind::Uint8),
             _ => cells.to_kind(Kind::Float),
         };
         let slim = |block| match block {

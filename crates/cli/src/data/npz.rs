@@ -6,13 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBarIter;
+use npyz::half::f16;
 use npyz::npz::{NpzArchive, file_name_from_array_name};
 use npyz::zip::read::ZipFile;
 use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
-use super::arrays::{Arrays, matrix, words};
+use super::arrays::{Arrays, TOO_LARGE, matrix, words};
 use super::csr::Csr;
 use super::features::Block;
 use super::file;
@@ -115,22 +116,40 @@ fn required<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<
 }
 
 fn tensor(member: Member) -> Result<Tensor> {
-    let DType::Plain(of) = member.dtype() else { bail!("records are not supported") };
+    let DType::Plain(of) = member.dtype() else {
+        bail!("it holds records: numpy.lib.recfunctions.structured_to_unstructured makes numbers of them")
+    };
     match (of.type_char(), of.size_field()) {
-        (TypeChar::Bool, _) => numbers::<bool>(member),
-        (TypeChar::Uint, 1) => numbers::<u8>(member),
-        (TypeChar::Int, 1) => numbers::<i8>(member),
-        (TypeChar::Int, 2) => numbers::<i16>(member),
-        (TypeChar::Int, 4) => numbers::<i32>(member),
-        (TypeChar::Int, 8) => numbers::<i64>(member),
-        (TypeChar::Float, 2) => numbers::<npyz::half::f16>(member),
-        (TypeChar::Float, 4) => numbers::<f32>(member),
-        (TypeChar::Float, 8) => numbers::<f64>(member),
+        (TypeChar::Bool, _) => numbers::<bool, bool>(member),
+        (TypeChar::Uint, 1) => numbers::<u8, u8>(member),
+        (TypeChar::Uint, 2) => numbers::<u16, i64>(member),
+        (TypeChar::Uint, 4) => numbers::<u32, i64>(member),
+        (TypeChar::Uint, 8) => numbers::<u64, i64>(member),
+        (TypeChar::Int, 1) => numbers::<i8, i8>(member),
+        (TypeChar::Int, 2) => numbers::<i16, i16>(member),
+        (TypeChar::Int, 4) => numbers::<i32, i32>(member),
+        (TypeChar::Int, 8) => numbers::<i64, i64>(member),
+        (TypeChar::Float, 2) => numbers::<f16, f16>(member),
+        (TypeChar::Float, 4) => numbers::<f32, f32>(member),
+        (TypeChar::Float, 8) => numbers::<f64, f64>(member),
+        (TypeChar::Object, _) => bail!(
+            "it holds Python objects: .astype(str) makes text of them, and .astype(float) numbers, before they are saved"
+        ),
+        (TypeChar::UnicodeStr | TypeChar::ByteStr, _) => {
+            bail!("it holds text where numbers were expected: .astype(float) makes numbers of it")
+        }
+        (TypeChar::DateTime, _) => bail!("it holds dates, which are not numbers"),
+        (TypeChar::TimeDelta, _) => bail!("it holds lengths of time, which are not numbers"),
+        (TypeChar::Complex, _) => bail!("it holds complex numbers where real ones were expected"),
+        (TypeChar::Float, bytes) => {
+            bail!("it holds numbers of {} bits: .astype('float64') makes 64 of them", 8 * bytes)
+        }
         _ => bail!("elements of type {of} are not supported"),
     }
 }
 
-fn numbers<T: Deserialize + Element>(member: Member) -> Result<Tensor> {
+/// Elements of type `T`, held as `S`.
+fn numbers<T: Deserialize + TryInto<S>, S: Element>(member: Member) -> Result<Tensor> {
     /// Elements that are in memory twice while they are copied.
     const CHUNK: usize = 1 << 20;
     let order = member.order();
@@ -139,10 +158,11 @@ fn numbers<T: Deserialize + Element>(member: Member) -> Result<Tensor> {
         size.reverse();
     }
     let count = member.len() as usize;
-    let array = Tensor::f_empty([count as i64], (T::KIND, Device::Cpu))?;
+    let array = Tensor::f_empty([count as i64], (S::KIND, Device::Cpu))?;
     let mut elements = member.data::<T>()?;
+    let convert = |element: io::Result<T>| element?.try_into().ok().context(TOO_LARGE);
     for start in (0..count).step_by(CHUNK) {
-        let part = elements.by_ref().take(CHUNK).collect::<io::Result<Vec<T>>>()?;
+        let part = elements.by_ref().take(CHUNK).map(convert).collect::<Result<Vec<S>>>()?;
         array.f_narrow(0, start as i64, part.len() as i64)?.f_copy_(&Tensor::f_from_slice(&part)?)?;
     }
     let array = array.f_view(size.as_slice())?;
@@ -156,6 +176,11 @@ fn strings(member: Member) -> Result<Vec<String>> {
     match member.dtype() {
         DType::Plain(of) if matches!(of.type_char(), TypeChar::UnicodeStr | TypeChar::ByteStr) => {
             Ok(member.into_vec()?)
+        }
+        // Points in time are integers, of which the least means that there is none.
+        DType::Plain(of) if matches!(of.type_char(), TypeChar::DateTime | TypeChar::TimeDelta) => {
+            let word = |time: i64| if time == i64::MIN { String::new() } else { time.to_string() };
+            Ok(member.into_vec()?.into_iter().map(word).collect())
         }
         _ => words(&tensor(member)?),
     }

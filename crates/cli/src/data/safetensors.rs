@@ -7,49 +7,56 @@ use anyhow::{Context, Result, bail};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Kind, Tensor};
 
-use super::arrays::{Arrays, matrix, words};
+use super::arrays::{Arrays, TOO_LARGE, matrix, words};
 use super::features::Block;
 use crate::cli::source::Source;
 use crate::input;
 
 pub fn read(source: &Source) -> Result<Arrays> {
-    let file = input::bytes(&source.data)?;
-    let (labels, mut arrays) = (label_names(&file)?, tensors(&file)?);
-    let mut take = |name: &str| arrays.remove(name).with_context(|| format!("there is no array {name}"));
-    let mut y = if source.has_labels() { Some(take("Y")?) } else { None };
+    let bytes = input::bytes(&source.data)?;
+    let file = SafeTensors::deserialize(&bytes)?;
+    let mut y = if source.has_labels() { Some(required(&file, "Y")?) } else { None };
     if !source.has_features() && y.is_none() {
         // Only the number of rows is wanted.
-        y = take("Y").ok();
+        y = required(&file, "Y").ok();
     }
-    let x = if source.has_features() || y.is_none() { Some(block(take("X")?)?) } else { None };
-    let mut column = |name: &Option<String>| {
-        let words = name.as_ref().map(|name| words(&take(name)?).with_context(|| format!("array {name}")));
-        words.transpose()
+    let x = if source.has_features() || y.is_none() { Some(block(&file)?) } else { None };
+    let column = |name: &Option<String>| {
+        let array = name.as_ref().map(|name| words(&required(&file, name)?).with_context(|| in_array(name)));
+        array.transpose()
     };
     let (split, group) = (column(&source.split)?, column(&source.group)?);
-    Ok(Arrays { x, y, sparse: false, labels, split, group })
+    Ok(Arrays { x, y, sparse: false, labels: label_names(&bytes)?, split, group })
 }
 
 /// X alone.
 pub fn features(path: &Path) -> Result<Block> {
-    block(tensors(&input::bytes(path)?)?.remove("X").context("there is no array X")?)
+    block(&SafeTensors::deserialize(&input::bytes(path)?)?)
 }
 
 /// All arrays of a file.
 pub fn tensors(file: &[u8]) -> Result<HashMap<String, Tensor>> {
     let views = SafeTensors::deserialize(file)?.tensors();
     let tensor = |(name, view): (String, TensorView)| {
-        let shape: Vec<i64> = view.shape().iter().map(|&length| length as i64).collect();
-        let kind = kind(view.dtype()).with_context(|| format!("array {name}"))?;
-        Ok((name, Tensor::f_from_data_size(view.data(), &shape, kind)?))
+        let tensor = tensor(&view).with_context(|| in_array(&name))?;
+        Ok((name, tensor))
     };
     views.into_iter().map(tensor).collect()
 }
 
-fn kind(dtype: Dtype) -> Result<Kind> {
-    Ok(match dtype {
-        Dtype::BOOL => Kind::Bool,
-        Dtype::U8 => Kind::Uint8,
+fn required(file: &SafeTensors, name: &str) -> Result<Tensor> {
+    let view = file.tensor(name).ok().with_context(|| format!("there is no array {name}"))?;
+    tensor(&view).with_context(|| in_array(name))
+}
+
+fn in_array(name: &str) -> String {
+    format!("array {name}")
+}
+
+fn tensor(view: &TensorView) -> Result<Tensor> {
+    let shape: Vec<i64> = view.shape().iter().map(|&length| length as i64).collect();
+    let kind = match view.dtype() {
+        Dtype::U8 | Dtype::BOOL => Kind::Uint8,
         Dtype::I8 => Kind::Int8,
         Dtype::I16 => Kind::Int16,
         Dtype::I32 => Kind::Int,
@@ -58,11 +65,22 @@ fn kind(dtype: Dtype) -> Result<Kind> {
         Dtype::F16 => Kind::Half,
         Dtype::F32 => Kind::Float,
         Dtype::F64 => Kind::Double,
-        _ => bail!("elements of type {dtype} are not supported"),
-    })
+        Dtype::U16 | Dtype::U32 | Dtype::U64 => {
+            let width = view.dtype().bitsize() / 8;
+            let integer = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
+            let integers = view.data().chunks_exact(width).map(|bytes| i64::try_from(integer(bytes)));
+            let integers = integers.collect::<Result<Vec<_>, _>>().ok().context(TOO_LARGE)?;
+            return Ok(Tensor::f_from_slice(&integers)?.f_view(&shape[..])?);
+        }
+        of => bail!("elements of type {of} are not supported; F32 is"),
+    };
+    let array = Tensor::f_from_data_size(view.data(), &shape, kind)?;
+    // Any byte may stand in the file.
+    Ok(if view.dtype() == Dtype::BOOL { array.ne(0) } else { array })
 }
 
-fn block(x: Tensor) -> Result<Block> {
+fn block(file: &SafeTensors) -> Result<Block> {
+    let x = required(file, "X")?;
     matrix("X", &x)?;
     Ok(Block::Dense(x))
 }

@@ -1,6 +1,7 @@
 //! Runs the built program `masked-loss`, as its users do.
 
 mod apply;
+mod array_types;
 mod charts;
 #[cfg(unix)]
 mod checkpoint;
