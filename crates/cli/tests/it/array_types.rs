@@ -13,6 +13,9 @@ use crate::program::{complaint, finish, metrics, text, train};
 
 const ROWS: usize = 80;
 
+/// The bytes of a 0 or a 1.
+type Cells = fn(u8) -> Vec<u8>;
+
 /// Two features and one label of 0 and 1.
 fn x() -> impl Iterator<Item = u8> {
     (0..2 * ROWS).map(|place| (place * place % 7 % 2) as u8)
@@ -223,7 +226,7 @@ fn sparse_matrices_of_every_type_are_read() {
 fn every_number_of_safetensors_is_read_and_others_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.safetensors");
-    let save = |dtype, cells: fn(u8) -> Vec<u8>, shape: Vec<usize>| {
+    let save = |dtype, cells: Cells, shape: Vec<usize>| {
         let (x, y) = (x().flat_map(cells).collect::<Vec<_>>(), y().flat_map(cells).collect::<Vec<_>>());
         let x = TensorView::new(dtype, vec![ROWS, 2], &x).unwrap();
         let y = TensorView::new(dtype, shape, &y).unwrap();
@@ -232,7 +235,7 @@ fn every_number_of_safetensors_is_read_and_others_are_refused() {
         safetensors::serialize_to_file([("X", x), ("Y", y), ("other", other)], None, &path).unwrap();
     };
     let expected = metrics(&write(folder.path(), &table("<f4"), CompressionMethod::Stored), &[]);
-    let types: [(Dtype, fn(u8) -> Vec<u8>); 13] = [
+    let types: [(_, Cells); 13] = [
         // Any byte but 0 is true.
         (Dtype::BOOL, |cell| vec![2 * cell]),
         (Dtype::U8, |cell| vec![cell]),
