@@ -33,15 +33,17 @@ pub(crate) fn forward(
     divisor: &Divisor,
 ) -> Result<Tensor> {
     let kind = compute_kind(input)?;
-    let missing = labels.missing()?;
+    let (missing, size, weights) = (labels.missing()?, labels.size(), labels.own(weights)?);
     let input = input.f_to_kind(kind)?;
-    let mut result = masked(entries.observed, &input, &labels.cells()?.f_to_kind(kind)?, &missing)?;
+    let left_out = weights.or_zero(missing.shallow_clone(), &size)?;
+    let mut result = masked(entries.observed, &input, &labels.cells()?.f_to_kind(kind)?, &left_out)?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
         let labels = input.f_detach()?.f_full_like(label)?;
-        let assumed = masked(formula, &input, &labels, &missing.f_logical_not()?)?;
+        let left_out = weights.or_zero(missing.f_logical_not()?, &size)?;
+        let assumed = masked(formula, &input, &labels, &left_out)?;
         result = result.f_add(&assumed.f_mul_scalar(weight)?)?;
     }
-    divisor.apply(labels.own(weights)?.multiply(result, &labels.size(), kind)?, kind)
+    divisor.apply(weights.multiply(result, &size, kind)?, kind)
 }
 
 /// The loss of each entry, 0 for those that are left out.

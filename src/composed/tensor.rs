@@ -69,6 +69,15 @@ impl Real for Composed {
     fn scale(&self, factor: f64) -> Self {
         self.map(|x| x.f_mul_scalar(factor))
     }
+    fn share(&self, weight: &Self) -> Self {
+        self.zip(weight, |x, weight| x.f_mul(weight)?.f_masked_fill(&weight.f_eq(0)?, 0))
+    }
+    fn damped(&self, factor: &Self) -> Self {
+        // What is beyond the bound has the factor's value only: its slope times infinity would be NaN.
+        let near = self.map(|x| x.f_clamp(-1e4, 1e4));
+        let far = (self.clone() - &near).share(&factor.detach());
+        near * factor + far
+    }
     fn shift(&self, offset: f64) -> Self {
         self.map(|x| x.f_add_scalar(offset))
     }
@@ -79,7 +88,13 @@ impl Real for Composed {
         self.map(Tensor::f_log)
     }
     fn powf(&self, exponent: f64) -> Self {
-        self.map(|x| x.f_pow_tensor_scalar(exponent))
+        let power = |x: &Self| x.map(|x| x.f_pow_tensor_scalar(exponent));
+        if exponent <= 0.0 || exponent >= 1.0 {
+            return power(self);
+        }
+        // Not taken at 0, where libtorch's slope is infinite.
+        let negated = -self.clone();
+        negated.select_lt(0.0, &power(&negated.select_lt(0.0, self, &self.constant(1.0))), &self.detach())
     }
     fn sigmoid(&self) -> Self {
         // libtorch's derivative is s(1 − s): no digits of it are left where s is close to 1.

@@ -90,17 +90,20 @@ impl Factors {
     }
 
     /// `entries`, in the shape `size`, times the weights, one factor after another.
-    pub(crate) fn multiply(&self, mut entries: Tensor, size: &[i64], kind: Kind) -> Result<Tensor> {
-        if let Some(weights) = &self.entries {
-            entries = entries.f_mul(&weights.f_to_kind(kind)?)?;
-        }
-        if let Some(weights) = &self.labels {
-            entries = entries.f_mul(&weights.f_to_kind(kind)?)?;
-        }
-        if let Some(weights) = &self.rows {
-            entries = entries.f_mul(&weights.f_to_kind(kind)?.f_reshape(one_but(size, 0))?)?;
-        }
-        Ok(entries)
+    pub(crate) fn multiply(&self, entries: Tensor, size: &[i64], kind: Kind) -> Result<Tensor> {
+        self.shaped(size)?.iter().try_fold(entries, |entries, weights| Ok(entries.f_mul(&weights.f_to_kind(kind)?)?))
+    }
+
+    /// The mask, and where a weight is 0: an entry that weighs nothing is left out, as its loss may be infinite.
+    pub(crate) fn or_zero(&self, mask: Tensor, size: &[i64]) -> Result<Tensor> {
+        self.shaped(size)?.iter().try_fold(mask, |mask, weights| Ok(mask.f_logical_or(&weights.f_eq(0)?)?))
+    }
+
+    /// The factors, so that they broadcast to this size.
+    fn shaped(&self, size: &[i64]) -> Result<Vec<Tensor>> {
+        let rows = self.rows.as_ref().map(|rows| rows.f_reshape(one_but(size, 0))).transpose()?;
+        let others = [&self.entries, &self.labels].into_iter().flatten().map(Tensor::shallow_clone);
+        Ok(others.chain(rows).collect())
     }
 }
 

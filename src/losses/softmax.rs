@@ -15,6 +15,7 @@ use crate::{Error, Labels, Loss, Path, Reduction, Result, check, check_setting};
 /// * Shapes: logits `[N, K]` and labels `[N]`; or labels of any rank from 1 and logits with one dimension more.
 /// * Labels: the index of the class, from 0 to K − 1. They are looked at for fractions, which waits for a GPU, if any
 ///   index of their table is above 1.
+/// * Logits: −∞ rules a class out. A row with +∞ gives NaN, as in PyTorch.
 /// * Errors: see [`Loss::forward`]; [`Error::Fused`] where that path is asked for by name.
 /// * Source: PyTorch's `cross_entropy`, which this agrees with, `ignore_index` being
 ///   [`Labels::from_sentinel`]`(&classes, -100.0)`; only where every row is missing PyTorch has NaN, and this 0.
@@ -68,8 +69,11 @@ impl SoftmaxCrossEntropy {
         self.check(logits, labels)?;
         let kind = compute_kind(logits)?;
         let missing = labels.missing()?;
+        let plan = reduction.plan(labels, false)?;
+        let row_weights = labels.own(&plan.weights)?;
+        let left_out = row_weights.or_zero(missing.shallow_clone(), &labels.size())?;
         // Filled before and after, as in every loss.
-        let ln_p = logits.f_to_kind(kind)?.f_masked_fill(&missing.f_unsqueeze(-1)?, 0.0)?.f_log_softmax(-1, kind)?;
+        let ln_p = logits.f_to_kind(kind)?.f_masked_fill(&left_out.f_unsqueeze(-1)?, 0.0)?.f_log_softmax(-1, kind)?;
         let class = labels.cells()?.f_masked_fill(&missing, 0)?.f_to_kind(Kind::Int64)?;
         let weight = match &self.weight {
             Some(weight) => Some(Tensor::f_from_slice(weight)?.f_to_kind(kind)?.f_to_device(logits.device())?),
@@ -79,19 +83,16 @@ impl SoftmaxCrossEntropy {
 
         let mut rows = ln_p.f_gather(-1, &class.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)?.f_neg()?;
         if let Some(class_weight) = &class_weight {
-            rows = rows.f_mul(class_weight)?;
+            rows = weighted(&rows, class_weight)?;
         }
         // Not with a factor of 0: a class that is ruled out has a logarithm of −∞.
         if self.label_smoothing != 0.0 {
-            let all = weight.map_or(Ok(ln_p.shallow_clone()), |weight| ln_p.f_mul(&weight))?;
+            let all = weight.map_or(Ok(ln_p.shallow_clone()), |weight| weighted(&ln_p, &weight))?;
             let share = self.label_smoothing / *logits.size().last().unwrap_or(&1) as f64;
             let spread = all.f_sum_dim_intlist(-1i64, false, kind)?.f_mul_scalar(share)?;
             rows = rows.f_mul_scalar(1.0 - self.label_smoothing)?.f_sub(&spread)?;
         }
-        let rows = rows.f_masked_fill(&missing, 0.0)?;
-
-        let plan = reduction.plan(labels, false)?;
-        let rows = labels.own(&plan.weights)?.multiply(rows, &labels.size(), kind)?;
+        let rows = row_weights.multiply(rows.f_masked_fill(&left_out, 0.0)?, &labels.size(), kind)?;
         let divisor = match (class_weight, reduction) {
             (Some(weight), Reduction::Mean) => {
                 Divisor::Counted(weight.f_masked_fill(&missing, 0.0)?.f_sum(Kind::Double)?)
@@ -103,6 +104,11 @@ impl SoftmaxCrossEntropy {
         };
         Ok((rows, divisor))
     }
+}
+
+/// Not with a weight of 0 either: a class that weighs nothing may be ruled out.
+fn weighted(logarithms: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    Ok(logarithms.f_mul(weight)?.f_masked_fill(&weight.f_eq(0)?, 0.0)?)
 }
 
 impl Loss for SoftmaxCrossEntropy {

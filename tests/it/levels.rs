@@ -15,6 +15,7 @@ fn the_promises_hold_at_every_simd_level() {
         run_again(
             &[
                 "contract::",
+                "infinite::",
                 "compaction::",
                 "oracle::",
                 "raw::",

@@ -59,6 +59,9 @@ impl Real for Tracked {
     fn scale(&self, factor: f64) -> Self {
         Self::rounded(self.value * factor, self.error * factor.abs())
     }
+    fn share(&self, weight: &Self) -> Self {
+        if weight.value == 0.0 { *weight } else { *self * weight }
+    }
     fn shift(&self, offset: f64) -> Self {
         Self::rounded(self.value + offset, self.error)
     }

@@ -74,6 +74,10 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEG
         Self::new(self.value * F::from_f64(factor))
     }
     #[inline(always)]
+    fn share(&self, weight: &Self) -> Self {
+        Self::new((self.value * weight.value).or_zero(weight.value != F::default()))
+    }
+    #[inline(always)]
     fn shift(&self, offset: f64) -> Self {
         Self::new(self.value + F::from_f64(offset))
     }

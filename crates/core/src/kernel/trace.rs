@@ -83,6 +83,9 @@ impl Real for Trace<'_> {
     fn scale(&self, _: f64) -> Self {
         self.other()
     }
+    fn share(&self, _: &Self) -> Self {
+        self.other()
+    }
     fn shift(&self, _: f64) -> Self {
         self.other()
     }

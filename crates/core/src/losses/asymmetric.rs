@@ -9,8 +9,7 @@ use crate::{Real, Result, check_setting};
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1).
 /// * Labels: within [0, 1].
-/// * Errors: see `Loss::forward`. For `γ` between 0 and 1 the gradient is NaN where what it is the
-///   power of underflows to 0.
+/// * Errors: see `Loss::forward`.
 /// * Source: Ridnik et al. 2021, *Asymmetric Loss for Multi-Label Classification*. Published as a sum, with learning
 ///   rates to match. The authors' class detaches the focal weights, their "optimized" one does not.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,8 +62,6 @@ impl Elementwise for Asymmetric {
             shifted.one_minus().at_least(Self::FLOOR).ln()
         };
         let negative = log * self.focal(&shifted, self.gamma_negative);
-        // Chosen once more: a power below 1 has an infinite slope where nothing is left of p.
-        let negative = p.select_lt(self.clip, &p.constant(0.0), &negative);
         -(positive.weighted(y) + negative.weighted(&y.one_minus()))
     }
 

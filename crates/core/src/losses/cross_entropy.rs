@@ -5,12 +5,12 @@ use crate::Real;
 #[inline(always)]
 pub(super) fn cross_entropy<R: Real>(x: &R, y: &R) -> R {
     let (size, against) = (x.size(), x.select_lt(0.0, y, &y.one_minus()));
-    size.weighted(&against) - size.log_sigmoid()
+    size.share(&against) - size.log_sigmoid()
 }
 
 /// The same with a weight for each class: `−positive·ln σ(x) − negative·ln σ(−x)`.
 #[inline(always)]
 pub(super) fn weighted_cross_entropy<R: Real>(x: &R, positive: &R, negative: &R) -> R {
     let (size, against) = (x.size(), x.select_lt(0.0, positive, negative));
-    size.weighted(&against) - size.log_sigmoid().weighted(&(positive.clone() + negative))
+    size.share(&against) - size.log_sigmoid().share(&(positive.clone() + negative))
 }

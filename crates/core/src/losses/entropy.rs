@@ -28,7 +28,7 @@ impl Elementwise for NegativeEntropy {
         // H is even, and H(p) = |x|·σ(−|x|) − ln σ(|x|): two terms of one sign.
         let size = x.size();
         let (positive, negative) = (size.log_sigmoid(), (-size.clone()).sigmoid());
-        (positive - size * negative).scale(self.alpha)
+        (positive - size.damped(&negative)).scale(self.alpha)
     }
 
     fn validate(&self) -> Result<()> {

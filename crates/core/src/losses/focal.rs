@@ -32,9 +32,9 @@ impl Elementwise for SigmoidFocal {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         let wrong = (-x.clone()).sigmoid().weighted(y) + x.sigmoid().weighted(&y.one_minus());
-        let focal = wrong.powf(self.gamma) * cross_entropy(x, y);
+        let focal = cross_entropy(x, y).damped(&wrong.powf(self.gamma));
         match self.alpha {
-            Some(alpha) => focal.weighted(&y.scale(2.0 * alpha - 1.0).shift(1.0 - alpha)),
+            Some(alpha) => focal.share(&y.scale(2.0 * alpha - 1.0).shift(1.0 - alpha)),
             None => focal,
         }
     }

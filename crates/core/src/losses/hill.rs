@@ -8,8 +8,7 @@ use crate::{Real, Result, check_setting};
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1).
 /// * Labels: within [0, 1].
-/// * Errors: see `Loss::forward`. For `γ` between 0 and 1 the gradient is NaN where `1 − q`
-///   underflows to 0.
+/// * Errors: see `Loss::forward`.
 /// * Source: Zhang et al. 2021, *Simple and Robust Loss Design for Multi-Label Learning with Missing Labels*. Published
 ///   as a sum. The authors take the logarithm of `q`; the log-sigmoid here does not overflow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +45,8 @@ impl Elementwise for Hill {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         let moved = x.shift(-self.margin);
-        let positive = -(moved.log_sigmoid() * (-moved).sigmoid().powf(self.gamma));
-        positive.weighted(y) + self.negative(x).weighted(&y.one_minus())
+        let positive = -moved.log_sigmoid().damped(&(-moved).sigmoid().powf(self.gamma));
+        positive.share(y) + self.negative(x).weighted(&y.one_minus())
     }
 
     fn validate(&self) -> Result<()> {

@@ -102,6 +102,15 @@ impl<T: Real> Real for Dual<T> {
         Self { value: self.value.weighted(&weight.value), derivative: self.derivative.weighted(&weight.value) }
     }
     #[inline(always)]
+    fn share(&self, weight: &Self) -> Self {
+        Self { value: self.value.share(&weight.value), derivative: self.derivative.share(&weight.value) }
+    }
+    #[inline(always)]
+    fn damped(&self, factor: &Self) -> Self {
+        let derivative = self.derivative.weighted(&factor.value) + self.value.share(&factor.derivative);
+        Self { value: self.value.share(&factor.value), derivative }
+    }
+    #[inline(always)]
     fn shift(&self, offset: f64) -> Self {
         Self { value: self.value.shift(offset), derivative: self.derivative.clone() }
     }
@@ -123,7 +132,10 @@ impl<T: Real> Real for Dual<T> {
     fn powf(&self, exponent: f64) -> Self {
         // An exponent of 0 has slope 0, at 0 too: no 0 * ∞.
         let lower = if exponent == 0.0 { 0.0 } else { exponent - 1.0 };
-        self.chain(self.value.powf(exponent), self.value.powf(lower).scale(exponent))
+        // Nor, below an exponent of 1, of ∞ * 0: where there is nothing above 0, or NaN, that is the slope.
+        let least = if 0.0 < exponent && exponent < 1.0 { 0.0 } else { f64::NEG_INFINITY };
+        let slope = self.value.powf(lower).scale(exponent);
+        self.chain(self.value.powf(exponent), (-self.value.clone()).select_lt(-least, &slope, &self.value))
     }
     #[inline(always)]
     fn sigmoid(&self) -> Self {

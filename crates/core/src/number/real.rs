@@ -31,6 +31,17 @@ pub trait Real:
         self.clone() * weight
     }
 
+    /// [`weighted`](Self::weighted), and 0 where the weight is 0, of infinity and NaN too: the loss of a class that is not the
+    /// label's, which may be infinite.
+    fn share(&self, weight: &Self) -> Self;
+
+    /// `self * factor`, and 0 where the factor is 0, of infinity too. Where self grows beyond ±1e4, the factor must have come
+    /// to rest, as a sigmoid has: the derivative is then `factor` times that of self.
+    #[inline(always)]
+    fn damped(&self, factor: &Self) -> Self {
+        self.share(factor)
+    }
+
     /// `self + offset`.
     fn shift(&self, offset: f64) -> Self;
 
@@ -40,7 +51,8 @@ pub trait Real:
     /// Natural logarithm: −∞ at 0, NaN below.
     fn ln(&self) -> Self;
 
-    /// `self^exponent`, for `self ≥ 0`; 1 for an exponent of 0.
+    /// `self^exponent`, for `self ≥ 0`; 1 for an exponent of 0. At 0 the derivative is 0 for an exponent below 1, too, where
+    /// it has no end.
     ///
     /// The fused kernel multiplies if all exponents of a formula are integers from 0 to 7, and uses `exp` and `ln` otherwise.
     fn powf(&self, exponent: f64) -> Self;
@@ -92,6 +104,9 @@ pub trait Real:
 impl Real for f64 {
     fn scale(&self, factor: f64) -> Self {
         self * factor
+    }
+    fn share(&self, weight: &Self) -> Self {
+        if *weight == 0.0 { 0.0 } else { self * weight }
     }
     fn shift(&self, offset: f64) -> Self {
         self + offset

@@ -20,7 +20,7 @@ impl<A: Copy, B, G: Fn(A) -> B> Job for Map<'_, A, B, G> {
     }
 }
 
-/// `numbers[i] *= factors[i]`, as far as there are factors.
+/// `numbers[i] *= factors[i]`, as far as there are factors; one of 0 wins over infinity and NaN.
 pub(crate) struct Multiply<'a, F> {
     pub(crate) factors: &'a [F],
     pub(crate) numbers: &'a mut [F],
@@ -31,7 +31,7 @@ impl<F: Float> Job for Multiply<'_, F> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         for (number, &factor) in self.numbers.iter_mut().zip(self.factors) {
-            *number = *number * factor;
+            *number = (*number * factor).or_zero(factor != F::default());
         }
     }
 }
