@@ -23,22 +23,32 @@ pub struct Summary {
     pub micro: Option<f64>,
 }
 
-/// A metric over the observed entries of `scores` and `labels`, for each label (the last dimension) and for all.
+/// A metric over the observed entries of `scores` and `labels`, for each label (the last dimension) and for all. For
+/// [`Metric::LogLoss`] scores are held within `[ε, 1 − ε]`, ε that of their dtype, as in scikit-learn.
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors do not fit each other; [`Error::Range`] for an
-/// observed score outside [0, 1], where the metric takes probabilities.
+/// observed label outside [0, 1], an observed score that is NaN, or one outside [0, 1] where the metric takes probabilities.
 pub fn summarize(metric: Metric, scores: &Tensor, labels: &Labels) -> Result<Summary> {
     check::floating("scores", scores)?;
     check::like("scores", scores, &labels.size(), labels.device())?;
-    if metric.takes_probabilities() {
-        let outside = scores.f_lt(0.0)?.f_logical_or(&scores.f_gt(1.0)?)?.f_logical_and(&labels.observed()?)?;
-        if let Some(found) = check::first(scores, &outside)? {
-            return Err(Error::Range { tensor: "scores", expected: "probabilities where observed".into(), found });
-        }
+    if let Some(found) =
+        labels.range().and_then(|(least, largest)| [least, largest].into_iter().find(|y| !(0.0..=1.0).contains(y)))
+    {
+        return Err(Error::Range { tensor: "labels", expected: "within [0, 1] where observed".into(), found });
     }
+    let (unusable, expected) = if metric.takes_probabilities() {
+        let within = scores.f_ge(0.0)?.f_logical_and(&scores.f_le(1.0)?)?;
+        (within.f_logical_not()?, "probabilities where observed")
+    } else {
+        (scores.f_isnan()?, "numbers where observed")
+    };
+    if let Some(found) = check::first(scores, &unusable.f_logical_and(&labels.observed()?)?)? {
+        return Err(Error::Range { tensor: "scores", expected: expected.into(), found });
+    }
+    let scores = if metric == Metric::LogLoss { held_within_epsilon(scores)? } else { scores.shallow_clone() };
     let columns = *labels.size().last().unwrap_or(&0) as usize;
-    let pairs = by_label(scores, columns)?.into_iter().zip(by_label(&labels.values()?, columns)?);
+    let pairs = by_label(&scores, columns)?.into_iter().zip(by_label(&labels.values()?, columns)?);
     let observed: Vec<(Vec<f64>, Vec<f64>)> = pairs
         .map(|(scores, labels)| scores.into_iter().zip(labels).filter(|(_, label)| !label.is_nan()).unzip())
         .collect();
@@ -52,6 +62,16 @@ pub fn summarize(metric: Metric, scores: &Tensor, labels: &Labels) -> Result<Sum
         macro_mean: mean(&defined),
         micro: metric.of(&scores.concat(), &labels.concat()),
     })
+}
+
+fn held_within_epsilon(scores: &Tensor) -> Result<Tensor> {
+    let epsilon = match scores.f_kind()? {
+        Kind::Double => f64::EPSILON,
+        Kind::Half => 2f64.powi(-10),
+        Kind::BFloat16 => 2f64.powi(-7),
+        _ => f64::from(f32::EPSILON),
+    };
+    Ok(scores.f_clamp(epsilon, 1.0 - epsilon)?)
 }
 
 /// A tensor label by label.

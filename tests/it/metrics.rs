@@ -61,8 +61,28 @@ fn what_does_not_fit_is_an_error() {
     let wrong = of(Metric::LogLoss, &logits).unwrap_err().to_string();
     assert_eq!(wrong, "scores: expected probabilities where observed, found 3");
     assert_eq!(of(Metric::Auroc, &logits).unwrap().micro, Some(1.0));
-    // NaN where observed is not hidden: nothing is defined.
+    // A network that went wrong is no label without classes.
+    let unobserved = Labels::from_nan(&vector(&[NAN, 0.0])).unwrap();
     for metric in Metric::all() {
-        assert_eq!(of(metric, &vector(&[NAN, 0.5])).unwrap().micro, None, "{metric:?}");
+        let scores = vector(&[NAN, 0.5]);
+        let wrong = of(metric, &scores);
+        assert!(matches!(wrong, Err(Error::Range { tensor: "scores", .. })), "{metric:?}: {wrong:?}");
+        assert!(summarize(metric, &scores, &unobserved).is_ok(), "{metric:?}");
+        // Nor is a number that was measured a class.
+        let measured = summarize(metric, &vector(&[0.5]), &Labels::complete(&vector(&[7.25])).unwrap());
+        assert!(
+            matches!(measured, Err(Error::Range { tensor: "labels", found: 7.25, .. })),
+            "{metric:?}: {measured:?}"
+        );
+    }
+}
+
+/// The numbers are scikit-learn 1.9's `log_loss([0, 1], [1.0, 0.25])`, the scores being of each dtype.
+#[test]
+fn log_loss_of_a_certain_error_depends_on_the_dtype() {
+    let labels = Labels::complete(&vector(&[0.0, 1.0])).unwrap();
+    for (kind, expected) in [(Kind::Double, 18.714974), (Kind::Float, 8.664339), (Kind::Half, 4.15625)] {
+        let found = summarize(Metric::LogLoss, &vector(&[1.0, 0.25]).to_kind(kind), &labels).unwrap();
+        approx::assert_relative_eq!(found.micro.unwrap(), expected, max_relative = 1e-3);
     }
 }

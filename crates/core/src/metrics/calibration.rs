@@ -2,7 +2,7 @@
 
 /// Brier score: the mean of `(p − y)²`, from 0 (certain and right) to 1.
 ///
-/// `None` without entries, or with a probability outside [0, 1]. Equals scikit-learn's `brier_score_loss`.
+/// `None` without entries, or with a probability or a label outside [0, 1]. Equals scikit-learn's `brier_score_loss`.
 ///
 /// # Panics
 /// If the two slices differ in length.
@@ -12,7 +12,8 @@ pub fn brier(probabilities: &[f64], labels: &[f64]) -> Option<f64> {
 
 /// Log loss: the mean of `−y·ln p − (1 − y)·ln(1 − p)`, probabilities held within `[ε, 1 − ε]`, ε that of `f64`.
 ///
-/// `None` without entries, or with a probability outside [0, 1]. Equals scikit-learn's `log_loss`.
+/// `None` without entries, or with a probability or a label outside [0, 1]. Equals scikit-learn's `log_loss` of `f64`; for
+/// narrower numbers that has their own ε, and the caller holds them within it first.
 ///
 /// # Panics
 /// If the two slices differ in length.
@@ -26,7 +27,7 @@ pub fn log_loss(probabilities: &[f64], labels: &[f64]) -> Option<f64> {
 /// Expected calibration error: `Σ_b (n_b / n)·|mean y − mean p|`, over bins of equal width, from 0 to 1.
 ///
 /// The entries of bin k of B have `k/B < p ≤ (k + 1)/B`; 0 is in the first. `None` without entries or bins, or with a
-/// probability outside [0, 1].
+/// probability or a label outside [0, 1].
 ///
 /// Source: Guo et al. 2017, *On Calibration of Modern Neural Networks*, for the probability of a positive in place of the
 /// confidence.
@@ -34,7 +35,12 @@ pub fn log_loss(probabilities: &[f64], labels: &[f64]) -> Option<f64> {
 /// # Panics
 /// If the two slices differ in length.
 pub fn expected_calibration_error(probabilities: &[f64], labels: &[f64], bins: usize) -> Option<f64> {
-    let bin = |p: f64| ((p * bins as f64).ceil() as usize).clamp(1, bins.max(1)) - 1;
+    let edge = |k: usize| k as f64 / bins as f64;
+    // The product's rounding may be off by one bin.
+    let bin = |p: f64| {
+        let near = ((p * bins as f64).ceil() as usize).clamp(1, bins);
+        (near.saturating_sub(2)..near).find(|&k| p <= edge(k + 1)).unwrap_or(near.min(bins - 1))
+    };
     let mut gaps = vec![0.0; bins];
     if bins == 0 || !valid(probabilities, labels) {
         return None;
@@ -55,7 +61,7 @@ fn average(probabilities: &[f64], labels: &[f64], of: impl Fn(f64, f64) -> f64) 
 
 fn valid(probabilities: &[f64], labels: &[f64]) -> bool {
     assert_eq!(probabilities.len(), labels.len(), "one label for each probability");
-    !probabilities.is_empty() && probabilities.iter().all(|p| (0.0..=1.0).contains(p))
+    !probabilities.is_empty() && probabilities.iter().chain(labels).all(|number| (0.0..=1.0).contains(number))
 }
 
 #[cfg(test)]
@@ -95,9 +101,26 @@ mod tests {
     }
 
     #[test]
+    fn an_edge_is_in_the_bin_below_it() {
+        for bins in 1..200 {
+            for k in 0..=bins {
+                for p in [k as f64 / bins as f64, (k as f64 / bins as f64).next_up().min(1.0)] {
+                    let bin = (0..bins).find(|&k| p <= (k + 1) as f64 / bins as f64).unwrap();
+                    // An entry in the middle of that bin, whose gap has the other sign, takes all of its gap away.
+                    let middle = (bin as f64 + 0.5) / bins as f64;
+                    let found = expected_calibration_error(&[p, middle], &[1.0, 0.0], bins).unwrap();
+                    let expected = (1.0 - p - middle).abs() / 2.0;
+                    assert!((found - expected).abs() < 1e-15, "{bins} bins, {p}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_probability_is_undefined() {
         for wrong in [-0.1, 1.1, f64::NAN] {
             assert_eq!(brier(&[wrong], &[1.0]), None);
+            assert_eq!(brier(&[1.0], &[wrong]), None);
             assert_eq!(log_loss(&[wrong], &[1.0]), None);
             assert_eq!(expected_calibration_error(&[wrong], &[1.0], 5), None);
         }

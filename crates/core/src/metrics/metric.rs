@@ -76,16 +76,18 @@ impl Metric {
         }
     }
 
-    /// Of the observed entries of one label.
+    /// Of the observed entries of one label; `None` also if a label is outside [0, 1], as a missing one would be.
     ///
     /// # Panics
     /// If the two slices differ in length.
     pub fn of(self, scores: &[f64], labels: &[f64]) -> Option<f64> {
-        let positive = || labels.iter().map(|&label| label >= 0.5).collect::<Vec<_>>();
-        let confusion = |threshold| confusion(scores, &positive(), threshold);
+        let positive = || -> Option<Vec<_>> {
+            labels.iter().map(|&label| (0.0..=1.0).contains(&label).then_some(label >= 0.5)).collect()
+        };
+        let confusion = |threshold| confusion(scores, &positive()?, threshold);
         match self {
-            Self::Auroc => auroc(scores, &positive()),
-            Self::AveragePrecision => average_precision(scores, &positive()),
+            Self::Auroc => auroc(scores, &positive()?),
+            Self::AveragePrecision => average_precision(scores, &positive()?),
             Self::Precision { threshold } => confusion(threshold)?.precision(),
             Self::Recall { threshold } => confusion(threshold)?.recall(),
             Self::F1 { threshold } => confusion(threshold)?.f1(),
