@@ -70,13 +70,11 @@ impl Real for Composed {
         self.map(|x| x.f_mul_scalar(factor))
     }
     fn share(&self, weight: &Self) -> Self {
-        self.zip(weight, |x, weight| x.f_mul(weight)?.f_masked_fill(&weight.f_eq(0)?, 0))
+        self.zip(weight, |x, weight| Tensor::f_where_scalarself(&weight.f_eq(0)?, 0.0, &x.f_mul(weight)?))
     }
     fn damped(&self, factor: &Self) -> Self {
-        // What is beyond the bound has the factor's value only: its slope times infinity would be NaN.
-        let near = self.map(|x| x.f_clamp(-1e4, 1e4));
-        let far = (self.clone() - &near).share(&factor.detach());
-        near * factor + far
+        // The factor's slope times infinity would be NaN.
+        self.clone() * self.select_lt(1e4, factor, &factor.detach())
     }
     fn shift(&self, offset: f64) -> Self {
         self.map(|x| x.f_add_scalar(offset))

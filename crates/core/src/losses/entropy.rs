@@ -28,7 +28,9 @@ impl Elementwise for NegativeEntropy {
         // H is even, and H(p) = |x|·σ(−|x|) − ln σ(|x|): two terms of one sign.
         let size = x.size();
         let (positive, negative) = (size.log_sigmoid(), (-size.clone()).sigmoid());
-        (positive - size.damped(&negative)).scale(self.alpha)
+        // Nothing is left of σ(−|x|) long before |x| is infinite.
+        let held = size.select_lt(1e4, &size, &size.constant(1e4));
+        (positive - held * negative).scale(self.alpha)
     }
 
     fn validate(&self) -> Result<()> {

@@ -45,7 +45,7 @@ impl Elementwise for Hill {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         let moved = x.shift(-self.margin);
-        let positive = -moved.log_sigmoid().damped(&(-moved).sigmoid().powf(self.gamma));
+        let positive = (-moved.log_sigmoid()).damped(&(-moved).sigmoid().powf(self.gamma));
         positive.share(y) + self.negative(x).weighted(&y.one_minus())
     }
 

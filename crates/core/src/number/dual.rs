@@ -108,7 +108,7 @@ impl<T: Real> Real for Dual<T> {
     #[inline(always)]
     fn damped(&self, factor: &Self) -> Self {
         let derivative = self.derivative.weighted(&factor.value) + self.value.share(&factor.derivative);
-        Self { value: self.value.share(&factor.value), derivative }
+        Self { value: self.value.clone() * &factor.value, derivative }
     }
     #[inline(always)]
     fn shift(&self, offset: f64) -> Self {

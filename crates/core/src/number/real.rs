@@ -35,11 +35,11 @@ pub trait Real:
     /// label's, which may be infinite.
     fn share(&self, weight: &Self) -> Self;
 
-    /// `self * factor`, and 0 where the factor is 0, of infinity too. Where self grows beyond ±1e4, the factor must have come
-    /// to rest, as a sigmoid has: the derivative is then `factor` times that of self.
+    /// `self * factor`, for `self ≥ 0`, which may become infinite. Where it is 1e4 or more the factor must be at rest, as a
+    /// sigmoid is by then, and not at 0: the derivative is `factor` times that of self.
     #[inline(always)]
     fn damped(&self, factor: &Self) -> Self {
-        self.share(factor)
+        self.clone() * factor
     }
 
     /// `self + offset`.
