@@ -4,7 +4,8 @@ use anyhow::Result;
 
 use crate::cli::args::Compare;
 use crate::cli::training::Training;
-use crate::data::Table;
+use crate::data::{Table, leaks};
+use crate::note::note;
 use crate::report::terminal::{self, Spread};
 use crate::run::evaluate::evaluate;
 use crate::run::fit::fit;
@@ -12,8 +13,11 @@ use crate::run::split::{self, Split};
 
 pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Compare) -> Result<()> {
     let device = training.start()?;
-    let table = Table::read(source)?.to_device(device)?;
-    split::ungrouped(&table).map_or(Ok(()), terminal::print)?;
+    let table = Table::read(source)?;
+    leaks::notes(&table)?.iter().for_each(note);
+    let table = table.to_device(device)?;
+    let split = Split::of(&table, splitting, training.seed)?;
+    split::remark(&table, &split).map_or(Ok(()), terminal::print)?;
     let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
     let mut runs = Vec::new();
     for loss in losses {

@@ -4,7 +4,8 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use crate::cli::args::Inspect;
-use crate::data::{Block, Features, Table, chunk};
+use crate::data::{Block, Features, Table, chunk, leaks};
+use crate::note::note;
 use crate::report::terminal::{print, row, table};
 
 /// Labels that are shown one by one by default.
@@ -14,6 +15,7 @@ const SQUARE: usize = 12;
 
 pub fn run(Inspect { source, all }: &Inspect) -> Result<()> {
     let table = Table::read(source)?;
+    leaks::notes(&table)?.iter().for_each(note);
     let counts = Counts::of(&table)?;
     print(format_args!(
         "{} rows, {} features, {} labels",

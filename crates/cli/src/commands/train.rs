@@ -9,8 +9,9 @@ use tch::Device;
 
 use crate::cli::args::Train;
 use crate::cli::config;
-use crate::data::Table;
+use crate::data::{Table, leaks};
 use crate::input;
+use crate::note::note;
 use crate::report::results::Results;
 use crate::report::{files, terminal};
 use crate::run::evaluate::Scores;
@@ -38,9 +39,10 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let device = training.start()?;
     let folder = out.as_deref().map(Folder::lock).transpose()?;
     let table = Table::read(source)?;
+    leaks::notes(&table)?.iter().for_each(note);
     let split = Split::of(&table, splitting, training.seed)?;
     terminal::print(summary(&table, &split, device)?)?;
-    split::ungrouped(&table).map_or(Ok(()), terminal::print)?;
+    split::remark(&table, &split).map_or(Ok(()), terminal::print)?;
     let description = folder.as_ref().map(|_| description::describe(arguments, device, &table, &split)).transpose()?;
     let table = table.to_device(device)?;
     let mut run = Run::new(&table, &split, training)?;

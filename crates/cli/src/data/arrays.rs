@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use tch::{Kind, Tensor};
 
 use super::cell;
-use super::columns;
+use super::columns::{self, Claims, Role};
 use super::decode::Decoder;
 use super::features::{Block, Features};
 use super::raw::Raw;
@@ -59,17 +59,21 @@ impl Arrays {
 /// The selected columns of Y, and their names.
 fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Tensor, Vec<String>)> {
     let count = matrix("Y", y)?[1];
-    let names = names.unwrap_or_else(|| positions(count));
+    let names = names.map_or_else(|| positions(count), |names| columns::trimmed(&names));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
-    let mut wanted = names::all(&source.labels);
+    ensure!(source.bits.is_empty(), "--bits is for tables with named columns: X_bits in an .npz holds bits");
+    let (wanted, ignored) = (names::all(&source.labels), names::all(&source.ignore));
+    let mut claims = Claims::new(&names);
+    claims.by_name(Role::Ignored, &ignored)?;
+    claims.by_name(Role::Label, &wanted)?;
+    claims.by_glob(Role::Ignored, &ignored)?;
     if wanted.is_empty() {
-        wanted.push("*".to_owned());
+        claims.unclaimed(|_| true, Role::Label);
     }
-    let mut chosen = columns::select(&names, &wanted)?;
-    let ignored = columns::select(&names, &names::all(&source.ignore))?;
-    let kept = names.iter().enumerate().filter(|(column, _)| !ignored.contains(column));
-    columns::distinct(kept.map(|(_, name)| name))?;
-    chosen.retain(|column| !ignored.contains(column));
+    claims.by_glob(Role::Label, &wanted)?;
+    let kept = (0..names.len()).filter(|&column| claims.roles[column] != Some(Role::Ignored));
+    columns::distinct(kept.map(|column| &names[column]))?;
+    let chosen = claims.of(Some(Role::Label));
     let index: Vec<i64> = chosen.iter().map(|&column| column as i64).collect();
     let labels = y.index_select(1, &Tensor::from_slice(&index));
     Ok((labels, chosen.into_iter().map(|column| names[column].clone()).collect()))

@@ -20,6 +20,7 @@ impl Bits {
 
     /// The next row's cell.
     pub fn push(&mut self, cell: &str) -> Result<()> {
+        let cell = cell.trim();
         let (name, found) = (&self.name, cell.len());
         self.rows += 1;
         let row = self.rows;

@@ -1,8 +1,9 @@
 //! The roles of columns, by their names.
 
 use std::collections::HashSet;
+use std::fmt::{self, Display, Formatter};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use globset::Glob;
 
 use crate::cli::names;
@@ -10,44 +11,58 @@ use crate::cli::source::Source;
 
 /// What the columns of a table are, by their positions in it.
 pub struct Roles {
+    /// Of all columns, without blanks around them.
+    pub names: Vec<String>,
     pub features: Vec<usize>,
     /// Features too, a character each.
     pub bits: Vec<usize>,
     pub labels: Vec<usize>,
     pub split: Option<usize>,
     pub group: Option<usize>,
+    /// What is to be said of the columns that have none.
+    pub notes: Vec<String>,
 }
 
 impl Roles {
-    pub fn new(header: &[String], source: &Source) -> Result<Self> {
-        let ignored = select(header, &names::all(&source.ignore))?;
-        let needed = |name| [&source.split, &source.group].into_iter().flatten().any(|needed| needed == name);
-        let kept = header.iter().enumerate().filter(|(column, name)| needed(*name) || !ignored.contains(column));
-        distinct(kept.map(|(_, name)| name))?;
-        let find =
-            |name: &String| header.iter().position(|column| column == name).with_context(|| no_such(name, header));
-        let split = source.split.as_ref().map(find).transpose()?;
-        let group = source.group.as_ref().map(find).transpose()?;
-        let mut others = ignored;
-        others.extend(split.iter().chain(&group));
-        let mut labels = select(header, &names::all(&source.labels))?;
-        match &source.unlabelled {
-            Some(known) => others.extend((0..header.len()).filter(|&column| known.contains(&header[column]))),
-            None => ensure!(!labels.is_empty(), "--labels is missing, the names of the label columns"),
+    /// `index`: columns that the table's writer added to number or name its rows.
+    pub fn new(header: &[String], index: &[String], source: &Source) -> Result<Self> {
+        let names = trimmed(header);
+        let ignore: Vec<_> = names::all(&source.ignore).into_iter().filter(|name| !name.trim().is_empty()).collect();
+        let [labels, bits] = [&source.labels, &source.bits].map(|lines| names::all(lines));
+        if source.unlabelled.is_none() {
+            ensure!(!labels.is_empty(), "--labels is missing, the names of the label columns");
         }
-        labels.retain(|column| !others.contains(column));
-        let (mut bits, mut features) = (select(header, &names::all(&source.bits))?, Vec::new());
-        if source.has_features() {
-            bits.retain(|column| !others.contains(column) && !labels.contains(column));
-            let free = |column: &usize| ![&others, &labels, &bits].iter().any(|taken| taken.contains(column));
-            features.extend((0..header.len()).filter(free));
-        } else {
-            bits.clear();
-        }
-        if source.unlabelled.is_some() {
-            labels.clear();
-        }
-        Ok(Self { features, bits, labels, split, group })
+        ensure!(
+            bits.is_empty() || source.has_features(),
+            "--bits names columns of --data, and --features another file"
+        );
+
+        let mut claims = Claims::new(&names);
+        let nameless = claims.unclaimed(|name| name.is_empty(), Role::Left);
+        claims.by_name(Role::Ignored, &ignore)?;
+        claims.one(Role::Split, &source.split)?;
+        claims.one(Role::Group, &source.group)?;
+        claims.by_name(Role::Label, &labels)?;
+        claims.by_name(Role::Bits, &bits)?;
+        claims.unclaimed(|name| source.unlabelled.iter().flatten().any(|known| known.trim() == name), Role::Left);
+        claims.by_glob(Role::Ignored, &ignore)?;
+        let index = claims.unclaimed(|name| index.iter().any(|index| index.trim() == name), Role::Left);
+        claims.by_glob(Role::Label, &labels)?;
+        claims.by_glob(Role::Bits, &bits)?;
+        let kept = (0..names.len()).filter(|&column| !matches!(claims.roles[column], Some(Role::Ignored | Role::Left)));
+        distinct(kept.map(|column| &names[column]))?;
+
+        let of = |role| claims.of(Some(role));
+        let known = |columns: Vec<usize>, wanted| if wanted { columns } else { Vec::new() };
+        Ok(Self {
+            features: known(claims.of(None), source.has_features()),
+            bits: of(Role::Bits),
+            labels: known(of(Role::Label), source.has_labels()),
+            split: of(Role::Split).pop(),
+            group: of(Role::Group).pop(),
+            notes: [nameless_note(nameless.len()), index_note(&index, &names)].into_iter().flatten().collect(),
+            names,
+        })
     }
 
     /// All columns with a role, in the table's order.
@@ -55,31 +70,130 @@ impl Roles {
         let lists = [&self.features, &self.bits, &self.labels].into_iter().flatten();
         let mut all: Vec<usize> = lists.chain(&self.split).chain(&self.group).copied().collect();
         all.sort();
-        all.dedup();
         all
     }
 }
 
-/// Positions of the names that any of `patterns` (names or globs) means, in the table's order.
-pub fn select(names: &[String], patterns: &[String]) -> Result<Vec<usize>> {
-    let mut chosen = vec![false; names.len()];
-    for pattern in patterns {
-        // Names before globs: a name may contain characters that a glob would read as operators.
-        let mut matched: Vec<_> = (0..names.len()).filter(|&position| names[position] == *pattern).collect();
-        if matched.is_empty() {
-            let glob = Glob::new(pattern)?.compile_matcher();
-            matched.extend((0..names.len()).filter(|&position| glob.is_match(&names[position])));
-        }
-        ensure!(!matched.is_empty(), no_such(pattern, names));
-        matched.into_iter().for_each(|position| chosen[position] = true);
+fn nameless_note(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("the column without a name is left out, as pandas and R write the names of rows".to_owned()),
+        _ => Some(format!("{count} columns without a name are left out")),
     }
-    Ok((0..names.len()).filter(|&position| chosen[position]).collect())
 }
 
-pub fn no_such(name: &str, names: &[String]) -> String {
+fn index_note(columns: &[usize], names: &[String]) -> Option<String> {
+    let list = columns.iter().map(|&column| format!("{:?}", names[column])).collect::<Vec<_>>().join(", ");
+    (!columns.is_empty()).then(|| format!("left out, as pandas says that it numbers or names the rows: {list}"))
+}
+
+/// What an option makes of a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    Ignored,
+    Split,
+    Group,
+    Label,
+    Bits,
+    /// Left out without an option.
+    Left,
+}
+
+impl Display for Role {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ignored => "--ignore",
+            Self::Split => "--split",
+            Self::Group => "--group",
+            Self::Label => "--labels",
+            Self::Bits => "--bits",
+            Self::Left => "no option",
+        })
+    }
+}
+
+/// Gives columns to options. A name is a name, whatever a glob would read in it, and goes before all globs.
+pub struct Claims<'a> {
+    names: &'a [String],
+    pub roles: Vec<Option<Role>>,
+}
+
+impl<'a> Claims<'a> {
+    pub fn new(names: &'a [String]) -> Self {
+        Self { names, roles: vec![None; names.len()] }
+    }
+
+    /// The columns of a role, in the table's order.
+    pub fn of(&self, role: Option<Role>) -> Vec<usize> {
+        (0..self.names.len()).filter(|&column| self.roles[column] == role).collect()
+    }
+
+    /// Gives the columns that the patterns name.
+    pub fn by_name(&mut self, role: Role, patterns: &[String]) -> Result<()> {
+        for pattern in patterns {
+            for column in self.named(pattern) {
+                match self.roles[column].replace(role) {
+                    Some(other) if other != role => bail!("column {pattern:?} is named by both {other} and {role}"),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives one column, also if it was ignored: it is no feature in any case.
+    fn one(&mut self, role: Role, name: &Option<String>) -> Result<()> {
+        let Some(name) = name else { return Ok(()) };
+        let columns: Vec<_> = self.named(name).collect();
+        ensure!(!columns.is_empty(), no_such(name, self.names));
+        for column in columns {
+            self.roles[column].take_if(|role| *role == Role::Ignored);
+        }
+        self.by_name(role, std::slice::from_ref(name))
+    }
+
+    /// Gives the columns that the other patterns match, as far as they are not given yet.
+    pub fn by_glob(&mut self, role: Role, patterns: &[String]) -> Result<()> {
+        for pattern in patterns {
+            if self.named(pattern).next().is_some() {
+                continue;
+            }
+            // What is no glob is a name.
+            let glob = Glob::new(pattern.trim()).ok().map(|glob| glob.compile_matcher());
+            let matched = |name: &String| !name.is_empty() && glob.as_ref().is_some_and(|glob| glob.is_match(name));
+            let columns: Vec<_> = (0..self.names.len()).filter(|&column| matched(&self.names[column])).collect();
+            ensure!(!columns.is_empty(), no_such(pattern, self.names));
+            for column in columns {
+                self.roles[column].get_or_insert(role);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what has no role yet; the columns that there are.
+    pub fn unclaimed(&mut self, of: impl Fn(&str) -> bool, role: Role) -> Vec<usize> {
+        let columns: Vec<_> = self.of(None).into_iter().filter(|&column| of(&self.names[column])).collect();
+        columns.iter().for_each(|&column| self.roles[column] = Some(role));
+        columns
+    }
+
+    fn named<'n>(&self, name: &'n str) -> impl Iterator<Item = usize> + use<'a, 'n> {
+        let names = self.names;
+        let name = name.trim();
+        (0..names.len()).filter(move |&column| !name.is_empty() && names[column] == name)
+    }
+}
+
+/// Without blanks around them, as some writers put them there.
+pub fn trimmed(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| name.trim().to_owned()).collect()
+}
+
+fn no_such(name: &str, names: &[String]) -> String {
     const SHOWN: usize = 10;
-    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    format!("there is no column {name:?}; there are {}{more}", names[..names.len().min(SHOWN)].join(", "))
+    let named: Vec<_> = names.iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
+    let more = if named.len() > SHOWN { format!(" and {} more", named.len() - SHOWN) } else { String::new() };
+    format!("there is no column {name:?}; there are {}{more}", named[..named.len().min(SHOWN)].join(", "))
 }
 
 /// Two columns of the same name cannot be told apart.

@@ -13,7 +13,7 @@ use super::columns::Roles;
 use super::decode::{Decoder, EXACT};
 use super::features::{Block, Features};
 use super::file;
-use super::lines::Lines;
+use super::lines::{EMPTY, Lines};
 use super::raw::Raw;
 use crate::cli::source::Source;
 
@@ -26,8 +26,9 @@ pub fn read(source: &Source) -> Result<Raw> {
     let header: Vec<String> =
         reader.headers().map_err(|error| explain(error, "the header"))?.iter().map(String::from).collect();
     ensure!(!header.is_empty(), "it is empty where a header was expected");
-    let roles = Roles::new(&header, source)?;
+    let roles = Roles::new(&header, &[], source)?;
 
+    let header = &roles.names;
     let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
     let label_names = names(&roles.labels);
     let mut decoder = Decoder::new(source, &label_names);
@@ -37,15 +38,22 @@ pub fn read(source: &Source) -> Result<Raw> {
     let mut record = StringRecord::new();
     let mut rows = 0;
     while reader.read_record(&mut record).map_err(|error| explain(error, &format!("data row {}", rows + 1)))? {
-        // An empty line.
-        if header.len() > 1 && record.len() == 1 && record[0].is_empty() {
+        if record.len() == 1 && &record[0] == EMPTY {
             continue;
         }
         rows += 1;
         let line = record.position().map_or(0, Position::line);
         let mut take = || -> Result<()> {
             let (found, expected) = (record.len(), header.len());
-            ensure!(found == expected, "data row {rows} has {found} cells where the header has {expected}");
+            ensure!(
+                found == expected,
+                "data row {rows} has {found} cells where the header has {expected}{}",
+                if rows == 1 && found == expected + 1 {
+                    ": R writes no name for the names of rows, row.names = FALSE leaves them out"
+                } else {
+                    ""
+                }
+            );
             for &column in &roles.features {
                 features.push(cell::number(&record[column], rows, &header[column])?);
             }
@@ -70,7 +78,7 @@ pub fn read(source: &Source) -> Result<Raw> {
         rows,
         features: source.has_features().then(|| Features::new(blocks, Some(feature_names))),
         labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
-        notes: decoder.notes(),
+        notes: roles.notes.into_iter().chain(decoder.notes()).collect(),
         label_names,
         split: roles.split.map(|_| split),
         group: roles.group.map(|_| group),

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
 
+use super::columns;
 use super::csr::Csr;
 
 /// Blocks of columns; each block has all rows.
@@ -75,8 +76,10 @@ impl Features {
         }
     }
 
-    /// Every feature must be a finite number.
+    /// Every feature must be a finite number, with a name of its own where it has one.
     pub fn check(&self) -> Result<()> {
+        // Lists and bits take names that a column may have.
+        columns::distinct(self.names.iter().flatten())?;
         let mut before = 0;
         for block in &self.blocks {
             if let Some((row, column, found)) = block.first_unusable() {

@@ -1,9 +1,12 @@
-//! Empty lines of a CSV, which the csv crate skips.
+//! Empty lines of a CSV: rows of a table of one column, and none of a wider one.
 
 use std::io::{self, Read};
 
-/// Passes a CSV on. After the header, an empty line becomes a record of one empty cell. Every record ends in a line feed
-/// alone, so that lines are counted in the same way whatever ends them.
+/// The one cell of an empty line's record, in a table of several columns: the csv crate skips such lines, and does not count
+/// them.
+pub const EMPTY: &str = "\0";
+
+/// Passes a CSV on. After the header, an empty line becomes a record of one cell, which is empty, or [`EMPTY`]. Every record ends in a line feed alone, so that lines are counted in the same way whatever ends them.
 pub struct Lines<R> {
     input: R,
     /// What is passed on, up to `passed`.
@@ -11,6 +14,10 @@ pub struct Lines<R> {
     passed: usize,
     place: Place,
     in_header: bool,
+    /// Whether the header has several cells.
+    wide: bool,
+    /// With which a line began that may be empty but for them.
+    blanks: Vec<u8>,
 }
 
 /// Where a byte is, by the rules of the csv crate.
@@ -47,22 +54,43 @@ impl Place {
 
 impl<R> Lines<R> {
     pub fn new(input: R) -> Self {
-        Self { input, output: Vec::new(), passed: 0, place: Place::RecordStart, in_header: true }
+        Self {
+            input,
+            output: Vec::new(),
+            passed: 0,
+            place: Place::RecordStart,
+            in_header: true,
+            wide: false,
+            blanks: Vec::new(),
+        }
     }
 
     fn take(&mut self, byte: u8) {
         let place = self.place;
-        self.place = place.next(byte);
+        if place.starts_record() && matches!(byte, b' ' | b'\t') {
+            self.blanks.push(byte);
+            self.place = Place::RecordStart;
+            return;
+        }
+        // A quote after blanks is a character of the cell.
+        let in_cell = if self.blanks.is_empty() { place } else { Place::Unquoted };
+        self.place = in_cell.next(byte);
         if !self.place.starts_record() {
+            self.wide |= self.in_header && self.place == Place::CellStart;
+            self.output.append(&mut self.blanks);
             self.output.push(byte);
         } else if (place, byte) != (Place::AfterReturn, b'\n') {
-            let empty = place.starts_record();
-            if empty && !self.in_header {
-                self.output.extend(b"\"\"");
-            }
-            self.in_header &= empty;
-            self.output.push(b'\n');
+            self.end_record(place.starts_record());
         }
+    }
+
+    fn end_record(&mut self, empty: bool) {
+        self.blanks.clear();
+        if empty && !self.in_header {
+            self.output.extend(if self.wide { EMPTY.as_bytes() } else { b"\"\"" });
+        }
+        self.in_header &= empty;
+        self.output.push(b'\n');
     }
 }
 
@@ -71,11 +99,13 @@ impl<R: Read> Read for Lines<R> {
         let mut bytes = [0; 1 << 13];
         while self.passed == self.output.len() {
             let read = self.input.read(&mut bytes)?;
-            if read == 0 {
-                return Ok(0);
-            }
             self.output.clear();
             self.passed = 0;
+            if read == 0 && self.blanks.is_empty() {
+                return Ok(0);
+            } else if read == 0 {
+                self.end_record(true);
+            }
             bytes[..read].iter().for_each(|&byte| self.take(byte));
         }
         let count = (&self.output[self.passed..]).read(buffer)?;

@@ -11,6 +11,7 @@ mod csv;
 mod decode;
 mod features;
 mod file;
+pub mod leaks;
 mod lines;
 mod moments;
 mod npz;

@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::arrow::{self, Column};
@@ -26,7 +27,8 @@ const COLUMNS: usize = 64;
 pub fn read(source: &Source) -> Result<Raw> {
     let table = ColumnFile::open(&source.data)?;
     let header: Vec<String> = table.metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let roles = Roles::new(&header, source)?;
+    let roles = Roles::new(&header, &table.index_columns(), source)?;
+    let header = &roles.names;
     let widths: Vec<i64> = roles.features.iter().map(|&column| table.width(column)).collect::<Result<_>>()?;
     let offset = |place: usize| widths[..place].iter().sum::<i64>();
     let is_byte = |&column: &usize| matches!(arrow::element(table.schema(column)), DataType::Boolean | DataType::UInt8);
@@ -89,7 +91,7 @@ pub fn read(source: &Source) -> Result<Raw> {
         rows,
         features: source.has_features().then(|| Features::new(blocks, Some(names))),
         labels: source.has_labels().then_some(labels),
-        notes: decoder.notes(),
+        notes: roles.notes.into_iter().chain(decoder.notes()).collect(),
         label_names,
         split,
         group,
@@ -112,6 +114,16 @@ impl ColumnFile {
 
     fn rows(&self) -> i64 {
         self.metadata.metadata().file_metadata().num_rows()
+    }
+
+    /// The columns that pandas made of its index, as it says in the file's metadata; a range has none.
+    fn index_columns(&self) -> Vec<String> {
+        let pairs = self.metadata.metadata().file_metadata().key_value_metadata();
+        let pandas =
+            pairs.into_iter().flatten().find(|pair| pair.key == "pandas").and_then(|pair| pair.value.as_deref());
+        let pandas = pandas.and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let columns = pandas.as_ref().and_then(|pandas| pandas["index_columns"].as_array());
+        columns.into_iter().flatten().filter_map(|column| column.as_str().map(str::to_owned)).collect()
     }
 
     fn schema(&self, column: usize) -> &DataType {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use masked_loss::Labels;
 use tch::{Device, Tensor};
 
+use super::columns;
 use super::features::Features;
 use super::raw::Raw;
 use super::read;
@@ -31,8 +32,9 @@ impl Table {
         let Raw { rows, label_names, notes, split, group, .. } = raw;
         let features = checked_features(raw.features, rows, source)?;
         notes.iter().for_each(note);
-        let known = |word: String| (!word.trim().is_empty()).then_some(word);
-        let group = group.map(|words| words.into_iter().map(known).collect());
+        let split = split.map(|words| columns::trimmed(&words));
+        let known = |word: String| (!word.is_empty()).then_some(word);
+        let group = group.map(|words| columns::trimmed(&words).into_iter().map(known).collect());
         Ok(Self { features, labels, label_names, split, group })
     }
 
@@ -61,7 +63,9 @@ impl Features {
     pub fn read(source: &Source, labels: &[String]) -> Result<Self> {
         let source = Source { unlabelled: Some(labels.to_vec()), ..source.clone() };
         let raw = read::table(&source).with_context(|| cannot_use(&source.data))?;
-        checked_features(raw.features, raw.rows, &source)
+        let features = checked_features(raw.features, raw.rows, &source)?;
+        raw.notes.iter().for_each(note);
+        Ok(features)
     }
 }
 

@@ -7,10 +7,14 @@ use npyz::npz::NpzWriter;
 use npyz::{DType, WriterBuilder};
 use tch::{Kind, Tensor};
 
-/// `rows`: the numbers of the rows in the table, for a first column.
+/// `rows`: the numbers of the rows in the table, for a first column named `row`, with `_` at its end where a label has that name.
 pub fn write_csv(path: &Path, rows: Option<&[i64]>, probabilities: &Tensor, labels: &[String]) -> Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
-    writer.write_record(rows.map(|_| "row").into_iter().chain(labels.iter().map(String::as_str)))?;
+    let mut row = "row".to_owned();
+    while labels.contains(&row) {
+        row.push('_');
+    }
+    writer.write_record(rows.map(|_| &row).into_iter().chain(labels))?;
     for (position, row) in probabilities.to_kind(Kind::Float).split(1, 0).iter().enumerate() {
         writer.serialize((rows.map(|rows| rows[position]).as_slice(), Vec::<f32>::try_from(row.reshape([-1]))?))?;
     }

@@ -11,6 +11,7 @@ use crate::cli::args::Train;
 use crate::cli::training::Training;
 use crate::data::{Features, Table};
 use crate::input;
+use crate::note::note;
 
 pub const FILE: &str = "config.json";
 /// The key of the checksum of the cells.
@@ -49,7 +50,18 @@ impl Description {
     pub fn check(&self, features: &Features) -> Result<()> {
         let (expected, found) = (self.inputs, features.width());
         ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
-        let (Some(expected), Some(found)) = (&self.features, features.names()) else { return Ok(()) };
+        let (expected, found) = match (&self.features, features.names()) {
+            (Some(expected), Some(found)) => (expected, found),
+            (Some(_), None) => {
+                note("the table has no names of features: they are taken in the order of the network's");
+                return Ok(());
+            }
+            (None, Some(_)) => {
+                note("the network has no names of features: it takes those of the table in their order");
+                return Ok(());
+            }
+            (None, None) => return Ok(()),
+        };
         match expected.iter().zip(found).position(|(expected, found)| expected != found) {
             Some(i) => {
                 bail!("feature {} of the network is {:?}, and that of the table {:?}", i + 1, expected[i], found[i])

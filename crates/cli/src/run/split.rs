@@ -117,7 +117,7 @@ impl Split {
     }
 
     fn part(&mut self, word: &str) -> Option<&mut Vec<i64>> {
-        match word.to_lowercase().as_str() {
+        match word.trim().to_lowercase().as_str() {
             "train" | "0" => Some(&mut self.train),
             "validation" | "valid" | "val" | "1" => Some(&mut self.validation),
             "test" | "2" => Some(&mut self.test),
@@ -176,11 +176,24 @@ impl Split {
     }
 }
 
-/// What is said of the rows without a group, where a split by groups has any.
-pub fn ungrouped(table: &Table) -> Option<String> {
-    let groups = table.group.as_ref().filter(|_| table.split.is_none())?;
-    let count = groups.iter().filter(|group| group.is_none()).count();
-    (count > 0).then(|| format!("{count} rows have no group: each is a group of its own"))
+/// What is said of the groups: that rows have none, or that a split that was given divides them.
+pub fn remark(table: &Table, split: &Split) -> Option<String> {
+    let words = table.group.as_ref()?;
+    if table.split.is_none() {
+        let count = words.iter().filter(|group| group.is_none()).count();
+        return (count > 0).then(|| format!("{count} rows have no group: each is a group of its own"));
+    }
+    let mut part_of = vec![0; words.len()];
+    for (part, (_, rows)) in split.parts().into_iter().enumerate() {
+        rows.iter().for_each(|&row| part_of[row as usize] = part);
+    }
+    let groups = groups(words);
+    let divided =
+        groups.iter().filter(|rows| rows.iter().any(|&row| part_of[row as usize] != part_of[rows[0] as usize]));
+    let (count, all) = (divided.count(), groups.len());
+    (count > 0).then(|| {
+        format!("{count} of {all} groups have rows in several parts of the split, which --group does not change")
+    })
 }
 
 /// The rows of each group, in the order in which the groups first come. A row without a group is one of its own.

@@ -14,6 +14,8 @@ mod events;
 #[cfg(unix)]
 mod folders;
 mod inspect;
+mod leaks;
+mod names;
 mod parquet;
 mod parquet_types;
 mod program;

@@ -14,6 +14,7 @@ use arrow_cast::cast;
 use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use crate::program::{complaint, metrics, printed, program, train};
@@ -21,11 +22,24 @@ use crate::tables::Example;
 
 /// In several row groups.
 pub fn write(folder: &Path, columns: &[(&str, ArrayRef)], compression: Compression) -> PathBuf {
+    write_with(folder, columns, compression, Vec::new())
+}
+
+/// With metadata.
+pub fn write_with(
+    folder: &Path,
+    columns: &[(&str, ArrayRef)],
+    compression: Compression,
+    metadata: Vec<KeyValue>,
+) -> PathBuf {
     let path = folder.join("table.parquet");
     let nullable = columns.iter().map(|(name, array)| (*name, array.clone(), true));
     let batch = RecordBatch::try_from_iter_with_nullable(nullable).unwrap();
-    let properties =
-        WriterProperties::builder().set_max_row_group_row_count(Some(30)).set_compression(compression).build();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(30))
+        .set_compression(compression)
+        .set_key_value_metadata(Some(metadata))
+        .build();
     let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();

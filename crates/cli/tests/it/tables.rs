@@ -13,7 +13,7 @@ use npyz::zip::write::FileOptions;
 use npyz::{AutoSerialize, DType, Serialize, WriterBuilder};
 use safetensors::tensor::{Dtype, TensorView};
 
-/// Two features, whose signs are the two labels; every third label or so is missing.
+/// Two features, whose signs are the two labels but in row 4; every third label or so is missing.
 pub struct Example {
     pub features: Vec<[f32; 2]>,
     pub labels: Vec<[Option<f32>; 2]>,
@@ -26,7 +26,7 @@ impl Example {
         let features: Vec<_> = (0..rows).map(|row| [2.0, 3.0].map(|step| (row as f32 * step).sin())).collect();
         let label = |row: usize, column: usize| {
             let known = !(row + column).is_multiple_of(3);
-            known.then_some(f32::from(features[row][column] > 0.0))
+            known.then_some(f32::from((features[row][column] > 0.0) != (row == 4)))
         };
         let labels = (0..rows).map(|row| [label(row, 0), label(row, 1)]).collect();
         Self { features, labels, column: None }

@@ -1,0 +1,197 @@
+//! Features that give a label away.
+
+use std::cmp::Reverse;
+
+use anyhow::Result;
+use tch::{Kind, Tensor};
+
+use super::features::chunk;
+use super::table::Table;
+
+/// A table of fewer rows may count them by chance.
+const ROWS: i64 = 10;
+/// How many features are named of each kind.
+const NAMED: usize = 3;
+/// How many observed rows of each class of a label every feature is tried on first.
+const SCREENED: usize = 32;
+/// How many pairs of a feature and a label are tried at most: those of the labels with the most rows of their rarer class.
+const TRIED: i64 = 1 << 22;
+/// How many of them are then tried on all rows.
+const KEPT: usize = 64;
+/// How likely any feature may separate any label by chance and still be named.
+const CHANCE: f64 = 0.01;
+
+/// Remarks on features that number the rows, and on those that alone tell the classes of a label apart.
+pub fn notes(table: &Table) -> Result<Vec<String>> {
+    let counting = counting(table)?;
+    let name = |feature: usize| match table.features.names() {
+        Some(names) => format!("{:?}", names[feature]),
+        None => feature.to_string(),
+    };
+    let mut notes = Vec::new();
+    if !counting.is_empty() {
+        let which = list(counting.iter().map(|&feature| name(feature)));
+        notes.push(format!("these features grow by the same step from row to row, as a row number does: {which}"));
+    }
+    let pairs = separating(table)?.into_iter().filter(|(feature, _)| !counting.contains(feature));
+    let pairs: Vec<_> =
+        pairs.map(|(feature, label)| format!("{} ({:?})", name(feature), table.label_names[label])).collect();
+    if !pairs.is_empty() {
+        let which = list(pairs.into_iter());
+        notes.push(format!(
+            "these features alone tell the classes of a label apart on all of its observed rows: {which}"
+        ));
+    }
+    Ok(notes)
+}
+
+fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+    let rest = names.len().saturating_sub(NAMED);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    names.take(NAMED).collect::<Vec<_>>().join(", ") + &more
+}
+
+/// Features whose value changes by the same number from each row to the next.
+fn counting(table: &Table) -> Result<Vec<usize>> {
+    let (rows, features) = (table.rows(), &table.features);
+    if rows < ROWS {
+        return Ok(Vec::new());
+    }
+    let at =
+        |start: i64, end: i64| features.inputs(&Tensor::arange_start(start, end, (Kind::Int64, features.device())));
+    // Few features are left after the first rows.
+    let start = at(0, ROWS).to_kind(Kind::Double);
+    let step = start.get(1) - start.get(0);
+    let mut kept = step.ne(0).logical_and(&steps(&start).eq_tensor(&step).all_dim(0, false));
+    let mut before = 0;
+    while before + 1 < rows && kept.any().int64_value(&[]) != 0 {
+        let end = rows.min(before + chunk(features.width()).max(2));
+        kept = kept.logical_and(&steps(&at(before, end).to_kind(Kind::Double)).eq_tensor(&step).all_dim(0, false));
+        before = end - 1;
+    }
+    let kept = Vec::<i64>::try_from(kept.nonzero().flatten(0, -1))?;
+    Ok(kept.into_iter().map(|feature| feature as usize).collect())
+}
+
+/// From each row to the next.
+fn steps(rows: &Tensor) -> Tensor {
+    rows.narrow(0, 1, rows.size()[0] - 1) - rows.narrow(0, 0, rows.size()[0] - 1)
+}
+
+/// What is seen of a label: how many rows of class 0 and 1 it has, and the first of them.
+#[derive(Clone, Default)]
+struct Classes {
+    counts: [usize; 2],
+    rows: [Vec<i64>; 2],
+    /// Whether a label is neither.
+    soft: bool,
+}
+
+/// Pairs of a feature and a label whose positives it has all above or all below the negatives.
+fn separating(table: &Table) -> Result<Vec<(usize, usize)>> {
+    let features = &table.features;
+    let mut pairs = Vec::new();
+    for (label, classes) in candidates(table)? {
+        let [negative, positive] = classes.rows.map(|rows| {
+            let cells = features.inputs(&Tensor::from_slice(&rows).to_device(features.device()));
+            [cells.amin(0i64, false), cells.amax(0i64, false)]
+        });
+        let kept = Vec::<i64>::try_from(apart(&negative, &positive).nonzero().flatten(0, -1))?;
+        pairs.extend(kept.into_iter().map(|feature| (feature, label as i64)));
+        if pairs.len() >= KEPT {
+            pairs.truncate(KEPT);
+            break;
+        }
+    }
+    confirmed(table, &pairs)
+}
+
+/// Those of the pairs that hold on all rows.
+fn confirmed(table: &Table, pairs: &[(i64, i64)]) -> Result<Vec<(usize, usize)>> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (features, labels): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    let device = table.features.device();
+    let [features, labels] = [features, labels].map(|columns| Tensor::from_slice(&columns).to_device(device));
+    let mut bounds: [Option<[Tensor; 2]>; 2] = [None, None];
+    for rows in parts(table) {
+        let x = table.features.inputs(&Tensor::from_slice(&rows).to_device(device)).index_select(1, &features);
+        let y = table.labels_of(&rows)?.values()?.index_select(1, &labels);
+        for (class, bounds) in [0.0, 1.0].into_iter().zip(&mut bounds) {
+            let others = y.ne(class);
+            let low = x.masked_fill(&others, f64::INFINITY).amin(0i64, false);
+            let high = x.masked_fill(&others, f64::NEG_INFINITY).amax(0i64, false);
+            *bounds = Some(match bounds.take() {
+                Some([least, most]) => [least.minimum(&low), most.maximum(&high)],
+                None => [low, high],
+            });
+        }
+    }
+    let [Some(negative), Some(positive)] = bounds else { return Ok(Vec::new()) };
+    let holds = Vec::<bool>::try_from(apart(&negative, &positive))?;
+    let held = pairs.iter().zip(holds).filter(|(_, holds)| *holds);
+    Ok(held.map(|(&(feature, label), _)| (feature as usize, label as usize)).collect())
+}
+
+/// Where the ranges of two classes, from least to most, do not overlap.
+fn apart([low, high]: &[Tensor; 2], [least, most]: &[Tensor; 2]) -> Tensor {
+    high.lt_tensor(least).logical_or(&most.lt_tensor(low))
+}
+
+/// The labels that no feature is likely to separate by chance.
+fn candidates(table: &Table) -> Result<Vec<(usize, Classes)>> {
+    let (labels, width) = (table.label_names.len(), table.features.width());
+    let mut seen = vec![Classes::default(); labels];
+    for rows in parts(table) {
+        let cells = Vec::<f32>::try_from(table.labels_of(&rows)?.values()?.flatten(0, -1))?;
+        for (&row, cells) in rows.iter().zip(cells.chunks(labels)) {
+            for (classes, &cell) in seen.iter_mut().zip(cells) {
+                let class = usize::from(cell == 1.0);
+                if cell == class as f32 {
+                    classes.counts[class] += 1;
+                    if classes.rows[class].len() < SCREENED {
+                        classes.rows[class].push(row);
+                    }
+                } else {
+                    classes.soft |= !cell.is_nan();
+                }
+            }
+        }
+    }
+    let limit = (CHANCE / (width as f64 * labels as f64)).ln();
+    let surprising = |classes: &Classes| !classes.soft && ln_chance(classes.counts) < limit;
+    let mut candidates: Vec<_> = seen.into_iter().enumerate().filter(|(_, classes)| surprising(classes)).collect();
+    candidates.sort_by_key(|(_, classes)| Reverse(classes.counts.into_iter().min()));
+    candidates.truncate((TRIED / width.max(1)) as usize);
+    Ok(candidates)
+}
+
+/// The rows, some at a time.
+fn parts(table: &Table) -> impl Iterator<Item = Vec<i64>> {
+    let rows = table.rows();
+    let step = chunk(table.features.width().max(table.label_names.len() as i64));
+    (0..rows).step_by(step as usize).map(move |start| (start..rows.min(start + step)).collect())
+}
+
+/// `ln(2 / C(n + p, p))`: how likely random numbers of one class are all above or all below those of the other.
+fn ln_chance([negative, positive]: [usize; 2]) -> f64 {
+    let (fewer, more) = (negative.min(positive), negative.max(positive));
+    let ways: f64 = (1..=fewer).map(|k| ((more + k) as f64 / k as f64).ln()).sum();
+    2f64.ln() - ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chance_is_that_of_all_orders() {
+        // 2 of the 6 ways to choose which two of four are positive.
+        assert!((ln_chance([2, 2]).exp() - 2.0 / 6.0).abs() < 1e-12);
+        assert!((ln_chance([1, 9]).exp() - 2.0 / 10.0).abs() < 1e-12);
+        assert!(ln_chance([1_000_000, 1_000_000]).is_finite());
+        // One class separates nothing.
+        assert!(ln_chance([5, 0]) > 0.0);
+    }
+}
