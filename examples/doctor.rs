@@ -5,13 +5,15 @@
 
 use std::env;
 use std::fs;
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use tch::{Cuda, Device, Kind, Tensor};
 
 const UNKNOWN: &str = "unknown";
 
-fn main() {
+fn main() -> ExitCode {
     let cpu = loaded_from("torch_cpu");
     let folder = cpu.as_deref().and_then(Path::parent);
     let rows = [
@@ -27,8 +29,13 @@ fn main() {
         ("  cores", std::thread::available_parallelism().map_or(UNKNOWN.into(), |cores| cores.to_string())),
         ("SIMD", masked_loss::simd_level().map_or_else(|error| error.to_string(), str::to_owned)),
     ];
-    for (name, found) in rows {
-        println!("{name:<15} {found}");
+    match rows.iter().try_for_each(|(name, found)| writeln!(stdout(), "{name:<15} {found}")) {
+        // A reader may stop reading, as `head` does. That standard error is closed or full is no fault.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let _ = writeln!(stderr(), "error: cannot write to standard output: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
 }
 

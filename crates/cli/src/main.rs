@@ -9,23 +9,37 @@ mod note;
 mod report;
 mod run;
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 use clap::Parser;
 
 use cli::args::{Arguments, Command};
 use cli::config;
 use commands::{apply, compare, demo, inspect, train};
+use report::terminal;
 
 fn main() -> ExitCode {
-    match config::arguments().and_then(|arguments| dispatch(Arguments::parse_from(arguments))) {
+    let parsed = config::arguments().map(Arguments::try_parse_from);
+    match parsed.and_then(|arguments| arguments.map_or_else(usage, dispatch)) {
         Ok(status) => status,
+        // A reader that stops reading, as `head` does, has what it wants.
+        Err(error) if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", sentence(&error));
+            note::error(sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the help, the version or what is wrong with the command line.
+fn usage(usage: clap::Error) -> Result<ExitCode> {
+    let printed = usage.print();
+    if !usage.use_stderr() {
+        printed.context(terminal::FAILED)?;
+    }
+    Ok(ExitCode::from(usage.exit_code() as u8))
 }
 
 /// The exit status of a command that did its work, or was stopped.

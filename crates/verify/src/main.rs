@@ -7,11 +7,13 @@ mod set_loss;
 mod step;
 mod tensors;
 
+use std::io::{self, ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use masked_loss::Error;
+use serde_json::Value;
 
 /// What `scripts/verify_*.py` and `scripts/compare_with_pytorch.py` run.
 ///
@@ -25,22 +27,44 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Err(error) = run(&Command::parse()) else {
-        return ExitCode::SUCCESS;
+    let error = match Command::try_parse().map_or_else(usage, run) {
+        Ok(status) => return status,
+        Err(error) => error,
     };
-    // libtorch appends a stack trace to its messages.
-    eprintln!("{}", format!("{error:#}").lines().next().unwrap_or_default());
+    // A reader that stops reading, as `head` does, has what it wants.
+    if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    // libtorch appends a stack trace to its messages. That standard error is closed or full is no fault.
+    let _ = writeln!(stderr(), "{}", format!("{error:#}").lines().next().unwrap_or_default());
     match error.downcast_ref() {
         Some(Error::Fused(_)) => ExitCode::from(3),
         _ => ExitCode::FAILURE,
     }
 }
 
-fn run(command: &Command) -> Result<()> {
-    match command {
+/// Prints the help, or what is wrong with the command line.
+fn usage(usage: clap::Error) -> Result<ExitCode> {
+    let printed = usage.print();
+    if !usage.use_stderr() {
+        printed.context(FAILED)?;
+    }
+    Ok(ExitCode::from(usage.exit_code() as u8))
+}
+
+const FAILED: &str = "cannot write to standard output";
+
+/// Prints a line to standard output.
+fn print(line: &Value) -> Result<()> {
+    writeln!(stdout().lock(), "{line}").context(FAILED)
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match &command {
         Command::Loss(arguments) => loss::run(arguments),
         Command::SetLoss(arguments) => set_loss::run(arguments),
         Command::Metrics(arguments) => metrics::run(arguments),
         Command::Step(arguments) => step::run(arguments),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

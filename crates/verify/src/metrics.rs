@@ -8,6 +8,7 @@ use masked_loss::Labels;
 use masked_loss::metrics::{Metric, summarize};
 use serde_json::{Map, Value, json};
 
+use crate::print;
 use crate::tensors::Tensors;
 
 /// Prints the metrics of a file of scores as JSON.
@@ -22,8 +23,7 @@ pub struct Arguments {
 
 pub fn run(Arguments { file }: &Arguments) -> Result<()> {
     let metrics = metrics(Tensors::read(file)?).with_context(|| file.display().to_string())?;
-    println!("{}", Value::Object(metrics));
-    Ok(())
+    print(&Value::Object(metrics))
 }
 
 fn metrics(mut tensors: Tensors) -> Result<Map<String, Value>> {

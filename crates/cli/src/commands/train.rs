@@ -41,8 +41,10 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let table = Table::read(source)?;
     leaks::notes(&table)?.iter().for_each(note);
     let split = Split::of(&table, splitting, training.seed)?;
-    terminal::print(summary(&table, &split, device)?)?;
-    split::remark(&table, &split).map_or(Ok(()), terminal::print)?;
+    let summary = summary(&table, &split, device)?;
+    let printed = terminal::print(summary).and_then(|()| split::remark(&table, &split).map_or(Ok(()), terminal::print));
+    // The files do not need the output: where it fails, they are made all the same.
+    let unprinted = if folder.is_some() { printed.err() } else { printed.map(|()| None)? };
     let description = folder.as_ref().map(|_| description::describe(arguments, device, &table, &split)).transpose()?;
     let table = table.to_device(device)?;
     let mut run = Run::new(&table, &split, training)?;
@@ -72,7 +74,8 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Fit { network, best_epoch, history } = match trained {
         Outcome::Trained(fit) => fit,
         Outcome::Stopped(status) => {
-            terminal::print("Stopped, with a checkpoint of the last step; --resume continues it.")?;
+            // That the run was stopped matters more than a failing output.
+            let _ = terminal::print("Stopped, with a checkpoint of the last step; --resume continues it.");
             return Ok(ExitCode::from(status));
         }
     };
@@ -92,6 +95,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
         files::write(&results, folder)?;
         folder.write_json(METRICS, &metrics)?;
     }
+    unprinted.map_or(Ok(()), Err)?;
     terminal::print(format_args!(
         "Test rows, with the weights of epoch {best_epoch}, the best on the validation rows:\n{}",
         terminal::scores(&test.evaluation)

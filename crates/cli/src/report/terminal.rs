@@ -1,7 +1,7 @@
 //! Tables and sentences on standard output.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -9,12 +9,11 @@ use comfy_table::{Cell, CellAlignment};
 
 use crate::run::evaluate::Evaluation;
 
-/// Prints to standard output. A reader that stops reading, as `head` does, is not an error.
+pub const FAILED: &str = "cannot write to standard output";
+
+/// Prints to standard output. Where its reader has gone the error is [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 pub fn print(text: impl Display) -> Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
-    }
+    writeln!(io::stdout().lock(), "{text}").context(FAILED)
 }
 
 /// A row for each label, then the macro averages.

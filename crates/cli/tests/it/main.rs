@@ -16,6 +16,8 @@ mod folders;
 mod inspect;
 mod leaks;
 mod names;
+#[cfg(unix)]
+mod output;
 mod parquet;
 mod parquet_types;
 mod program;

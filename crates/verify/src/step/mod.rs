@@ -19,6 +19,8 @@ use tch::{Cuda, Device};
 
 use cases::{Cases, Run};
 
+use crate::print;
+
 /// Answers each line of standard input with a line of JSON, about losses and how long they take.
 ///
 /// `check CASE`: two numbers, the loss and the sum of the gradient's absolute values (where the case makes labels: the
@@ -68,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let cases = Cases::read(&arguments.loss, &arguments.file, device)?;
     for line in stdin().lines() {
-        println!("{}", answer(&line?, &cases, threads.into())?);
+        print(&answer(&line?, &cases, threads.into())?)?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The program `masked-loss-verify`, run as the scripts run it.
 
 mod loss;
+#[cfg(unix)]
+mod output;
 mod step;
 
 use std::fs;
