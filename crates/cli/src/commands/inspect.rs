@@ -12,6 +12,8 @@ use crate::report::terminal::{print, row, table};
 const SHOWN: usize = 20;
 /// Up to so many labels, every pair is shown.
 const SQUARE: usize = 12;
+/// Up to so many labels, pairs are counted: time and memory grow with the square.
+const COUNTED: usize = 2000;
 
 pub fn run(Inspect { source, all }: &Inspect) -> Result<()> {
     let table = Table::read(source)?;
@@ -116,6 +118,9 @@ fn together(table: &Table) -> Result<()> {
     let labels = names.len();
     if labels < 2 {
         return Ok(());
+    }
+    if labels > COUNTED {
+        return print(format_args!("Pairs of labels are not counted: there are more than {COUNTED} labels"));
     }
     let parts = table.labels.observed()?.split(chunk(labels as i64), 0);
     // Within a part the counts are exact in f32.

@@ -8,6 +8,11 @@ use super::charts::scale::thousands;
 use super::results::Results;
 use crate::run::evaluate::{Evaluation, Probabilistic};
 
+/// The page lists so many labels: a browser would lay out more of them for minutes.
+const LISTED: usize = 2000;
+/// And so many values of an option.
+const VALUES: usize = 100;
+
 pub fn page(results: &Results, trained: &[usize], charts: &[Chart]) -> String {
     let data = results.description["source"]["data"].as_str().unwrap_or_default();
     let version = results.description["version"].as_str().unwrap_or_default();
@@ -70,11 +75,17 @@ fn label_scores(test: &Evaluation, trained: &[usize]) -> Markup {
         ["label", "AUROC", "average precision", "observed test rows", "positive test rows", "observed training rows"];
     html! {
         p.quiet { "Over observed entries only. Undefined: the observed test entries are not of both classes, or a score is NaN." }
+        @if test.labels.len() > LISTED {
+            p.quiet {
+                "The first " (thousands(LISTED as u64)) " of " (thousands(test.labels.len() as u64))
+                " labels; metrics.json has the scores of all."
+            }
+        }
         div.scroll {
             table {
                 thead { tr { @for name in header { th scope="col" { button type="button" { (name) } } } } }
                 tbody {
-                    @for (label, trained) in test.labels.iter().zip(trained) {
+                    @for (label, trained) in test.labels.iter().zip(trained).take(LISTED) {
                         tr {
                             th scope="row" { (label.name) }
                             @for score in [label.auroc, label.average_precision] {
@@ -116,7 +127,10 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
             }
         }
         Value::Array(values) => {
-            let texts: Vec<_> = values.iter().map(plain).collect();
+            let mut texts: Vec<_> = values.iter().take(VALUES).map(plain).collect();
+            if values.len() > VALUES {
+                texts.push(format!("and {} more, which config.json has", thousands((values.len() - VALUES) as u64)));
+            }
             rows.push((name.to_owned(), texts.join(", ")));
         }
         value => rows.push((name.to_owned(), plain(value))),

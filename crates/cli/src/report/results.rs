@@ -31,11 +31,11 @@ impl Results<'_> {
 
     /// Probability and label of every observed test entry.
     pub fn entries(&self) -> Result<Vec<(f64, f64)>> {
-        let flat = |tensor: &Tensor| -> Result<Vec<f64>> {
-            Ok(Vec::try_from(tensor.to_device(Device::Cpu).to_kind(Kind::Double).reshape([-1]))?)
+        let labels = self.table.labels_of(&self.split.test)?.values()?.to_device(Device::Cpu);
+        let observed = labels.isnan().logical_not();
+        let entries = |tensor: &Tensor| -> Result<Vec<f64>> {
+            Ok(Vec::try_from(tensor.masked_select(&observed).to_kind(Kind::Double))?)
         };
-        let labels = flat(&self.table.labels_of(&self.split.test)?.values()?)?;
-        let entries = flat(&self.test.probabilities)?.into_iter().zip(labels);
-        Ok(entries.filter(|(_, label)| !label.is_nan()).collect())
+        Ok(entries(&self.test.probabilities)?.into_iter().zip(entries(&labels)?).collect())
     }
 }

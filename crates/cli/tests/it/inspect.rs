@@ -64,6 +64,21 @@ fn of_many_labels_the_first_are_shown_and_a_summary() {
     assert_eq!(cells(&all, "49"), ["50", "100.00 %", "49", "98.00 %"]);
 }
 
+/// The pairs of 20,000 labels take 7 GB.
+#[test]
+fn pairs_of_very_many_labels_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<_> = (0..3).map(|row| vec![(row, 1.0), (row + 5, 0.0)]).collect();
+    let features = write_csr(&folder.path().join("x.npz"), 8, &rows);
+    for (labels, counted) in [(2000, true), (2001, false)] {
+        let table = write_csr(&folder.path().join("y.npz"), labels, &rows);
+        let printed = inspect(&table, &["--features", features.to_str().unwrap()]);
+        let sentence = "Pairs of labels are not counted: there are more than 2000 labels\n";
+        assert_eq!(printed.ends_with(sentence), !counted, "{printed}");
+        assert_eq!(printed.contains("together on some row: 3 of 1999000"), counted, "{printed}");
+    }
+}
+
 #[test]
 fn where_all_can_be_scored_none_is_named() {
     let folder = tempfile::tempdir().unwrap();

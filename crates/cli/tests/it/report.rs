@@ -6,7 +6,8 @@ use std::path::Path;
 use roxmltree::{Document, Node};
 
 use crate::events;
-use crate::program::{finish, program};
+use crate::program::{finish, program, text, train};
+use crate::tables::write_csr;
 use crate::trained::{CHARTS, ODD, Trained, four, many};
 
 #[test]
@@ -29,6 +30,35 @@ fn the_charts_are_xml_and_the_page_holds_them_and_asks_for_nothing() {
             assert!(!page.contains(outside), "{outside}");
         }
     }
+}
+
+/// A browser has to draw all that is on the page.
+#[test]
+fn the_page_of_very_many_labels_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let features: Vec<_> = (0..40).map(|row| vec![(row % 8, 1.0)]).collect();
+    let features = write_csr(&path("x.npz"), 8, &features);
+    // Half of the labels have both classes in every part.
+    let labels: Vec<Vec<_>> =
+        (0..40).map(|row| (0..1100).map(|label| (2 * label, (row % 2) as f32)).collect()).collect();
+    let [marked, merged] = [2000, 2200].map(|count| {
+        let kept = |row: &Vec<(u64, f32)>| row.iter().copied().filter(|(label, _)| *label < count).collect::<Vec<_>>();
+        let table = write_csr(&path("y.npz"), count, &labels.iter().map(kept).collect::<Vec<_>>());
+        let (features, out) = (text(&features).to_owned(), path("run"));
+        finish(train(&table, &["--features", &features, "--split-by", "index", "--out"]).arg(&out));
+        ["report.html", "labels.svg"].map(|name| fs::read_to_string(out.join(name)).unwrap())
+    });
+    let count = |file: &str, mark: &str| file.matches(mark).count();
+    let marks =
+        [r#"<tr><th scope="row">"#, "<circle class=\"dot", "<line class=\"rug", "class=\"dots", "<path class=\"rug"];
+    // Two panels: of AUROC and of average precision.
+    assert_eq!(marks[1..].iter().map(|mark| count(&marked[1], mark)).collect::<Vec<_>>(), [2000, 2000, 0, 0]);
+    assert_eq!(marks[1..].iter().map(|mark| count(&merged[1], mark)).collect::<Vec<_>>(), [0, 0, 2, 2]);
+    assert_eq!([&marked, &merged].map(|files| count(&files[0], marks[0])), [2000, 2000]);
+    assert!(merged[0].contains("The first 2,000 of 2,200 labels; metrics.json has the scores of all."));
+    assert!(!marked[0].contains("metrics.json has the scores of all"));
+    assert!(merged[1].len() < 50_000, "{}", merged[1].len());
 }
 
 #[test]

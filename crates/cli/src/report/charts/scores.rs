@@ -1,5 +1,7 @@
 //! `labels.svg`: each label's score against how often it was observed.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::chart::{Chart, Plot, TOP, WIDTH, nothing, px};
@@ -13,6 +15,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = WIDTH - 24.0;
 /// With more labels than this, none is named.
 const NAMED: usize = 60;
+/// With more labels than this, none has a mark of its own that says its numbers: one path draws all marks.
+const MARKED: usize = 2000;
 /// Font size of the names.
 const SIZE: f64 = 12.0;
 
@@ -106,6 +110,8 @@ fn panel(plot: &Plot, axis: &Axis, test: &Evaluation, trained: &[usize], (name, 
     let undefined = labels.zip(values).filter(|(_, value)| value.is_none());
     let radius = if dots.len() > 200 { 2.6 } else { 4.0 };
     let foot = px(plot.bottom());
+    let single = test.labels.len() <= MARKED;
+    let rug = |count: usize| format!("M{} {foot}v-7", px(axis.at(count)));
     html! {
         (plot.y_axis(&scale::ticks(plot.y.from, 5), name))
         (plot.foot())
@@ -114,13 +120,17 @@ fn panel(plot: &Plot, axis: &Axis, test: &Evaluation, trained: &[usize], (name, 
             line.guide x1=(px(plot.left)) x2=(px(plot.right())) y1=(y) y2=(y) {}
             text.quiet.small.end x=(RIGHT) y=(px(plot.top() - 8.0)) { "dashed: macro average, " (format!("{mean:.3}")) }
         }
-        @for ((label, &count), _) in undefined {
+        @if !single {
+            path.rug d=(distinct(undefined.clone().map(|((_, &count), _)| rug(count)))) {}
+            path.dots stroke-width=(2.0 * radius) d=(distinct(dots.iter().map(|dot| format!("M{} {}h0", dot.x, dot.y)))) {}
+        }
+        @for ((label, &count), _) in undefined.filter(|_| single) {
             @let x = px(axis.at(count));
             line.rug x1=(x) x2=(x) y1=(foot) y2=(px(foot - 7.0)) {
                 title { (label.name) ": undefined; observed in " (count) " training rows and " (label.observed) " test rows" }
             }
         }
-        @for Dot { label, trained, value, x, y } in &dots {
+        @for Dot { label, trained, value, x, y } in dots.iter().filter(|_| single) {
             circle.dot.a cx=(x) cy=(y) r=(radius) {
                 title {
                     (label.name) ": " (name) " " (format!("{value:.3}")) ", observed in " (trained) " training rows and "
@@ -131,6 +141,11 @@ fn panel(plot: &Plot, axis: &Axis, test: &Evaluation, trained: &[usize], (name, 
         @if dots.is_empty() { (nothing(plot, "undefined for every label")) }
         @for (name, x, y) in names(plot, &dots, radius, mean) { text.small.name x=(x) y=(y) { (name) } }
     }
+}
+
+/// A path of marks, of which many may lie on one another.
+fn distinct(marks: impl Iterator<Item = String>) -> String {
+    marks.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Names of the dots that have space beside them, the lowest scores first.
