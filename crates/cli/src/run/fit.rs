@@ -203,14 +203,21 @@ impl<'a> Run<'a> {
         Ok(RowGuard::new(&observed, &self.network.output_rows().iter().collect::<Vec<_>>())?)
     }
 
+    fn check_loss(&self, rows: &str, loss: f64) -> Result<()> {
+        let Progress { training, epoch, .. } = &self.progress;
+        let advice = if training.standardize { "a lower --lr" } else { "--standardize or a lower --lr" };
+        ensure!(loss.is_finite(), "the {rows} loss became {loss} in epoch {epoch}; {advice} may help");
+        Ok(())
+    }
+
     fn end_epoch(&mut self) -> Result<()> {
         let [sum, weight] = &self.totals;
         let train_loss = (sum / weight).double_value(&[]);
+        // First: scores of weights that are not finite say nothing.
+        self.check_loss("training", train_loss)?;
         let validation = evaluate(&self.network, self.table, &self.split.validation)?;
+        self.check_loss("validation", validation.loss)?;
         let epoch = self.progress.epoch;
-        for (rows, loss) in [("training", train_loss), ("validation", validation.loss)] {
-            ensure!(loss.is_finite(), "the {rows} loss became {loss} in epoch {epoch}; a smaller --lr may help");
-        }
         let score = score(&validation);
         if self.progress.best_score.is_none_or(|best| score > best) {
             (self.progress.best_epoch, self.progress.best_score) = (epoch, Some(score));

@@ -111,7 +111,10 @@ fn a_loss_that_is_not_a_number_stops_the_run() {
     let out = folder.path().join("run");
     let data = Example::new(80).npz(folder.path());
     let complaint = complaint(&data, &["--lr", "1e30", "--out", text(&out)]);
-    assert!(complaint.contains("loss became NaN in epoch 1; a smaller --lr may help"), "{complaint}");
+    assert!(
+        complaint.contains("the training loss became NaN in epoch 1; --standardize or a lower --lr may help"),
+        "{complaint}"
+    );
     let mut left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, [".lock", "config.json", "run.toml", "split.csv"]);
