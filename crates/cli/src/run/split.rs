@@ -35,19 +35,24 @@ const PARTS: &str = "train, validation or test";
 impl Split {
     /// From the split file or the table's split column, else by the options.
     pub fn of(table: &Table, splitting: &Splitting, seed: i64) -> Result<Self> {
-        let split = match (&splitting.split_file, &table.split) {
-            (Some(path), _) => Self::read(path, table.rows())?,
-            (None, Some(words)) => Self::by_words(words)?,
+        let (split, by) = match (&splitting.split_file, &table.split) {
+            (Some(path), _) => (Self::read(path, table.rows())?, format!("--split-file {}", path.display())),
+            (None, Some(words)) => (Self::by_words(words)?, "--split".to_owned()),
             (None, None) => {
                 let rows = (0..table.rows()).map(|row| vec![row]);
                 let mut units = table.group.as_deref().map_or_else(|| rows.collect(), groups);
                 if splitting.split_by == Order::Random {
                     units.shuffle(&mut StdRng::seed_from_u64(seed as u64));
                 }
-                Self::cut(units, table.rows() as usize, splitting)?
+                let by = match (splitting.folds, splitting.fold, splitting.fractions) {
+                    (Some(folds), Some(fold), _) => format!("--folds {folds} --fold {fold}"),
+                    (.., Fractions([train, validation, test])) => format!("--fractions {train},{validation},{test}"),
+                };
+                let groups = table.group.as_ref().map(|_| format!(" of {} groups", units.len())).unwrap_or_default();
+                (Self::cut(units, table.rows() as usize, splitting)?, by + &groups)
             }
         };
-        split.check(&table.labels)?;
+        split.check(&table.labels, &by)?;
         Ok(split)
     }
 
@@ -60,7 +65,14 @@ impl Split {
 
     /// Units of rows, in order: each goes to the part in which its middle row lies.
     fn cut(units: Vec<Vec<i64>>, rows: usize, splitting: &Splitting) -> Result<Self> {
-        ensure!(units.len() >= 3, "{} rows or groups are too few to split", units.len());
+        let unit = if units.len() < rows { "groups" } else { "rows" };
+        let (by, least) =
+            splitting.folds.map_or(("a split".to_owned(), 3), |folds| (format!("--folds {folds}"), folds));
+        ensure!(
+            units.len() >= least as usize,
+            "{by} needs at least {least} {unit}, and the table has {} ({rows} rows)",
+            units.len()
+        );
         let Fractions([train, validation, test]) = splitting.fractions;
         let share = |fraction: f64| (fraction * rows as f64) as usize;
         let ends = match splitting.split_by {
@@ -126,9 +138,13 @@ impl Split {
     }
 
     /// Each part needs something to learn from or to score.
-    fn check(&self, labels: &Labels) -> Result<()> {
+    fn check(&self, labels: &Labels, by: &str) -> Result<()> {
+        let [train, validation, test] = self.parts().map(|(_, rows)| rows.len());
         for (part, rows) in self.parts() {
-            ensure!(!rows.is_empty(), "the split has no {part} row");
+            ensure!(
+                !rows.is_empty(),
+                "the split has no {part} row: {by} gives {train} train, {validation} validation and {test} test rows"
+            );
             let observed = labels.rows(&Tensor::from_slice(rows))?.observed_count()?;
             ensure!(observed.int64_value(&[]) > 0, "no label is observed in the {part} rows");
         }
