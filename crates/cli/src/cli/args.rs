@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
 
 use super::device::{DeviceChoice, parse_device};
 use super::source::Source;
@@ -12,6 +12,8 @@ use super::training::Training;
 use crate::model::objective;
 
 /// Trains, scores and compares multilayer perceptrons on tables in which many labels are missing.
+///
+/// Of an option that is given more than once the last one counts; only the names of --labels, --ignore and --bits add up.
 #[derive(Parser)]
 #[command(name = "masked-loss", version)]
 pub struct Arguments {
@@ -37,6 +39,7 @@ pub enum Command {
 }
 
 #[derive(Args)]
+#[command(args_override_self = true)]
 pub struct Inspect {
     #[command(flatten)]
     pub source: Source,
@@ -81,6 +84,7 @@ pub struct Applied {
 }
 
 #[derive(Args)]
+#[command(args_override_self = true)]
 pub struct Evaluate {
     #[command(flatten)]
     pub what: Applied,
@@ -90,6 +94,7 @@ pub struct Evaluate {
 }
 
 #[derive(Args)]
+#[command(args_override_self = true)]
 pub struct Predict {
     #[command(flatten)]
     pub what: Applied,
@@ -111,11 +116,11 @@ pub struct Compare {
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
     pub seeds: u16,
     /// Losses to compare, in place of --loss.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    #[arg(long, action = ArgAction::Set, value_name = "NAME,...", value_delimiter = ',')]
     #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
     pub losses: Vec<String>,
     /// Policies for missing labels to compare.
-    #[arg(long, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative")]
+    #[arg(long, action = ArgAction::Set, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative")]
     #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
     pub policies: Vec<String>,
 }

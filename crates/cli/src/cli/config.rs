@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use serde::Serialize;
 use toml::Value;
 
-use super::args::Train;
+use super::args::{Arguments, Train};
 use super::names::Names;
 use super::source::Source;
 use super::splitting::Splitting;
@@ -29,15 +31,20 @@ pub fn to_toml(Train { source, splitting, training, .. }: &Train) -> Result<Stri
     Ok(toml::to_string(&Options { source, splitting, training })?)
 }
 
+/// The command that takes `--config`.
+const TRAIN: &str = "train";
+
 /// The options of the split: one on the command line replaces all of them in the file.
 const SPLITTING: [&str; 7] = ["--split", "--group", "--split-by", "--fractions", "--folds", "--fold", "--split-file"];
 
-/// The command line, after the options of `--config FILE` that it does not override. So clap checks both, and reports
-/// errors in the same words.
+/// The command line, after the options of `--config FILE` that it does not override. So clap checks both.
 pub fn arguments() -> Result<Vec<OsString>> {
     let given: Vec<OsString> = std::env::args_os().collect();
-    let Some(file) = config_file(&given) else { return Ok(given) };
-    let options = read(Path::new(&file)).with_context(|| format!("cannot use {}", file.to_string_lossy()))?;
+    if given.get(1).is_none_or(|command| command != TRAIN) {
+        return Ok(given);
+    }
+    let Some(file) = config_file(&given)? else { return Ok(given) };
+    let options = read(Path::new(&file)).with_context(|| format!("cannot use {}", file.display()))?;
     let on_line: Vec<_> = given.iter().filter_map(|argument| argument.to_str()?.split('=').next()).collect();
     let splits = SPLITTING.iter().any(|flag| on_line.contains(flag));
     let replaced = |flag: &str| on_line.contains(&flag) || (splits && SPLITTING.contains(&flag));
@@ -48,17 +55,19 @@ pub fn arguments() -> Result<Vec<OsString>> {
     Ok(head.iter().cloned().chain(left).chain(tail.iter().cloned()).collect())
 }
 
-fn config_file(arguments: &[OsString]) -> Option<OsString> {
-    let mut arguments = arguments.iter();
+/// The last one, as of every option.
+fn config_file(arguments: &[OsString]) -> Result<Option<OsString>> {
+    let (mut arguments, mut found) = (arguments.iter(), None);
     while let Some(argument) = arguments.next() {
         if argument == "--config" {
-            return arguments.next().cloned();
-        }
-        if let Some(file) = argument.to_str().and_then(|argument| argument.strip_prefix("--config=")) {
-            return Some(file.into());
+            found = arguments.next().cloned();
+        } else if argument.as_encoded_bytes().starts_with(b"--config=") {
+            let argument = argument.to_str();
+            let argument = argument.context("after --config= a path must be in Unicode; --config PATH takes any")?;
+            found = argument.strip_prefix("--config=").map(Into::into);
         }
     }
-    None
+    Ok(found)
 }
 
 /// Flags with their values.
@@ -68,14 +77,34 @@ fn read(file: &Path) -> Result<Vec<(String, Option<String>)>> {
     let mut options = Vec::new();
     for (name, value) in table {
         let flag = format!("--{}", name.replace('_', "-"));
+        let given = if value.is_bool() { None } else { Some(argument(&name, &value)?) };
+        check(&name, &flag, given.as_deref())?;
         match value {
-            Value::Boolean(true) => options.push((flag, None)),
             Value::Boolean(false) => {}
             Value::Array(values) if values.is_empty() => {}
-            value => options.push((flag, Some(argument(&name, &value)?))),
+            _ => options.push((flag, given)),
         }
     }
     Ok(options)
+}
+
+/// Whether clap takes this option: it reports errors as if they were on the command line.
+fn check(name: &str, flag: &str, value: Option<&str>) -> Result<()> {
+    let option = value.map_or_else(|| flag.to_owned(), |value| format!("{flag}={value}"));
+    let Err(error) = Arguments::command().try_get_matches_from(["masked-loss", TRAIN, &option]) else { return Ok(()) };
+    match error.kind() {
+        // Those together with others are checked with them.
+        ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict if name != "config" => Ok(()),
+        ErrorKind::UnknownArgument | ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            bail!("there is no option {name}")
+        }
+        ErrorKind::MissingRequiredArgument => bail!("{name} cannot stand in such a file"),
+        _ => {
+            let complaint = error.to_string();
+            let lines: Vec<_> = complaint.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+            bail!("{name}: {}", lines.join(" ").trim_start_matches("error: "))
+        }
+    }
 }
 
 fn argument(name: &str, value: &Value) -> Result<String> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::names::{self, Names};
 
@@ -16,26 +16,24 @@ pub struct Source {
     /// scipy.sparse.save_npz wrote (format csr) is Y: what is stored is observed, 0 and -1 as negatives, all else is
     /// missing. Where no labels are needed it is X.
     #[arg(long, value_name = "FILE")]
-    #[serde(serialize_with = "lossy")]
     pub data: PathBuf,
     /// The file of the features, where they are not in that of --data, with the rows in the same order: .npz or
     /// .safetensors with X, or an .npz that scipy.sparse.save_npz wrote (format csr), which stays sparse in memory.
     #[arg(long, value_name = "FILE")]
-    #[serde(serialize_with = "lossy_option")]
     pub features: Option<PathBuf>,
     /// Label columns, names or globs; in arrays all of Y by default. As in a line of CSV, a name with a comma stands
     /// between quotes: '"2,4-D",NR-*'. Y's columns are named by the array `labels` of an .npz, by a JSON list under
-    /// `labels` in the metadata of a .safetensors, else by their positions from 0.
+    /// `labels` in the metadata of a .safetensors, else by their positions from 0. Given more than once, the names add up.
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub labels: Vec<Names>,
     /// Columns to leave out, written as for --labels; in a table with named columns, all that is neither label nor left
-    /// out is a feature.
+    /// out is a feature. Given more than once, the names add up.
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub ignore: Vec<Names>,
     /// Feature columns, written as for --labels, that hold fingerprints as text of 0s and 1s: each character is a feature,
-    /// and NAME becomes NAME[0], NAME[1], ... after all other features.
+    /// and NAME becomes NAME[0], NAME[1], ... after all other features. Given more than once, the names add up.
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub bits: Vec<Names>,
@@ -73,15 +71,6 @@ impl Source {
     pub fn has_labels(&self) -> bool {
         self.unlabelled.is_none()
     }
-}
-
-/// JSON holds Unicode only, a path may be anything.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    path.to_string_lossy().serialize(serializer)
-}
-
-pub(super) fn lossy_option<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_deref().map(Path::to_string_lossy).serialize(serializer)
 }
 
 fn parse_finite(text: &str) -> Result<f64, &'static str> {

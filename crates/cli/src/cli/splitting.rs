@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, value_parser};
 use serde::Serialize;
 
-use super::source::lossy_option;
-
 /// Which rows train, validate and test, where no column says it.
 #[derive(Args, Clone, Default, Serialize)]
 pub struct Splitting {
@@ -28,7 +26,6 @@ pub struct Splitting {
     /// A CSV with the columns row (from 0) and part, as a run leaves in its folder as split.csv; it has every row of the
     /// table once.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "group", "split_by", "fractions", "folds"])]
-    #[serde(serialize_with = "lossy_option")]
     pub split_file: Option<PathBuf>,
 }
 

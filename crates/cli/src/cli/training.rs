@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
-use clap::{Args, ValueEnum, value_parser};
+use clap::{ArgAction, Args, ValueEnum, value_parser};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
@@ -34,7 +34,7 @@ pub struct Training {
     #[serde(default)]
     pub standardize: bool,
     /// Widths of the hidden layers.
-    #[arg(long, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
+    #[arg(long, action = ArgAction::Set, default_value = "1000", value_name = "WIDTH,...", value_delimiter = ',',
           value_parser = value_parser!(i64).range(1..=1_000_000))]
     pub hidden: Vec<i64>,
     /// Share of the hidden units left out in each training step.

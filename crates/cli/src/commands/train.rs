@@ -28,6 +28,13 @@ const OPTIONS: &str = "run.toml";
 pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Train { source, splitting, training, out, resume, .. } = arguments;
     if let Some(out) = out {
+        for path in source.files().into_iter().chain(splitting.split_file.as_deref()) {
+            ensure!(
+                path.to_str().is_some(),
+                "{} is not a path in Unicode, as the files of --out need it",
+                path.display()
+            );
+        }
         let own = [METRICS, weights::FILE, OPTIONS, description::FILE, split::FILE, checkpoint::FILE, events::FILE];
         let outputs: Vec<_> = own.iter().chain(&files::ALL).map(|name| out.join(name)).collect();
         input::keep(&source.files(), &outputs, &format!("--out {}", out.display()))?;

@@ -1,10 +1,14 @@
 //! Options in a file.
 
+#[cfg(target_os = "linux")]
+use std::ffi::OsStr;
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{bits, finish, program, read_json, sentence, train};
+use crate::program::{SMALL, bits, finish, printed, program, read_json, sentence, train};
 use crate::tables::Example;
 
 /// With the options that a run left in its folder.
@@ -40,8 +44,62 @@ fn options_may_stand_in_a_file_and_the_command_line_overrides_them() {
     finish(&mut repeat(&out, &again));
     assert!(bits(&again) == bits(&out));
 
-    fs::write(&config, "lr = [").unwrap();
-    assert!(sentence(program().args(["train", "--config"]).arg(&config)).contains("run.toml"));
+    // Of what is repeated the last one counts, lists and files included.
+    finish(repeat(&out, &other).args(["--config"]).arg(&config).args(["--data"]).arg(&data).args(["--epochs", "1"]));
+    let training = &read_json(&other.join("config.json"))["training"];
+    assert_eq!((&training["lr"], &training["hidden"]), (&0.5.into(), &serde_json::json!([8, 4])));
+    finish(repeat(&out, &other).args(["--hidden", "8,4", "--hidden", "3,2"]));
+    assert_eq!(read_json(&other.join("config.json"))["training"]["hidden"], serde_json::json!([3, 2]));
+    let mut compare = program();
+    compare.args(["compare", "--data"]).arg(&data).args(SMALL).args(["--seeds", "1", "--losses", "asl", "--losses"]);
+    let compared = printed(compare.args(["bce,focal", "--policies", "negative", "--policies", "ignore"]));
+    assert!(!compared.contains("asl") && !compared.contains("missing: negative"), "{compared}");
+    assert!(compared.contains("bce, missing: ignore") && compared.contains("focal, missing: ignore"), "{compared}");
+    assert!(printed(program().args(["inspect", "--data", "none.npz", "--data"]).arg(&data)).contains("80 rows"));
+}
+
+#[test]
+fn a_file_of_options_at_fault_is_named_with_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("run.toml");
+    for (content, fault) in [
+        ("lr = [", "it is not TOML"),
+        ("depth = 3", "there is no option depth"),
+        ("depth = false", "there is no option depth"),
+        ("help = true", "there is no option help"),
+        ("config = 'other.toml'", "config cannot stand in such a file"),
+        ("hidden = 'wide'", "hidden: invalid value 'wide' for '--hidden <WIDTH,...>': "),
+        ("lr = true", "lr: a value is required for '--lr <LR>' but none was supplied"),
+        ("lr = false", "lr: a value is required for '--lr <LR>' but none was supplied"),
+        ("balanced = 3", "balanced: unexpected value '3' for '--balanced' found"),
+        (
+            "schedule = 'step'",
+            "schedule: invalid value 'step' for '--schedule <SCHEDULE>' [possible values: constant, ",
+        ),
+        ("lr = 1979-05-27", "lr is a datetime: expected a number, a string, true, false or a list"),
+        ("[training]\nlr = 1", "training is a table: expected a number, a string, true, false or a list"),
+    ] {
+        fs::write(&config, content).unwrap();
+        let found = sentence(program().args(["train", "--config"]).arg(&config));
+        let expected = format!("error: cannot use {}: {fault}", config.display());
+        assert!(found.starts_with(&expected), "{content}: {found}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_the_files_of_a_run_cannot_hold_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join(OsStr::from_bytes(b"caf\xe9.npz"));
+    fs::rename(Example::new(80).npz(folder.path()), &odd).unwrap();
+    let out = folder.path().join("out");
+    let found = sentence(train(&odd, &["--out"]).arg(&out));
+    assert!(found.contains("is not a path in Unicode, as the files of --out need it"), "{found}");
+    assert!(!out.exists());
+    finish(&mut train(&odd, &[]));
+    let config = OsStr::from_bytes(b"--config=caf\xe9.toml");
+    let found = sentence(program().arg("train").arg(config));
+    assert_eq!(found, "error: after --config= a path must be in Unicode; --config PATH takes any\n");
 }
 
 #[test]
