@@ -51,9 +51,9 @@ fn options_may_stand_in_a_file_and_the_command_line_overrides_them() {
     finish(repeat(&out, &other).args(["--hidden", "8,4", "--hidden", "3,2"]));
     assert_eq!(read_json(&other.join("config.json"))["training"]["hidden"], serde_json::json!([3, 2]));
     let mut compare = program();
-    compare.args(["compare", "--data"]).arg(&data).args(SMALL).args(["--seeds", "1", "--losses", "asl", "--losses"]);
+    compare.args(["compare", "--data"]).arg(&data).args(SMALL).args(["--seeds", "1", "--losses", "hill", "--losses"]);
     let compared = printed(compare.args(["bce,focal", "--policies", "negative", "--policies", "ignore"]));
-    assert!(!compared.contains("asl") && !compared.contains("missing: negative"), "{compared}");
+    assert!(!compared.contains("hill") && !compared.contains("missing: negative"), "{compared}");
     assert!(compared.contains("bce, missing: ignore") && compared.contains("focal, missing: ignore"), "{compared}");
     assert!(printed(program().args(["inspect", "--data", "none.npz", "--data"]).arg(&data)).contains("80 rows"));
 }
