@@ -3,17 +3,17 @@
 mod gradients;
 mod loss;
 mod metrics;
+mod output;
 mod set_loss;
 mod step;
 mod tensors;
 
-use std::io::{self, ErrorKind, Write, stderr, stdout};
+use std::io::{self, ErrorKind, Write, stderr};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use masked_loss::Error;
-use serde_json::Value;
 
 /// What `scripts/verify_*.py` and `scripts/compare_with_pytorch.py` run.
 ///
@@ -47,16 +47,9 @@ fn main() -> ExitCode {
 fn usage(usage: clap::Error) -> Result<ExitCode> {
     let printed = usage.print();
     if !usage.use_stderr() {
-        printed.context(FAILED)?;
+        printed.context(output::FAILED)?;
     }
     Ok(ExitCode::from(usage.exit_code() as u8))
-}
-
-const FAILED: &str = "cannot write to standard output";
-
-/// Prints a line to standard output.
-fn print(line: &Value) -> Result<()> {
-    writeln!(stdout().lock(), "{line}").context(FAILED)
 }
 
 fn run(command: Command) -> Result<ExitCode> {

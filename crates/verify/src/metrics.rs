@@ -8,7 +8,7 @@ use masked_loss::Labels;
 use masked_loss::metrics::{Metric, summarize};
 use serde_json::{Map, Value, json};
 
-use crate::print;
+use crate::output::print;
 use crate::tensors::Tensors;
 
 /// Prints the metrics of a file of scores as JSON.

@@ -19,7 +19,7 @@ use tch::{Cuda, Device};
 
 use cases::{Cases, Run};
 
-use crate::print;
+use crate::output::print;
 
 /// Answers each line of standard input with a line of JSON, about losses and how long they take.
 ///
