@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tch::{Device, Kind};
 
 use crate::cli::args::{Applied, Evaluate, Predict};
@@ -39,8 +39,7 @@ pub fn evaluate(Evaluate { what, to }: &Evaluate) -> Result<()> {
     let (description, network) = weights::read(run, device)?;
     let table = Table::read(source)?;
     description.check(&table.features)?;
-    let (expected, found) = (&description.outputs, &table.label_names);
-    ensure!(expected == found, "the network was trained on the labels {expected:?}, and the table has {found:?}");
+    description.check_labels(&table.label_names)?;
     let to = to.as_deref().map(Folder::of).transpose().context("--to")?;
     let rows: Vec<i64> = (0..table.rows()).collect();
     let table = table.to_device(device)?;
@@ -66,10 +65,9 @@ pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
     description.check(&features)?;
     let (folder, name) = Folder::of(to).context("--to")?;
     let rows: Vec<i64> = (0..features.rows()).collect();
-    let probabilities = evaluate::logits(&network, &features.to_device(device), &rows)
-        .sigmoid()
-        .to_device(Device::Cpu)
-        .to_kind(Kind::Float);
+    let logits = evaluate::logits(&network, &features.to_device(device), &rows);
+    evaluate::ensure_finite(&logits, None, &rows, &description.outputs)?;
+    let probabilities = logits.sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
     folder.write(name, |path| match ending {
         ".npz" => write_npz(path, &probabilities, &description.outputs),
         _ => write_csv(path, None, &probabilities, &description.outputs),

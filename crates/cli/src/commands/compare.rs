@@ -6,7 +6,7 @@ use crate::cli::args::Compare;
 use crate::cli::training::Training;
 use crate::data::{Table, leaks};
 use crate::note::note;
-use crate::report::terminal::{self, Spread};
+use crate::report::terminal;
 use crate::run::evaluate::evaluate;
 use crate::run::fit::fit;
 use crate::run::split::{self, Split};
@@ -22,15 +22,18 @@ pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Co
     let mut runs = Vec::new();
     for loss in losses {
         for missing in policies {
-            let (mut auroc, mut precision) = (Vec::new(), Vec::new());
+            let (mut auroc, mut precision, mut scored) = (Vec::new(), Vec::new(), Vec::new());
             for seed in (training.seed..).take((*seeds).into()) {
                 let training = Training { loss: loss.clone(), missing: missing.clone(), seed, ..training.clone() };
                 let split = Split::of(&table, splitting, seed)?;
                 let test = evaluate(&fit(&table, &split, &training)?.network, &table, &split.test)?;
                 auroc.extend(test.macro_auroc);
                 precision.extend(test.macro_average_precision);
+                scored.push(test.scored_labels);
             }
-            runs.push((format!("{loss}, missing: {missing}"), [auroc, precision].map(|values| Spread::of(&values))));
+            let [auroc, precision] = [auroc, precision].map(|values| terminal::spread(&values, (*seeds).into()));
+            let labels = terminal::scored_labels(&scored, table.label_names.len());
+            runs.push((format!("{loss}, missing: {missing}"), [auroc, precision, labels]));
         }
     }
     terminal::print(format_args!(

@@ -51,8 +51,10 @@ fn summary(Results { test, table, split, best_epoch, history, .. }: &Results) ->
     let epochs = format!("of {}, by the validation rows", thousands(history.len() as u64));
     let scored = match scored_labels {
         0 => "no label has both classes in the test rows".to_owned(),
-        1 => "test rows, of 1 label".to_owned(),
-        _ => format!("test rows, mean of {} labels", thousands(*scored_labels as u64)),
+        _ => {
+            let [scored, all] = [*scored_labels, labels.len()].map(|count| thousands(count as u64));
+            format!("test rows, mean over {scored} of {all} labels")
+        }
     };
     let together = "test rows, all labels together";
     let tiles = [
@@ -74,7 +76,7 @@ fn label_scores(test: &Evaluation, trained: &[usize]) -> Markup {
     let header =
         ["label", "AUROC", "average precision", "observed test rows", "positive test rows", "observed training rows"];
     html! {
-        p.quiet { "Over observed entries only. Undefined: the observed test entries are not of both classes, or a score is NaN." }
+        p.quiet { "Over observed entries only. Undefined: the observed test entries are not of both classes." }
         @if test.labels.len() > LISTED {
             p.quiet {
                 "The first " (thousands(LISTED as u64)) " of " (thousands(test.labels.len() as u64))

@@ -47,15 +47,17 @@ pub fn scores(evaluation: &Evaluation) -> comfy_table::Table {
 
 /// A row for each way of training.
 pub fn comparison(runs: &[(&str, Evaluation)]) -> comfy_table::Table {
-    let mut table = table(&["missing labels are", "AUROC", "average precision"]);
+    let mut table = table(&["missing labels are", "AUROC", "average precision", "labels with both classes"]);
     for (name, evaluation) in runs {
-        table.add_row(row(name, [metric(evaluation.macro_auroc), metric(evaluation.macro_average_precision)]));
+        let labels = scored_labels(&[evaluation.scored_labels], evaluation.labels.len());
+        let cells = [metric(evaluation.macro_auroc), metric(evaluation.macro_average_precision), labels];
+        table.add_row(row(name, cells));
     }
     table
 }
 
 /// A mean and a standard deviation.
-pub struct Spread {
+struct Spread {
     mean: f64,
     /// The sample's; none of a single value.
     deviation: Option<f64>,
@@ -63,7 +65,7 @@ pub struct Spread {
 
 impl Spread {
     /// `None` of no values.
-    pub fn of(values: &[f64]) -> Option<Self> {
+    fn of(values: &[f64]) -> Option<Self> {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -79,12 +81,23 @@ impl Display for Spread {
     }
 }
 
+/// The mean over the seeds where the value is defined; says how many those are where they are not all.
+pub fn spread(values: &[f64], seeds: usize) -> String {
+    let text = Spread::of(values).map_or_else(|| "–".to_owned(), |spread| spread.to_string());
+    if values.len() == seeds { text } else { format!("{text} ({} of {seeds} seeds)", values.len()) }
+}
+
+/// How many labels the macro averages are over; a range where the seeds differ.
+pub fn scored_labels(counts: &[usize], labels: usize) -> String {
+    let (low, high) = counts.iter().fold((labels, 0), |(low, high), &count| (low.min(count), high.max(count)));
+    if low < high { format!("{low}–{high} of {labels}") } else { format!("{high} of {labels}") }
+}
+
 /// A row for each loss and policy.
-pub fn spreads(runs: &[(String, [Option<Spread>; 2])]) -> comfy_table::Table {
-    let mut table = table(&["loss", "AUROC", "average precision"]);
-    for (name, metrics) in runs {
-        let cells = metrics.each_ref().map(|spread| spread.as_ref().map_or_else(|| "–".to_owned(), Spread::to_string));
-        table.add_row(row(name, cells));
+pub fn spreads(runs: &[(String, [String; 3])]) -> comfy_table::Table {
+    let mut table = table(&["loss", "AUROC", "average precision", "labels with both classes"]);
+    for (name, cells) in runs {
+        table.add_row(row(name, cells.clone()));
     }
     table
 }

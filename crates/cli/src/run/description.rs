@@ -1,5 +1,7 @@
 //! `config.json`: the options of a run, and what it takes to use its weights.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,6 +71,31 @@ impl Description {
             None => Ok(()),
         }
     }
+
+    /// Whether the labels are those of the network, in their order.
+    pub fn check_labels(&self, found: &[String]) -> Result<()> {
+        let expected = &self.outputs;
+        if expected == found {
+            return Ok(());
+        }
+        let parts = [("missing", without(expected, found)), ("unexpected", without(found, expected))];
+        let parts = parts.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| listed(what, names));
+        let parts: Vec<_> = parts.collect();
+        ensure!(!parts.is_empty(), "the labels of the table are those of the network in another order");
+        bail!("the labels of the table are not those of the network: {}", parts.join("; "))
+    }
+}
+
+fn without<'a>(names: &'a [String], others: &[String]) -> Vec<&'a str> {
+    let others: HashSet<_> = others.iter().collect();
+    names.iter().filter(|name| !others.contains(name)).map(String::as_str).collect()
+}
+
+/// Their count and the first of them.
+fn listed(what: &str, names: &[&str]) -> String {
+    const SHOWN: usize = 10;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    format!("{} {what} ({}{more})", names.len(), names[..names.len().min(SHOWN)].join(", "))
 }
 
 /// Whether the run in the folder was of the table that is described now.

@@ -1,6 +1,6 @@
 //! Scores of a network, over observed labels only.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use masked_loss::metrics::{Metric, auroc, average_precision, summarize};
 use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
 use serde::Serialize;
@@ -113,7 +113,7 @@ pub struct Scores {
 
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
-        let (logits, labels) = (logits(network, &table.features, rows), table.labels_of(rows)?);
+        let (logits, labels) = observed_logits(network, table, rows)?;
         let probabilities = logits.to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
         Ok(Self {
             evaluation: Evaluation::of(&logits, &labels, &table.label_names)?,
@@ -136,7 +136,35 @@ pub fn logits(network: &Network, features: &Features, rows: &[i64]) -> Tensor {
 }
 
 pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evaluation> {
-    Evaluation::of(&logits(network, &table.features, rows), &table.labels_of(rows)?, &table.label_names)
+    let (logits, labels) = observed_logits(network, table, rows)?;
+    Evaluation::of(&logits, &labels, &table.label_names)
+}
+
+/// The logits and the labels of some rows; an error where the logit of an observed label is not finite.
+fn observed_logits(network: &Network, table: &Table, rows: &[i64]) -> Result<(Tensor, Labels)> {
+    let (logits, labels) = (logits(network, &table.features, rows), table.labels_of(rows)?);
+    let observed = labels.values()?.isnan().logical_not();
+    ensure_finite(&logits, Some(&observed), rows, &table.label_names)?;
+    Ok((logits, labels))
+}
+
+/// An infinite logit is refused like NaN: its probability is 0 or 1, but its loss may be infinite. `counted`: the entries
+/// that matter, all of them where there is none.
+pub fn ensure_finite(logits: &Tensor, counted: Option<&Tensor>, rows: &[i64], names: &[String]) -> Result<()> {
+    let faults = logits.isfinite().logical_not();
+    let faults = counted.map_or_else(|| faults.shallow_clone(), |counted| faults.logical_and(counted)).nonzero();
+    let count = faults.size()[0];
+    if count == 0 {
+        return Ok(());
+    }
+    let [row, label] = [0, 1].map(|axis| faults.int64_value(&[0, axis]));
+    bail!(
+        "{count} scores of the network are not finite, the first that of label {:?} in data row {}: {}; \
+         training with --standardize or a lower --lr may help",
+        names[label as usize],
+        rows[row as usize] + 1,
+        logits.double_value(&[row, label])
+    )
 }
 
 /// The elements of a matrix, column by column.

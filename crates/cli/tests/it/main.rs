@@ -2,6 +2,7 @@
 
 mod apply;
 mod array_types;
+mod averages;
 mod charts;
 #[cfg(unix)]
 mod checkpoint;

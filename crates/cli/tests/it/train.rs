@@ -112,7 +112,7 @@ fn a_loss_that_is_not_a_number_stops_the_run() {
     let data = Example::new(80).npz(folder.path());
     let complaint = complaint(&data, &["--lr", "1e30", "--out", text(&out)]);
     assert!(
-        complaint.contains("the training loss became NaN in epoch 1; --standardize or a lower --lr may help"),
+        complaint.contains("the training loss became inf in epoch 1; --standardize or a lower --lr may help"),
         "{complaint}"
     );
     let mut left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();

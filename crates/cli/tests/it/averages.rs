@@ -1,0 +1,94 @@
+//! A figure says what it is an average of, and a score that is not finite is a fault of the network.
+
+use std::fs;
+use std::path::Path;
+
+use crate::program::{SMALL, finish, printed, program, sentence, train};
+
+/// Forty rows, of which every fourth is a test row; `label`: the two labels of a row, as the file has them.
+fn table(path: &Path, label: impl Fn(usize) -> [&'static str; 2]) {
+    let row = |row: usize| {
+        let part = ["train", "train", "validation", "test"][row % 4];
+        let [first, second] = label(row);
+        format!("{},{},{part},{first},{second}\n", (row as f64).sin(), (row as f64).cos())
+    };
+    fs::write(path, "a,b,part,y1,y2\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+}
+
+fn class(row: usize) -> &'static str {
+    ["0", "1"][row / 4 % 2]
+}
+
+#[test]
+fn compare_says_how_many_labels_and_seeds_an_average_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("table.csv");
+    let compared = || {
+        let mut command = program();
+        command.args(["compare", "--data"]).arg(&data).args(SMALL);
+        printed(command.args(["--labels", "y*", "--split", "part", "--seeds", "2", "--losses", "bce"]))
+    };
+    table(&data, |row| [class(row), "1"]);
+    let found = compared();
+    assert_eq!(found.matches(" 1 of 2 ").count(), 2, "{found}");
+    assert!(!found.contains("seeds)"), "{found}");
+    table(&data, |row| [if row % 4 == 3 { "0" } else { class(row) }, "1"]);
+    let found = compared();
+    assert_eq!(found.matches(" 0 of 2 ").count(), 2, "{found}");
+    assert_eq!(found.matches("– (0 of 2 seeds)").count(), 4, "{found}");
+}
+
+#[test]
+fn scores_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("table.csv"), folder.path().join("run"));
+    table(&data, |row| [class(row), class(row + 4)]);
+    finish(train(&data, &["--labels", "y*", "--split", "part"]).arg("--out").arg(&out));
+    // Finite features, and sums of their products with the weights that are not.
+    let large = folder.path().join("large.csv");
+    fs::write(&large, "a,b,y1,y2\n0.5,0.5,0,1\n3e38,-3e38,,1\n3e38,-3e38,1,0\n").unwrap();
+    let to = folder.path().join("p.csv");
+    let apply = |name: &str| {
+        let mut command = program();
+        command.arg(name).arg(&out).arg("--data").arg(&large).args(["--device", "cpu", "--labels", "y*"]);
+        command
+    };
+    for (command, expected) in [
+        (
+            &mut apply("evaluate"),
+            r#"3 scores of the network are not finite, the first that of label "y2" in data row 2: "#,
+        ),
+        (
+            apply("predict").arg("--to").arg(&to),
+            r#"4 scores of the network are not finite, the first that of label "y1" in data row 2: "#,
+        ),
+    ] {
+        let found = sentence(command);
+        assert!(found.contains(expected), "{found}");
+        assert!(found.contains("--standardize or a lower --lr"), "{found}");
+    }
+    assert!(!to.exists());
+}
+
+#[test]
+fn other_labels_are_named_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("table.csv"), folder.path().join("run"));
+    table(&data, |row| [class(row), class(row + 4)]);
+    finish(train(&data, &["--labels", "y*", "--split", "part"]).arg("--out").arg(&out));
+    let refused = |labels: &[String]| {
+        let other = folder.path().join("other.csv");
+        let cells = ",1".repeat(labels.len());
+        fs::write(&other, format!("a,b,{}\n0.5,0.5{cells}\n", labels.join(","))).unwrap();
+        let mut command = program();
+        sentence(
+            command.arg("evaluate").arg(&out).arg("--data").arg(&other).args(["--device", "cpu", "--labels", "y*"]),
+        )
+    };
+    let many: Vec<String> = (2..14).map(|label| format!("y{label}")).collect();
+    let expected = "network: 1 missing (y1); 11 unexpected (y3, y4, y5, y6, y7, y8, y9, y10, y11, y12, ...)";
+    let found = refused(&many);
+    assert!(found.contains(expected), "{found}");
+    let found = refused(&["y2", "y1"].map(str::to_owned));
+    assert!(found.contains("those of the network in another order"), "{found}");
+}
