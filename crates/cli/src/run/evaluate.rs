@@ -79,6 +79,8 @@ pub struct Means {
     /// Over the labels that have an observed entry.
     #[serde(rename = "macro")]
     pub of_labels: Option<f64>,
+    /// How many labels that mean is over.
+    pub macro_labels: usize,
     pub micro: Option<f64>,
 }
 
@@ -89,7 +91,8 @@ impl Probabilistic {
     pub fn of(probabilities: &Tensor, labels: &Labels) -> Result<Self> {
         let means = |metric| -> Result<Means> {
             let summary = summarize(metric, probabilities, labels)?;
-            Ok(Means { of_labels: summary.macro_mean, micro: summary.micro })
+            let macro_labels = summary.per_label.len() - summary.undefined;
+            Ok(Means { of_labels: summary.macro_mean, macro_labels, micro: summary.micro })
         };
         Ok(Self {
             brier: means(Metric::Brier)?,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::program::{SMALL, finish, printed, program, sentence, train};
+use crate::trained::four;
 
 /// Forty rows, of which every fourth is a test row; `label`: the two labels of a row, as the file has them.
 fn table(path: &Path, label: impl Fn(usize) -> [&'static str; 2]) {
@@ -36,6 +37,18 @@ fn compare_says_how_many_labels_and_seeds_an_average_is_over() {
     let found = compared();
     assert_eq!(found.matches(" 0 of 2 ").count(), 2, "{found}");
     assert_eq!(found.matches("– (0 of 2 seeds)").count(), 4, "{found}");
+}
+
+#[test]
+fn the_files_of_a_run_count_the_labels_of_an_average() {
+    let trained = four();
+    let test = &trained.metrics()["test"];
+    // One label has no test observation, and another only positives.
+    assert_eq!(test["scored_labels"], 2);
+    for metric in ["brier", "log_loss", "calibration_error"] {
+        assert_eq!(test[metric]["macro_labels"], 3, "{metric}");
+    }
+    assert!(trained.read("report.html").contains("test rows, mean over 2 of 4 labels"));
 }
 
 #[test]
