@@ -37,7 +37,7 @@ pub struct Source {
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub bits: Vec<Names>,
-    /// A label of this value is missing, besides empty cells, ?, NA and NaN: exactly, or rounded to the type of the file's
+    /// A label of this value is missing, besides empty cells, ?, NA, NaN, null and the like: exactly, or rounded to the type of the file's
     /// numbers or to f32.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub missing_value: Option<f64>,

@@ -4,14 +4,22 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
-/// The number that a cell of text holds; NaN where it is missing.
+/// How programs write that a cell is missing, besides NaN, in lower case.
+const MISSING: [&str; 8] = ["", "?", "na", "n/a", "#n/a", "<na>", "null", "none"];
+
+/// The number that a cell of text holds, 1 and 0 for true and false; NaN where it is missing.
 pub fn number<T: FromStr + From<f32>>(cell: &str, row: i64, column: &str) -> Result<T> {
-    match cell.trim() {
-        "" | "?" | "NA" => Ok(f32::NAN.into()),
-        cell => cell.parse().ok().with_context(|| {
-            format!("{cell:?} in data row {row}, column {column:?} is not a number; --ignore leaves the column out")
-        }),
-    }
+    let cell = cell.trim();
+    let is = |word: &str| cell.eq_ignore_ascii_case(word);
+    let word = || match () {
+        _ if MISSING.into_iter().any(is) => Some(f32::NAN.into()),
+        _ if is("true") => Some(1.0.into()),
+        _ if is("false") => Some(0.0.into()),
+        _ => None,
+    };
+    cell.parse().ok().or_else(word).with_context(|| {
+        format!("{cell:?} in data row {row}, column {column:?} is not a number; --ignore leaves the column out")
+    })
 }
 
 /// A number as the name of a group or a part: 1.0 is 1, and NaN, which pandas writes where there is none, is empty.

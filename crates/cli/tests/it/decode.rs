@@ -204,3 +204,18 @@ fn in_a_sparse_y_an_option_is_applied_to_what_is_stored() {
     assert_eq!(found(&["--missing-value", "-1"]), [2, 1]);
     assert_eq!(found(&["--threshold", "-1"]), [3, 3]);
 }
+
+#[test]
+fn words_of_truth_and_of_absence_are_read_as_programs_write_them() {
+    let folder = tempfile::tempdir().unwrap();
+    // pandas, R and Spark in turn; then pandas, R, SQL, Python, Excel and the UCI archive.
+    for [yes, no] in [["True", "False"], ["TRUE", "FALSE"], ["true", "false"]] {
+        for missing in ["", "NaN", "<NA>", "NA", "NULL", "null", "None", "#N/A", "N/A", "?"] {
+            let found = counts(&csv(folder.path(), &[yes, no, missing, yes]), &["--labels", "y"]);
+            assert_eq!(found, ([3, 2], String::new()), "{yes} {missing}");
+        }
+    }
+    let words = csv(folder.path(), &["yes", "1"]);
+    let found = sentence(&mut inspect(&words, &["--labels", "y"]));
+    assert!(found.contains(r#""yes" in data row 1, column "y" is not a number"#), "{found}");
+}

@@ -223,7 +223,7 @@ fn groups_and_splits_are_read_from_every_type_of_word_or_number() {
         let columns = [&[("x", x.clone()), ("word", two)], &labels(&example)[..]].concat();
         let table = write(folder.path(), &columns, Compression::SNAPPY);
         let found = complaint(&table, &["--labels", "y*", "--group", "word"]);
-        assert_eq!(found, "error: 2 rows or groups are too few to split\n");
+        assert_eq!(found, "error: a split needs at least 3 groups, and the table has 2 (80 rows)\n");
     }
 
     // pandas makes floating point of integers with gaps.

@@ -143,19 +143,6 @@ fn every_loss_for_logits_trains() {
     }
 }
 
-#[test]
-fn paths_need_not_be_unicode() {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
-    let folder = tempfile::tempdir().unwrap();
-    let (data, out) = (folder.path().join(OsStr::from_bytes(b"\xff.npz")), folder.path().join("run"));
-    fs::rename(Example::new(80).npz(folder.path()), &data).unwrap();
-    finish(train(&data, &["--out"]).arg(&out));
-    let source = &read_json(&out.join("config.json"))["source"];
-    assert!(source["data"].as_str().unwrap().ends_with("/\u{fffd}.npz"), "{source}");
-}
-
 #[cfg(unix)]
 #[test]
 fn a_reader_that_leaves_costs_nothing() {
