@@ -107,7 +107,12 @@ impl Counts {
         let shares: Vec<f64> = self.positive.iter().zip(&self.observed).filter_map(shares).collect();
         table.add_row(row("observed", quartiles(&self.observed).map(|count| count.to_string())));
         table.add_row(row("positive", quartiles(&self.positive).map(|count| count.to_string())));
-        table.add_row(row("positive of the observed", quartiles(&shares).map(|share| format!("{share:.1} %"))));
+        // Of a label that is never observed there is no share.
+        let of = if shares.len() < self.observed.len() { format!(", {} labels", shares.len()) } else { String::new() };
+        table.add_row(row(
+            &format!("positive of the observed{of}"),
+            quartiles(&shares).map(|share| format!("{share:.1} %")),
+        ));
         table.to_string()
     }
 }

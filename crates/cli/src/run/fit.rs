@@ -227,6 +227,7 @@ impl<'a> Run<'a> {
             train_loss,
             validation_loss: validation.loss,
             validation_macro_auroc: validation.macro_auroc,
+            validation_scored_labels: validation.scored_labels,
         });
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.progress.times.push(now.as_secs_f64());

@@ -9,6 +9,8 @@ pub struct Epoch {
     pub train_loss: f64,
     pub validation_loss: f64,
     pub validation_macro_auroc: Option<f64>,
+    /// How many labels that mean is over.
+    pub validation_scored_labels: usize,
 }
 
 /// Random numbers follow from the seed and the step, so they need no state here.

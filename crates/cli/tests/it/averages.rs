@@ -49,6 +49,10 @@ fn the_files_of_a_run_count_the_labels_of_an_average() {
         assert_eq!(test[metric]["macro_labels"], 3, "{metric}");
     }
     assert!(trained.read("report.html").contains("test rows, mean over 2 of 4 labels"));
+    let scored = &trained.metrics()["validation"]["scored_labels"];
+    assert_eq!(scored, &trained.metrics()["history"][0]["validation_scored_labels"]);
+    // The end of the caption.
+    assert!(trained.read("curves.svg").contains(&format!("({scored}).</text>")));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn log_loss(probabilities: &[f64], labels: &[f64]) -> Option<f64> {
 
 /// Expected calibration error: `Σ_b (n_b / n)·|mean y − mean p|`, over bins of equal width, from 0 to 1.
 ///
-/// The entries of bin k of B have `k/B < p ≤ (k + 1)/B`; 0 is in the first. `None` without entries or bins, or with a
+/// See [`bin`]. `None` without entries or bins, or with a
 /// probability or a label outside [0, 1].
 ///
 /// Source: Guo et al. 2017, *On Calibration of Modern Neural Networks*, for the probability of a positive in place of the
@@ -35,20 +35,26 @@ pub fn log_loss(probabilities: &[f64], labels: &[f64]) -> Option<f64> {
 /// # Panics
 /// If the two slices differ in length.
 pub fn expected_calibration_error(probabilities: &[f64], labels: &[f64], bins: usize) -> Option<f64> {
-    let edge = |k: usize| k as f64 / bins as f64;
-    // The product's rounding may be off by one bin.
-    let bin = |p: f64| {
-        let near = ((p * bins as f64).ceil() as usize).clamp(1, bins);
-        (near.saturating_sub(2)..near).find(|&k| p <= edge(k + 1)).unwrap_or(near.min(bins - 1))
-    };
     let mut gaps = vec![0.0; bins];
-    if bins == 0 || !valid(probabilities, labels) {
+    if !valid(probabilities, labels) {
         return None;
     }
     for (&p, &y) in probabilities.iter().zip(labels) {
-        gaps[bin(p)] += y - p;
+        gaps[bin(p, bins)?] += y - p;
     }
     Some(gaps.iter().map(|gap| gap.abs()).sum::<f64>() / probabilities.len() as f64)
+}
+
+/// In which of B bins of equal width a probability is: bin k has `k/B < p ≤ (k + 1)/B`, and 0 is in the first. `None` without
+/// bins, or outside [0, 1].
+pub fn bin(probability: f64, bins: usize) -> Option<usize> {
+    if bins == 0 || !(0.0..=1.0).contains(&probability) {
+        return None;
+    }
+    // The product's rounding may be off by one bin.
+    let near = ((probability * bins as f64).ceil() as usize).clamp(1, bins);
+    let within = |&k: &usize| probability <= (k + 1) as f64 / bins as f64;
+    Some((near.saturating_sub(2)..near).find(within).unwrap_or(near.min(bins - 1)))
 }
 
 fn average(probabilities: &[f64], labels: &[f64], of: impl Fn(f64, f64) -> f64) -> Option<f64> {

@@ -9,7 +9,7 @@ mod classification;
 mod metric;
 mod ranking;
 
-pub use self::calibration::{brier, expected_calibration_error, log_loss};
+pub use self::calibration::{bin, brier, expected_calibration_error, log_loss};
 pub use self::classification::{Confusion, confusion};
 pub use self::metric::Metric;
 pub use self::ranking::{auroc, average_precision};

@@ -1,5 +1,6 @@
 //! `calibration.svg`: the share of positives among the entries that are predicted with probability p.
 
+use masked_loss::metrics;
 use maud::html;
 
 use super::chart::{Chart, Plot, TOP, WIDTH, px};
@@ -76,11 +77,11 @@ pub fn chart(entries: &[(f64, f64)], error: Option<f64>) -> Chart {
     }
 }
 
-/// The entries of bin k of B have k/B < p ≤ (k + 1)/B; 0 is in the first. NaN is in none.
+/// All are probabilities: scores that are not finite were refused.
 fn bins(entries: &[(f64, f64)]) -> [Bin; BINS] {
     let mut bins = [Bin::default(); BINS];
-    for &(probability, label) in entries.iter().filter(|(probability, _)| (0.0..=1.0).contains(probability)) {
-        let bin = &mut bins[((probability * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
+    for &(probability, label) in entries {
+        let Some(bin) = metrics::bin(probability, BINS).map(|bin| &mut bins[bin]) else { continue };
         bin.count += 1;
         bin.probability += probability;
         bin.label += label;

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::chart::{Chart, MARGIN, Plot, TOP, WIDTH, nothing, px};
-use super::scale::{self, Scale};
+use super::scale::{self, Scale, thousands};
 use super::text;
 use crate::cli::training::Training;
 use crate::run::progress::Epoch;
@@ -53,16 +53,18 @@ pub fn chart(history: &[Epoch], best_epoch: u64, training: &Training) -> Chart {
         title: "Learning curves".into(),
         height: score.bottom() + 48.0,
         body,
-        caption: caption(training),
+        caption: caption(training, history.last().map_or(0, |epoch| epoch.validation_scored_labels)),
     }
 }
 
-fn caption(Training { loss, missing, dropout, .. }: &Training) -> String {
+/// `scored`: how many labels have both classes in the validation rows, which no epoch changes.
+fn caption(Training { loss, missing, dropout, .. }: &Training, scored: usize) -> String {
     let dropout = if *dropout > 0.0 { ", with dropout" } else { "" };
     format!(
         "Training loss: what is minimized ({loss}, missing labels: {missing}), averaged over the steps of the \
-         epoch{dropout}. Validation: cross entropy and macro AUROC over the observed labels of the validation rows, \
-         after the epoch."
+         epoch{dropout}. Validation, after the epoch: cross entropy over the observed labels of the validation rows, and \
+         AUROC, the mean over the labels that have both classes there ({}).",
+        thousands(scored as u64)
     )
 }
 
