@@ -15,6 +15,7 @@ use super::source::Source;
 use super::splitting::Splitting;
 use super::training::Training;
 use crate::input;
+use crate::note::note;
 
 #[derive(Serialize)]
 struct Options<'a> {
@@ -34,8 +35,8 @@ pub fn to_toml(Train { source, splitting, training, .. }: &Train) -> Result<Stri
 /// The command that takes `--config`.
 const TRAIN: &str = "train";
 
-/// The options of the split: one on the command line replaces all of them in the file.
-const SPLITTING: [&str; 7] = ["--split", "--group", "--split-by", "--fractions", "--folds", "--fold", "--split-file"];
+/// The ways to split: one on the command line replaces the others in the file, of which --group is none.
+const SPLITTING: [&str; 6] = ["--split", "--split-by", "--fractions", "--folds", "--fold", "--split-file"];
 
 /// The command line, after the options of `--config FILE` that it does not override. So clap checks both.
 pub fn arguments() -> Result<Vec<OsString>> {
@@ -47,7 +48,14 @@ pub fn arguments() -> Result<Vec<OsString>> {
     let options = read(Path::new(&file)).with_context(|| format!("cannot use {}", file.display()))?;
     let on_line: Vec<_> = given.iter().filter_map(|argument| argument.to_str()?.split('=').next()).collect();
     let splits = SPLITTING.iter().any(|flag| on_line.contains(flag));
-    let replaced = |flag: &str| on_line.contains(&flag) || (splits && SPLITTING.contains(&flag));
+    // Which of the folds is the test part leaves their number.
+    let folds = on_line.contains(&"--fold") && !on_line.contains(&"--folds");
+    let replaced =
+        |flag: &str| on_line.contains(&flag) || (splits && SPLITTING.contains(&flag) && !(folds && flag == "--folds"));
+    let column = options.iter().find(|(flag, _)| flag == "--split" && replaced(flag) && !on_line.contains(&"--split"));
+    if let Some((_, Some(column))) = column {
+        note(format!("the column {column:?} does not split any more: --ignore leaves it out of the features"));
+    }
     let left = options.into_iter().filter(|(flag, _)| !replaced(flag));
     let left = left.map(|(flag, value)| value.map_or_else(|| flag.clone(), |value| format!("{flag}={value}")).into());
     // After the name of the program and that of the command.

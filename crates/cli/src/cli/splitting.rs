@@ -25,7 +25,7 @@ pub struct Splitting {
     pub fold: Option<u32>,
     /// A CSV with the columns row (from 0) and part, as a run leaves in its folder as split.csv; it has every row of the
     /// table once.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "group", "split_by", "fractions", "folds"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "split_by", "fractions", "folds"])]
     pub split_file: Option<PathBuf>,
 }
 

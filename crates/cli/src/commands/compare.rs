@@ -1,6 +1,6 @@
 //! `compare`: the same rows under several losses and policies.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cli::args::Compare;
 use crate::cli::training::Training;
@@ -12,18 +12,20 @@ use crate::run::fit::fit;
 use crate::run::split::{self, Split};
 
 pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Compare) -> Result<()> {
+    let last = training.seed.checked_add(i64::from(*seeds) - 1);
+    let last = last.with_context(|| format!("--seed {} leaves no {seeds} seeds from it on", training.seed))?;
     let device = training.start()?;
     let table = Table::read(source)?;
     leaks::notes(&table)?.iter().for_each(note);
     let table = table.to_device(device)?;
     let split = Split::of(&table, splitting, training.seed)?;
-    split::remark(&table, &split).map_or(Ok(()), terminal::print)?;
+    split::remark(&table, &split, splitting).map_or(Ok(()), terminal::print)?;
     let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
     let mut runs = Vec::new();
     for loss in losses {
         for missing in policies {
             let (mut auroc, mut precision, mut scored) = (Vec::new(), Vec::new(), Vec::new());
-            for seed in (training.seed..).take((*seeds).into()) {
+            for seed in training.seed..=last {
                 let training = Training { loss: loss.clone(), missing: missing.clone(), seed, ..training.clone() };
                 let split = Split::of(&table, splitting, seed)?;
                 let test = evaluate(&fit(&table, &split, &training)?.network, &table, &split.test)?;

@@ -105,13 +105,13 @@ impl Counts {
         let shares =
             |(&positive, &observed): (&i64, &i64)| (observed > 0).then(|| 100.0 * positive as f64 / observed as f64);
         let shares: Vec<f64> = self.positive.iter().zip(&self.observed).filter_map(shares).collect();
-        table.add_row(row("observed", quartiles(&self.observed).map(|count| count.to_string())));
-        table.add_row(row("positive", quartiles(&self.positive).map(|count| count.to_string())));
+        table.add_row(row("observed", quartiles_of(&self.observed)));
+        table.add_row(row("positive", quartiles_of(&self.positive)));
         // Of a label that is never observed there is no share.
         let of = if shares.len() < self.observed.len() { format!(", {} labels", shares.len()) } else { String::new() };
         table.add_row(row(
             &format!("positive of the observed{of}"),
-            quartiles(&shares).map(|share| format!("{share:.1} %")),
+            quartiles(shares.iter().copied()).map(|share| format!("{share:.1} %")),
         ));
         table.to_string()
     }
@@ -136,7 +136,7 @@ fn together(table: &Table) -> Result<()> {
     let count = |a: usize, b: usize| counts[a * labels + b];
     let pairs: Vec<i64> = (0..labels).flat_map(|a| (0..a).map(move |b| (a, b))).map(|(a, b)| count(a, b)).collect();
     let met = pairs.iter().filter(|&&count| count > 0).count();
-    let [least, quarter, median, three_quarters, most] = quartiles(&pairs);
+    let [least, quarter, median, three_quarters, most] = quartiles_of(&pairs);
     print(format_args!(
         "Pairs of labels observed together on some row: {met} of {} ({}); rows of a pair: {least} to {most}, \
          quartiles {quarter}, {median}, {three_quarters}",
@@ -155,11 +155,19 @@ fn together(table: &Table) -> Result<()> {
     print(square)
 }
 
-/// The least, those a quarter, half and three quarters of the way, and the largest.
-fn quartiles<T: Copy + PartialOrd + Default>(values: &[T]) -> [T; 5] {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    [0, 1, 2, 3, 4].map(|quarter| sorted.get(quarter * sorted.len().saturating_sub(1) / 4).copied().unwrap_or_default())
+/// The least, the quartiles, and the largest; between two values by their distance, as NumPy has them.
+fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 5] {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| {
+        let place = share * sorted.len().saturating_sub(1) as f64;
+        let at = |place: f64| sorted.get(place as usize).copied().unwrap_or_default();
+        at(place) + place.fract() * (at(place.ceil()) - at(place))
+    })
+}
+
+fn quartiles_of(counts: &[i64]) -> [String; 5] {
+    quartiles(counts.iter().map(|&count| count as f64)).map(|count| count.to_string())
 }
 
 fn percent(part: i64, whole: i64) -> String {

@@ -49,7 +49,8 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     leaks::notes(&table)?.iter().for_each(note);
     let split = Split::of(&table, splitting, training.seed)?;
     let summary = summary(&table, &split, device)?;
-    let printed = terminal::print(summary).and_then(|()| split::remark(&table, &split).map_or(Ok(()), terminal::print));
+    let printed = terminal::print(summary)
+        .and_then(|()| split::remark(&table, &split, splitting).map_or(Ok(()), terminal::print));
     // The files do not need the output: where it fails, they are made all the same.
     let unprinted = if folder.is_some() { printed.err() } else { printed.map(|()| None)? };
     let description = folder.as_ref().map(|_| description::describe(arguments, device, &table, &split)).transpose()?;

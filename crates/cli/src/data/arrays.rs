@@ -1,6 +1,6 @@
 //! Tables in arrays: X, Y and the names of Y's columns.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use tch::{Kind, Tensor};
 
 use super::cell;
@@ -28,6 +28,10 @@ pub const TOO_LARGE: &str = "it holds an integer of 2^63 or more, which does not
 impl Arrays {
     /// Checks that the arrays have the same rows, and keeps the selected labels.
     pub fn select(self, source: &Source) -> Result<Raw> {
+        ensure!(source.bits.is_empty(), "--bits is for tables with named columns: X_bits in an .npz holds bits");
+        if let Some(name) = source.split.as_ref().filter(|_| source.split == source.group) {
+            bail!("array {name} is named by both --split and --group");
+        }
         let features = self.x.map(|block| Features::new(vec![block], None));
         // A vector is one column.
         let y = self.y.map(|y| if y.dim() == 1 { y.unsqueeze(1) } else { y });
@@ -61,7 +65,6 @@ fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Te
     let count = matrix("Y", y)?[1];
     let names = names.map_or_else(|| positions(count), |names| columns::trimmed(&names));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
-    ensure!(source.bits.is_empty(), "--bits is for tables with named columns: X_bits in an .npz holds bits");
     let (wanted, ignored) = (names::all(&source.labels), names::all(&source.ignore));
     let mut claims = Claims::new(&names);
     claims.by_name(Role::Ignored, &ignored)?;

@@ -7,12 +7,17 @@ use anyhow::{Context, Result};
 /// How programs write that a cell is missing, besides NaN, in lower case.
 const MISSING: [&str; 8] = ["", "?", "na", "n/a", "#n/a", "<na>", "null", "none"];
 
+/// Whether a cell says that nothing is known.
+pub fn is_missing(cell: &str) -> bool {
+    MISSING.into_iter().chain(["nan"]).any(|word| cell.trim().eq_ignore_ascii_case(word))
+}
+
 /// The number that a cell of text holds, 1 and 0 for true and false; NaN where it is missing.
 pub fn number<T: FromStr + From<f32>>(cell: &str, row: i64, column: &str) -> Result<T> {
     let cell = cell.trim();
     let is = |word: &str| cell.eq_ignore_ascii_case(word);
     let word = || match () {
-        _ if MISSING.into_iter().any(is) => Some(f32::NAN.into()),
+        _ if is_missing(cell) => Some(f32::NAN.into()),
         _ if is("true") => Some(1.0.into()),
         _ if is("false") => Some(0.0.into()),
         _ => None,

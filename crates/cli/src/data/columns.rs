@@ -46,7 +46,8 @@ impl Roles {
         claims.by_name(Role::Bits, &bits)?;
         claims.unclaimed(|name| source.unlabelled.iter().flatten().any(|known| known.trim() == name), Role::Left);
         claims.by_glob(Role::Ignored, &ignore)?;
-        let index = claims.unclaimed(|name| index.iter().any(|index| index.trim() == name), Role::Left);
+        let numbers = |name: &str| is_index(name) || index.iter().any(|index| index.trim() == name);
+        let index = claims.unclaimed(numbers, Role::Left);
         claims.by_glob(Role::Label, &labels)?;
         claims.by_glob(Role::Bits, &bits)?;
         let kept = (0..names.len()).filter(|&column| !matches!(claims.roles[column], Some(Role::Ignored | Role::Left)));
@@ -72,6 +73,12 @@ impl Roles {
         all.sort();
         all
     }
+}
+
+/// Whether pandas gives this name to an index without one: in Parquet, and where it reads the CSV that it wrote.
+fn is_index(name: &str) -> bool {
+    let number = name.strip_prefix("Unnamed: ").or_else(|| name.strip_prefix("__index_level_")?.strip_suffix("__"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 fn nameless_note(count: usize) -> Option<String> {
@@ -193,6 +200,9 @@ fn no_such(name: &str, names: &[String]) -> String {
     const SHOWN: usize = 10;
     let named: Vec<_> = names.iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
     let more = if named.len() > SHOWN { format!(" and {} more", named.len() - SHOWN) } else { String::new() };
+    if named.is_empty() {
+        return format!("there is no column {name:?}: none has a name");
+    }
     format!("there is no column {name:?}; there are {}{more}", named[..named.len().min(SHOWN)].join(", "))
 }
 

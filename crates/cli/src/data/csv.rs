@@ -38,7 +38,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     let mut record = StringRecord::new();
     let mut rows = 0;
     while reader.read_record(&mut record).map_err(|error| explain(error, &format!("data row {}", rows + 1)))? {
-        if record.len() == 1 && &record[0] == EMPTY {
+        if header.len() > 1 && record.len() == 1 && &record[0] == EMPTY {
             continue;
         }
         rows += 1;

@@ -16,8 +16,9 @@ const NAMED: usize = 3;
 const SCREENED: usize = 32;
 /// How many pairs of a feature and a label are tried at most: those of the labels with the most rows of their rarer class.
 const TRIED: i64 = 1 << 22;
-/// How many of them are then tried on all rows.
-const KEPT: usize = 64;
+/// How many of them are then tried on all rows, and how many of each label.
+const KEPT: usize = 512;
+const OF_LABEL: usize = 8;
 /// How likely any feature may separate any label by chance and still be named.
 const CHANCE: f64 = 0.01;
 
@@ -47,7 +48,7 @@ pub fn notes(table: &Table) -> Result<Vec<String>> {
 
 fn list(names: impl ExactSizeIterator<Item = String>) -> String {
     let rest = names.len().saturating_sub(NAMED);
-    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let more = if rest > 0 { format!(" and at least {rest} more") } else { String::new() };
     names.take(NAMED).collect::<Vec<_>>().join(", ") + &more
 }
 
@@ -97,7 +98,7 @@ fn separating(table: &Table) -> Result<Vec<(usize, usize)>> {
             [cells.amin(0i64, false), cells.amax(0i64, false)]
         });
         let kept = Vec::<i64>::try_from(apart(&negative, &positive).nonzero().flatten(0, -1))?;
-        pairs.extend(kept.into_iter().map(|feature| (feature, label as i64)));
+        pairs.extend(kept.into_iter().take(OF_LABEL).map(|feature| (feature, label as i64)));
         if pairs.len() >= KEPT {
             pairs.truncate(KEPT);
             break;

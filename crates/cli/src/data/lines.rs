@@ -1,6 +1,6 @@
 //! Empty lines of a CSV: rows of a table of one column, and none of a wider one.
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// The one cell of an empty line's record, in a table of several columns: the csv crate skips such lines, and does not count
 /// them.
@@ -18,6 +18,9 @@ pub struct Lines<R> {
     wide: bool,
     /// With which a line began that may be empty but for them.
     blanks: Vec<u8>,
+    /// The current line, from 1, and that in which the last quoted cell began.
+    line: u64,
+    opened: u64,
 }
 
 /// Where a byte is, by the rules of the csv crate.
@@ -62,6 +65,8 @@ impl<R> Lines<R> {
             in_header: true,
             wide: false,
             blanks: Vec::new(),
+            line: 1,
+            opened: 0,
         }
     }
 
@@ -72,10 +77,19 @@ impl<R> Lines<R> {
             self.place = Place::RecordStart;
             return;
         }
+        // A byte order mark is no part of the header.
+        if self.in_header && place.starts_record() && self.blanks.is_empty() && matches!(byte, 0xef | 0xbb | 0xbf) {
+            self.output.push(byte);
+            return;
+        }
         // A quote after blanks is a character of the cell.
         let in_cell = if self.blanks.is_empty() { place } else { Place::Unquoted };
         self.place = in_cell.next(byte);
+        if self.place == Place::Quoted && !matches!(in_cell, Place::Quoted | Place::AfterQuote) {
+            self.opened = self.line;
+        }
         if !self.place.starts_record() {
+            self.line += u64::from(self.place == Place::Quoted && byte == b'\n');
             self.wide |= self.in_header && self.place == Place::CellStart;
             self.output.append(&mut self.blanks);
             self.output.push(byte);
@@ -90,6 +104,7 @@ impl<R> Lines<R> {
             self.output.extend(if self.wide { EMPTY.as_bytes() } else { b"\"\"" });
         }
         self.in_header &= empty;
+        self.line += 1;
         self.output.push(b'\n');
     }
 }
@@ -101,7 +116,10 @@ impl<R: Read> Read for Lines<R> {
             let read = self.input.read(&mut bytes)?;
             self.output.clear();
             self.passed = 0;
-            if read == 0 && self.blanks.is_empty() {
+            if read == 0 && self.place == Place::Quoted {
+                let text = format!("line {}: no quote ends the cell that begins with one there", self.opened);
+                return Err(io::Error::new(ErrorKind::InvalidData, text));
+            } else if read == 0 && self.blanks.is_empty() {
                 return Ok(0);
             } else if read == 0 {
                 self.end_record(true);

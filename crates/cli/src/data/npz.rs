@@ -65,6 +65,7 @@ fn open(path: &Path) -> Result<Archive> {
 fn block(archive: &mut Archive) -> Result<Block> {
     if let Some(bits) = optional(archive, "X_bits", tensor)? {
         let [_, width] = matrix("X_bits", &bits)?;
+        ensure!(optional(archive, "X", tensor)?.is_none(), "it has both X and X_bits where one was expected");
         ensure!(bits.kind() == Kind::Uint8, "X_bits is not of bytes, as numpy.packbits makes them");
         return Ok(Block::Bits { bytes: bits, width: 8 * width });
     }

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use masked_loss::Labels;
 use tch::{Device, Tensor};
 
-use super::columns;
 use super::features::Features;
 use super::raw::Raw;
 use super::read;
+use super::{cell, columns};
 use crate::cli::source::Source;
 use crate::note::note;
 
@@ -32,9 +32,11 @@ impl Table {
         let Raw { rows, label_names, notes, split, group, .. } = raw;
         let features = checked_features(raw.features, rows, source)?;
         notes.iter().for_each(note);
-        let split = split.map(|words| columns::trimmed(&words));
-        let known = |word: String| (!word.is_empty()).then_some(word);
-        let group = group.map(|words| columns::trimmed(&words).into_iter().map(known).collect());
+        // None where nothing is known, in whatever words.
+        let known = |word: String| (!cell::is_missing(&word)).then_some(word);
+        let words = |words: Vec<String>| -> Vec<_> { columns::trimmed(&words).into_iter().map(known).collect() };
+        let split = split.map(|split| words(split).into_iter().map(Option::unwrap_or_default).collect());
+        let group = group.map(words);
         Ok(Self { features, labels, label_names, split, group })
     }
 

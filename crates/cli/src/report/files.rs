@@ -3,11 +3,13 @@
 use std::fs;
 
 use anyhow::Result;
+use tch::Kind;
 
 use super::charts::{calibration, curves, observed, scores};
 use super::page;
 use super::predictions;
 use super::results::Results;
+use crate::note::note;
 use crate::run::output::Folder;
 
 pub const PAGE: &str = "report.html";
@@ -29,5 +31,9 @@ pub fn write(results: &Results, folder: &Folder) -> Result<()> {
     }
     folder.write(PAGE, |path| Ok(fs::write(path, page::page(results, &trained, &charts))?))?;
     let (rows, probabilities) = (&results.split.test, &results.test.probabilities);
+    let nan = probabilities.isnan().sum(Kind::Int64).int64_value(&[]);
+    if nan > 0 {
+        note(format!("{nan} scores of entries without a label are NaN: their cells in {PREDICTIONS} are empty"));
+    }
     folder.write(PREDICTIONS, |path| predictions::write_csv(path, Some(rows), probabilities, names))
 }

@@ -7,7 +7,7 @@ use npyz::npz::NpzWriter;
 use npyz::{DType, WriterBuilder};
 use tch::{Kind, Tensor};
 
-/// `rows`: the numbers of the rows in the table, for a first column named `row`, with `_` at its end where a label has that name.
+/// A cell is empty where the network gives no probability. `rows`: the numbers of the rows in the table, for a first column named `row`, with `_` at its end where a label has that name.
 pub fn write_csv(path: &Path, rows: Option<&[i64]>, probabilities: &Tensor, labels: &[String]) -> Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     let mut row = "row".to_owned();
@@ -16,9 +16,15 @@ pub fn write_csv(path: &Path, rows: Option<&[i64]>, probabilities: &Tensor, labe
     }
     writer.write_record(rows.map(|_| &row).into_iter().chain(labels))?;
     for (position, row) in probabilities.to_kind(Kind::Float).split(1, 0).iter().enumerate() {
-        writer.serialize((rows.map(|rows| rows[position]).as_slice(), Vec::<f32>::try_from(row.reshape([-1]))?))?;
+        writer.serialize((rows.map(|rows| rows[position]).as_slice(), known(row)?))?;
     }
     Ok(writer.flush()?)
+}
+
+/// None for NaN.
+fn known(row: &Tensor) -> Result<Vec<Option<f32>>> {
+    let probabilities = Vec::<f32>::try_from(row.reshape([-1]))?;
+    Ok(probabilities.into_iter().map(|probability| (!probability.is_nan()).then_some(probability)).collect())
 }
 
 /// The arrays P and labels.

@@ -193,9 +193,9 @@ impl Split {
 }
 
 /// What is said of the groups: that rows have none, or that a split that was given divides them.
-pub fn remark(table: &Table, split: &Split) -> Option<String> {
+pub fn remark(table: &Table, split: &Split, splitting: &Splitting) -> Option<String> {
     let words = table.group.as_ref()?;
-    if table.split.is_none() {
+    if table.split.is_none() && splitting.split_file.is_none() {
         let count = words.iter().filter(|group| group.is_none()).count();
         return (count > 0).then(|| format!("{count} rows have no group: each is a group of its own"));
     }

@@ -109,3 +109,26 @@ fn other_labels_are_named_and_counted() {
     let found = refused(&["y2", "y1"].map(str::to_owned));
     assert!(found.contains("those of the network in another order"), "{found}");
 }
+
+#[test]
+fn a_score_without_a_label_that_is_nan_leaves_an_empty_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("table.csv"), folder.path().join("run"));
+    let mut content = String::from("a,b,y,part\n");
+    for row in 0..60 {
+        let part = ["train", "validation", "test"][row % 3];
+        content += &match row {
+            59 => format!("3e38,-3e38,,{part}\n"),
+            _ => format!("{},{},{},{part}\n", (row as f32).sin(), (row as f32).cos(), row % 2),
+        };
+    }
+    fs::write(&data, content).unwrap();
+    let mut command = train(&data, &["--labels", "y", "--split", "part", "--lr", "10", "--hidden", "64", "--out"]);
+    let notes = String::from_utf8(finish(command.arg(&out)).stderr).unwrap();
+    assert!(
+        notes.contains("1 scores of entries without a label are NaN: their cells in predictions.csv are empty"),
+        "{notes}"
+    );
+    let predictions = fs::read_to_string(out.join("predictions.csv")).unwrap();
+    assert!(predictions.ends_with("\n59,\n") && !predictions.contains("NaN"), "{predictions}");
+}

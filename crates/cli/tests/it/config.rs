@@ -59,6 +59,21 @@ fn options_may_stand_in_a_file_and_the_command_line_overrides_them() {
 }
 
 #[test]
+fn another_way_to_split_leaves_the_groups_and_another_fold_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let [grouped, out] = ["grouped", "out"].map(|name| folder.path().join(name));
+    let table = Example::new(80).with_column("g", |row| (row % 29).to_string()).csv(folder.path());
+    finish(train(&table, &["--labels", "y*", "--group", "g", "--folds", "4", "--fold", "1", "--out"]).arg(&grouped));
+    for (options, folds) in
+        [(["--fold", "3"], serde_json::json!(4)), (["--fractions", "0.6,0.2,0.2"], serde_json::Value::Null)]
+    {
+        finish(repeat(&grouped, &out).args(options));
+        let config = read_json(&out.join("config.json"));
+        assert_eq!((&config["source"]["group"], &config["splitting"]["folds"]), (&"g".into(), &folds), "{options:?}");
+    }
+}
+
+#[test]
 fn a_file_of_options_at_fault_is_named_with_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("run.toml");

@@ -36,6 +36,7 @@ fn an_empty_line_of_one_column_is_a_row_without_a_label() {
         "y\n1\n0\n \t",
         "y\r\n1\r\n \r\n0",
         "y\n 1\n\n 0\n",
+        "\u{feff}\"y,z\"\n1\n\n0\n",
         "\ny\n\n1\n0\n",
         "\"y\"\n1\n0\n\n",
         "\"y\n\n\"\"z\"\n\"1\n\n\"\n\n0\n",
@@ -92,6 +93,8 @@ fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line(
     refuse(b"a,y\n1,0\n\"\"\n1,0\n", "line 3: data row 2 has 1 cells where the header has 2");
     refuse(b"a,y\n1,0\n , \n", r#"feature "a" is NaN in data row 2: only labels may be missing"#);
     refuse(b"a,y\n1,0\n\n\xff,2\n", "line 4: data row 2 is not text in UTF-8");
+    refuse(b"a,y\n1,0\n\"c,1\n2,1\n", "line 3: no quote ends the cell that begins with one there");
+    refuse(b"\"a\nb\",y\n1,0\n\n\"c,1\n", "line 5: no quote ends the cell that begins with one there");
     refuse(b"a\xff,y\n1,0\n", "line 1: the header is not text in UTF-8");
 }
 

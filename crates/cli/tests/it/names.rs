@@ -55,6 +55,14 @@ fn a_column_without_a_name_is_left_out() {
     let mut predict = program();
     predict.arg("predict").arg(&out).arg("--data").arg(&data).arg("--to").arg(folder.path().join("p.csv"));
     assert!(String::from_utf8(finish(&mut predict).stderr).unwrap().contains("without a name is left out"));
+    // What pandas names so, and a name that only looks like it.
+    for (header, features) in [
+        ("Unnamed: 0,__index_level_0__,", &["a", "b"][..]),
+        ("Unnamed: x,Unnamed,", &["Unnamed: x", "Unnamed", "a", "b"]),
+    ] {
+        let data = prefixed(folder.path(), header, |row| format!("{},{},", row * 7 % 80, row * 7 % 79));
+        assert_eq!(trained(&data, &out, &["--labels", "y*"]).1["features"], serde_json::json!(features), "{header}");
+    }
     // R leaves the name out altogether.
     let data = prefixed(folder.path(), "", |row| format!("{row},"));
     let found = complaint(&data, &["--labels", "y*"]);
@@ -70,17 +78,17 @@ fn what_pandas_made_of_its_index_is_left_out() {
     let [y1, y2] = labels(&example);
     let number: ArrayRef = array::<Float32Type>((0..80).map(|row| Some(row as f32)));
     let words: ArrayRef = Arc::new(StringArray::from_iter_values((0..80).map(|row| format!("w{}", row % 29))));
-    let columns = [("a", feature(0)), y1, ("b", feature(1)), y2, ("__index_level_0__", number.clone()), ("who", words)];
+    let columns = [("a", feature(0)), y1, ("b", feature(1)), y2, ("key", number.clone()), ("who", words)];
     let with = |pandas: &str| {
         let pair = KeyValue::new("pandas".to_owned(), pandas.to_owned());
         write_with(folder.path(), &columns, Compression::SNAPPY, vec![pair])
     };
     // As pandas 2 writes it, of which only the one key is read.
-    let both = r#"{"index_columns": ["__index_level_0__", "who"], "columns": [], "pandas_version": "2.3.3"}"#;
+    let both = r#"{"index_columns": ["key", "who"], "columns": [], "pandas_version": "2.3.3"}"#;
     let features = |config: &serde_json::Value| config["features"].clone();
     let (notes, config) = trained(&with(both), &out, &["--labels", "y*"]);
     assert_eq!(features(&config), serde_json::json!(["a", "b"]));
-    let expected = r#"note: left out, as pandas says that it numbers or names the rows: "__index_level_0__", "who""#;
+    let expected = r#"note: left out, as pandas says that it numbers or names the rows: "key", "who""#;
     assert!(notes.contains(expected), "{notes}");
     // A glob does not mean it; its name does.
     let x = example.npz(folder.path());
@@ -93,7 +101,7 @@ fn what_pandas_made_of_its_index_is_left_out() {
     // A range has no column; what is not as pandas writes it says nothing.
     for other in [r#"{"index_columns": [{"kind": "range", "start": 0}]}"#, "{", "[]", r#"{"index_columns": 1}"#] {
         let (_, config) = trained(&with(other), &out, &["--labels", "y*", "--ignore", "who"]);
-        assert_eq!(features(&config), serde_json::json!(["a", "b", "__index_level_0__"]), "{other}");
+        assert_eq!(features(&config), serde_json::json!(["a", "b", "key"]), "{other}");
     }
 }
 
@@ -176,6 +184,8 @@ fn a_column_is_named_by_one_option() {
     assert_eq!(roles(&["--labels", "y2,y*", "--ignore", "y1", "--group", "id"]), expected);
     let npz = Example::new(80).npz(folder.path());
     assert!(complaint(&npz, &["--bits", "y1"]).contains("--bits is for tables with named columns"));
+    let found = complaint(&blank_words(folder.path())[2], &["--split", "part", "--group", "part"]);
+    assert!(found.contains("array part is named by both --split and --group"), "{found}");
     let found = complaint(&data, &["--labels", "y*", "--bits", "id", "--features", text(&npz)]);
     assert!(found.contains("--bits names columns of --data, and --features another file"), "{found}");
 }
@@ -201,7 +211,7 @@ fn predictions_name_their_rows_unlike_any_label() {
 #[test]
 fn groups_that_a_split_divides_are_counted() {
     let folder = tempfile::tempdir().unwrap();
-    // 10 groups of 8 rows, of which the first 3 are divided.
+    // 10 groups of 8 rows, of which the first is divided.
     let part = |row: usize| {
         if row.is_multiple_of(10) && row < 3 * 10 { "test" } else { ["train", "validation", "test"][row % 10 % 3] }
     };

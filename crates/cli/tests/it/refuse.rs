@@ -7,7 +7,7 @@ use std::path::Path;
 use npyz::zip::ZipWriter;
 use npyz::zip::write::FileOptions;
 
-use crate::program::{complaint, program, text, train, usage_error};
+use crate::program::{complaint, program, sentence, text, train, usage_error};
 use crate::tables::Example;
 
 #[test]
@@ -40,7 +40,7 @@ fn bad_tables_are_refused_in_one_sentence() {
     refuse("a,y\n1,0\n1,0,1\n", &y, "line 3: data row 2 has 3 cells where the header has 2");
     refuse("a,y\n1,?\n1,NA\n1,\n1,nan\n", &y, "no label is observed at all");
     refuse("a,y\n1,0\n,1\n", &y, r#"feature "a" is NaN in data row 2: only labels may be missing"#);
-    refuse("a,y\n1,0\ninf,1\n", &y, r#"feature "a" is inf in data row 2: only labels may be missing"#);
+    refuse("a,y\n1,0\ninf,1\n", &y, r#"feature "a" is inf in data row 2: it must be finite as f32"#);
     let range = "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";
     refuse("a,y\n1,0\n1,2\n", &y, &format!(r#"line 3: label "y" is 2 in data row 2, {range}"#));
     refuse("a,y\n1,0\n1,-1\n", &y, &format!(r#"line 3: label "y" is -1 in data row 2, {range}"#));
@@ -155,6 +155,15 @@ fn a_device_that_is_not_there_is_refused() {
     let complaint = complaint(&Example::new(80).npz(folder.path()), &["--device", "cuda:99"]);
     let expected = if tch::Cuda::is_available() { "there is no cuda:99" } else { "CUDA is not usable here" };
     assert!(complaint.contains(expected), "{complaint}");
+}
+
+#[test]
+fn seeds_beyond_the_largest_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    let mut compare = program();
+    compare.args(["compare", "--seeds", "3", "--seed", "9223372036854775806", "--data"]).arg(data);
+    assert_eq!(sentence(&mut compare), "error: --seed 9223372036854775806 leaves no 3 seeds from it on\n");
 }
 
 #[test]

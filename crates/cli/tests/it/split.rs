@@ -86,6 +86,20 @@ fn a_row_without_a_group_is_a_group_of_its_own() {
 }
 
 #[test]
+fn nothing_known_of_a_group_is_said_in_many_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |word: &str| {
+        let group = |row: usize| if row % 10 < 6 { word.to_owned() } else { (row % 9).to_string() };
+        let data = Example::new(80).with_column("g", group).csv(folder.path());
+        parts(&data, &["--labels", "y*", "--group", "g"])
+    };
+    let expected = of("");
+    for word in ["NA", "NaN", "None", "null", "?"] {
+        assert_eq!(of(word), expected, "{word}");
+    }
+}
+
+#[test]
 fn an_empty_cell_is_no_part() {
     let folder = tempfile::tempdir().unwrap();
     let part = |row: usize| if row == 5 { "" } else { ["train", "val", "test"][row % 3] };
