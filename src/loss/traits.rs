@@ -12,8 +12,8 @@ use crate::{Labels, Raw, Reduction, Result};
 /// A loss over the observed entries of `logits` and `labels`.
 ///
 /// A missing entry contributes nothing: no loss, no gradient, whatever stands there. Nor does an observed one that weighs 0.
-/// An observed logit of ±∞ has the value and the gradient that the formula tends to; NaN stays NaN. The result has the logits' dtype,
-/// or `f32` where that is `f16` or `bf16` (sums are never taken in half precision).
+/// At an observed logit of ±∞ the losses of this crate that are one formula have the value and the gradient that the formula
+/// tends to. The result has the logits' dtype, or `f32` where that is `f16` or `bf16` (sums are never taken in half precision).
 pub trait Loss {
     /// The loss by a path of the caller's choice.
     ///

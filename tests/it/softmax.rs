@@ -232,6 +232,21 @@ fn classes_come_from_nan_too_and_reach_the_last() {
 }
 
 #[test]
+fn what_weighs_nothing_adds_nothing_whatever_its_logits() {
+    // A row of weight 0, and a class of weight 0 that is ruled out.
+    let rows = labels(&[1, 0]).with_weights(Weights::PerRow(&vector(&[0.0, 1.0]))).unwrap();
+    let class = SoftmaxCrossEntropy { weight: Some(vec![0.0, 1.0]), label_smoothing: 0.0 };
+    let out = f64::NEG_INFINITY;
+    for (loss, labels, logits) in [
+        (SoftmaxCrossEntropy::default(), rows, [f64::NAN, f64::INFINITY, 0.0, out]),
+        (class, labels(&[0, 1]), [out, 0.0, out, 0.0]),
+    ] {
+        let of = |x: &Tensor| loss.forward(x, &labels, Reduction::Sum).unwrap();
+        assert_eq!(backward(&tensor(&logits, &[2, 2]), 1.0, of), (vec![0.0], vec![0.0; 4]));
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_an_error_that_says_so() {
     let logits = Tensor::zeros([2, 3], here(Kind::Float));
     let message = |loss: &SoftmaxCrossEntropy, logits: &Tensor, classes: &[f64]| {

@@ -48,7 +48,7 @@ pub trait Elementwise: Send + Sync {
         Ok(())
     }
 
-    /// What an observed input may be. NaN is always accepted, so that it shows in the loss.
+    /// What an observed input may be. NaN is always accepted, so that it can show in the loss.
     fn inputs(&self) -> RangeInclusive<f64> {
         REAL
     }
