@@ -32,9 +32,7 @@ pub struct Summary {
 pub fn summarize(metric: Metric, scores: &Tensor, labels: &Labels) -> Result<Summary> {
     check::floating("scores", scores)?;
     check::like("scores", scores, &labels.size(), labels.device())?;
-    if let Some(found) =
-        labels.range().and_then(|(least, largest)| [least, largest].into_iter().find(|y| !(0.0..=1.0).contains(y)))
-    {
+    if let Some(found) = labels.outside(&(0.0..=1.0)) {
         return Err(Error::Range { tensor: "labels", expected: "within [0, 1] where observed".into(), found });
     }
     let (unusable, expected) = if metric.takes_probabilities() {

@@ -1,4 +1,5 @@
 use std::cell::OnceCell;
+use std::ops::RangeInclusive;
 
 use masked_loss_core::Table;
 use tch::{Device, Kind, Tensor};
@@ -207,6 +208,11 @@ impl Labels {
     /// observed one.
     pub fn range(&self) -> Option<(f64, f64)> {
         self.range
+    }
+
+    /// The smallest or the largest observed label of that table, where it is outside of what is accepted.
+    pub(crate) fn outside(&self, accepted: &RangeInclusive<f64>) -> Option<f64> {
+        self.range.and_then(|(least, largest)| [least, largest].into_iter().find(|label| !accepted.contains(label)))
     }
 
     /// What these labels are read from.

@@ -12,8 +12,8 @@ use crate::{Error, Labels, Result, check};
 /// All that a loss asks of its input, its labels and its parameter, but for the input's values.
 pub(crate) fn labelled(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
     fit(entries, input, &labels.size(), labels.device())?;
-    let known = labels.range().map_or(vec![], |(least, largest)| vec![least, largest]);
-    within("labels", entries.observed, &known)
+    let accepted = entries.observed.labels();
+    within("labels", &accepted, labels.outside(&accepted))
 }
 
 /// The same, but for the values of input and labels, which have this size and device.
@@ -28,7 +28,9 @@ pub(crate) fn fit(
     check::floating(name, input)?;
     check::like(name, input, size, device)?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
-        within("the label assumed where one is missing", formula, &[label])?;
+        let accepted = formula.labels();
+        let outside = (!accepted.contains(&label)).then_some(label);
+        within("the label assumed where one is missing", &accepted, outside)?;
         check_setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
     }
     let columns = *size.last().unwrap_or(&0);
@@ -49,10 +51,9 @@ fn name(entries: Entries<'_, dyn TensorFormula + '_>) -> &'static str {
     if entries.observed.inputs() == REAL { "logits" } else { "probabilities" }
 }
 
-fn within(name: &'static str, formula: &(dyn TensorFormula + '_), labels: &[f64]) -> Result<()> {
-    let accepted = formula.labels();
-    match labels.iter().find(|label| !accepted.contains(label)) {
-        Some(&found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
+fn within(name: &'static str, accepted: &RangeInclusive<f64>, outside: Option<f64>) -> Result<()> {
+    match outside {
+        Some(found) => Err(Error::Range { tensor: name, expected: interval(accepted), found }),
         None => Ok(()),
     }
 }
@@ -69,10 +70,7 @@ fn bounded(
         return Ok(());
     }
     let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
-    match check::first(input, &outside.f_logical_and(&counted()?)?)? {
-        Some(found) => Err(Error::Range { tensor: name, expected: interval(&accepted), found }),
-        None => Ok(()),
-    }
+    within(name, &accepted, check::first(input, &outside.f_logical_and(&counted()?)?)?)
 }
 
 fn interval(accepted: &RangeInclusive<f64>) -> String {

@@ -80,9 +80,7 @@ impl NonNegativePu {
         self.prior.iter().try_for_each(|&prior| check_setting("prior", prior, 0.0..=1.0))?;
         check::floating("logits", logits)?;
         check::like("logits", logits, &labels.size(), labels.device())?;
-        let known =
-            labels.range().and_then(|(least, largest)| [least, largest].into_iter().find(|&label| label != 1.0));
-        match known {
+        match labels.outside(&(1.0..=1.0)) {
             Some(found) => {
                 let expected = "1 where observed: among positives and unlabelled entries none is known to be negative";
                 Err(Error::Range { tensor: "labels", expected: expected.into(), found })

@@ -48,10 +48,10 @@ impl SoftmaxCrossEntropy {
             let expected = format!("a class where observed, an integer from 0 to {last}");
             Err(Error::Range { tensor: "labels", expected, found })
         };
-        let Some((least, largest)) = labels.range() else {
+        if labels.range().is_none() {
             return Ok(());
-        };
-        if let Some(found) = [least, largest].into_iter().find(|class| !(0.0..=last).contains(class)) {
+        }
+        if let Some(found) = labels.outside(&(0.0..=last)) {
             return fault(found);
         }
         let cells = labels.cells()?;

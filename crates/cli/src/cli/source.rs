@@ -37,8 +37,8 @@ pub struct Source {
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub bits: Vec<Names>,
-    /// A label of this value is missing, besides empty cells, ?, NA, NaN, null and the like: exactly, or rounded to the type of the file's
-    /// numbers or to f32.
+    /// A label of this value is missing, besides empty cells, ?, NA, NaN, null and the like: exactly, or rounded to the type
+    /// of the file's numbers or to f32.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = parse_finite)]
     pub missing_value: Option<f64>,
     /// Makes labels binary, before they become f32: 1 from this value on, else 0.
@@ -47,8 +47,8 @@ pub struct Source {
     /// The column (or array) that says train, validation or test (or 0, 1, 2) for each row. By default the split is random.
     #[arg(long, value_name = "NAME")]
     pub split: Option<String>,
-    /// The column (or array) whose rows of one value stay together in a split, such as a scaffold or a patient. A row whose cell is
-    /// empty is a group of its own.
+    /// The column (or array) whose rows of one value stay together in a split, such as a scaffold or a patient. A row whose
+    /// cell is empty is a group of its own.
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     /// Set where only the features are read: the names of the labels, which are not features.

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
-/// How programs write that a cell is missing, besides NaN, in lower case.
-const MISSING: [&str; 8] = ["", "?", "na", "n/a", "#n/a", "<na>", "null", "none"];
+/// How programs write that a cell is missing, in lower case.
+const MISSING: [&str; 9] = ["", "?", "na", "nan", "n/a", "#n/a", "<na>", "null", "none"];
 
 /// Whether a cell says that nothing is known.
 pub fn is_missing(cell: &str) -> bool {
-    MISSING.into_iter().chain(["nan"]).any(|word| cell.trim().eq_ignore_ascii_case(word))
+    MISSING.into_iter().any(|word| cell.trim().eq_ignore_ascii_case(word))
 }
 
 /// The number that a cell of text holds, 1 and 0 for true and false; NaN where it is missing.

@@ -6,7 +6,8 @@ use std::io::{self, ErrorKind, Read};
 /// them.
 pub const EMPTY: &str = "\0";
 
-/// Passes a CSV on. After the header, an empty line becomes a record of one cell, which is empty, or [`EMPTY`]. Every record ends in a line feed alone, so that lines are counted in the same way whatever ends them.
+/// Passes a CSV on. After the header, an empty line becomes a record of one cell, which is empty, or [`EMPTY`]. Every record
+/// ends in a line feed alone, so that lines are counted in the same way whatever ends them.
 pub struct Lines<R> {
     input: R,
     /// What is passed on, up to `passed`.

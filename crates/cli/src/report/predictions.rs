@@ -7,7 +7,8 @@ use npyz::npz::NpzWriter;
 use npyz::{DType, WriterBuilder};
 use tch::{Kind, Tensor};
 
-/// A cell is empty where the network gives no probability. `rows`: the numbers of the rows in the table, for a first column named `row`, with `_` at its end where a label has that name.
+/// A cell is empty where the network gives no probability. `rows`: the numbers of the rows in the table, for a first column
+/// named `row`, with `_` at its end where a label has that name.
 pub fn write_csv(path: &Path, rows: Option<&[i64]>, probabilities: &Tensor, labels: &[String]) -> Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     let mut row = "row".to_owned();

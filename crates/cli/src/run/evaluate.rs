@@ -146,8 +146,7 @@ pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evalua
 /// The logits and the labels of some rows; an error where the logit of an observed label is not finite.
 fn observed_logits(network: &Network, table: &Table, rows: &[i64]) -> Result<(Tensor, Labels)> {
     let (logits, labels) = (logits(network, &table.features, rows), table.labels_of(rows)?);
-    let observed = labels.values()?.isnan().logical_not();
-    ensure_finite(&logits, Some(&observed), rows, &table.label_names)?;
+    ensure_finite(&logits, Some(&labels.observed()?), rows, &table.label_names)?;
     Ok((logits, labels))
 }
 

@@ -132,10 +132,10 @@ impl<T: Real> Real for Dual<T> {
     fn powf(&self, exponent: f64) -> Self {
         // An exponent of 0 has slope 0, at 0 too: no 0 * ∞.
         let lower = if exponent == 0.0 { 0.0 } else { exponent - 1.0 };
-        // Nor, below an exponent of 1, of ∞ * 0: where there is nothing above 0, or NaN, that is the slope.
-        let least = if 0.0 < exponent && exponent < 1.0 { 0.0 } else { f64::NEG_INFINITY };
+        // Nor of ∞ * 0: below an exponent of 1 the slope at 0 is 0. NaN is its own.
+        let bound = if 0.0 < exponent && exponent < 1.0 { 0.0 } else { f64::INFINITY };
         let slope = self.value.powf(lower).scale(exponent);
-        self.chain(self.value.powf(exponent), (-self.value.clone()).select_lt(-least, &slope, &self.value))
+        self.chain(self.value.powf(exponent), (-self.value.clone()).select_lt(bound, &slope, &self.value))
     }
     #[inline(always)]
     fn sigmoid(&self) -> Self {
