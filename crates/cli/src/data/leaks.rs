@@ -1,6 +1,7 @@
 //! Features that give a label away.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
@@ -52,34 +53,31 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
     names.take(NAMED).collect::<Vec<_>>().join(", ") + &more
 }
 
-/// Features whose value changes by the same number from each row to the next.
+/// Features whose value changes by the same number from each row to the next, as far as `f32` tells.
 fn counting(table: &Table) -> Result<Vec<usize>> {
     let (rows, features) = (table.rows(), &table.features);
     if rows < ROWS {
         return Ok(Vec::new());
     }
-    let at =
-        |start: i64, end: i64| features.inputs(&Tensor::arange_start(start, end, (Kind::Int64, features.device())));
+    let at = |index: &Tensor| features.inputs(index).to_kind(Kind::Double);
+    let ends = at(&Tensor::from_slice(&[0, rows - 1]).to_device(features.device()));
+    let (first, rise) = (ends.get(0), ends.get(1) - ends.get(0));
+    // Rounding moves a number by half of this at most, and the line between the ends by as much.
+    let rounding = ends.abs().amax(0i64, false) * f64::from(f32::EPSILON);
+    let mut kept = rise.abs().gt_tensor(&(&rounding * ROWS));
     // Few features are left after the first rows.
-    let start = at(0, ROWS).to_kind(Kind::Double);
-    let step = start.get(1) - start.get(0);
-    let mut kept = step.ne(0).logical_and(&steps(&start).eq_tensor(&step).all_dim(0, false));
-    let mut before = 0;
-    while before + 1 < rows && kept.any().int64_value(&[]) != 0 {
-        let end = rows.min(before + chunk(features.width()).max(2));
-        kept = kept.logical_and(&steps(&at(before, end).to_kind(Kind::Double)).eq_tensor(&step).all_dim(0, false));
-        before = end - 1;
+    let (mut start, mut end) = (0, ROWS);
+    while start < rows && kept.any().int64_value(&[]) != 0 {
+        let index = Tensor::arange_start(start, end, (Kind::Int64, features.device()));
+        let line = &first + (index.to_kind(Kind::Double) / (rows - 1)).unsqueeze(1) * &rise;
+        kept = kept.logical_and(&(at(&index) - line).abs().le_tensor(&rounding).all_dim(0, false));
+        (start, end) = (end, rows.min(end + chunk(features.width())));
     }
     let kept = Vec::<i64>::try_from(kept.nonzero().flatten(0, -1))?;
     Ok(kept.into_iter().map(|feature| feature as usize).collect())
 }
 
-/// From each row to the next.
-fn steps(rows: &Tensor) -> Tensor {
-    rows.narrow(0, 1, rows.size()[0] - 1) - rows.narrow(0, 0, rows.size()[0] - 1)
-}
-
-/// What is seen of a label: how many rows of class 0 and 1 it has, and the first of them.
+/// What is seen of a label: the first rows of class 0 and 1, and how many there are that are no repetition of another.
 #[derive(Clone, Default)]
 struct Classes {
     counts: [usize; 2],
@@ -144,13 +142,14 @@ fn apart([low, high]: &[Tensor; 2], [least, most]: &[Tensor; 2]) -> Tensor {
 fn candidates(table: &Table) -> Result<Vec<(usize, Classes)>> {
     let (labels, width) = (table.label_names.len(), table.features.width());
     let mut seen = vec![Classes::default(); labels];
+    let repeated = repeated(table);
     for rows in parts(table) {
         let cells = Vec::<f32>::try_from(table.labels_of(&rows)?.values()?.flatten(0, -1))?;
         for (&row, cells) in rows.iter().zip(cells.chunks(labels)) {
             for (classes, &cell) in seen.iter_mut().zip(cells) {
                 let class = usize::from(cell == 1.0);
                 if cell == class as f32 {
-                    classes.counts[class] += 1;
+                    classes.counts[class] += usize::from(!repeated[row as usize]);
                     if classes.rows[class].len() < SCREENED {
                         classes.rows[class].push(row);
                     }
@@ -166,6 +165,15 @@ fn candidates(table: &Table) -> Result<Vec<(usize, Classes)>> {
     candidates.sort_by_key(|(_, classes)| Reverse(classes.counts.into_iter().min()));
     candidates.truncate((TRIED / width.max(1)) as usize);
     Ok(candidates)
+}
+
+/// Which rows are of the group of an earlier row: they may be that row again.
+fn repeated(table: &Table) -> Vec<bool> {
+    let mut groups = HashSet::new();
+    match &table.group {
+        Some(words) => words.iter().map(|word| word.as_ref().is_some_and(|word| !groups.insert(word))).collect(),
+        None => vec![false; table.rows() as usize],
+    }
 }
 
 /// The rows, some at a time.

@@ -67,6 +67,25 @@ fn a_row_number_is_noted() {
 }
 
 #[test]
+fn steps_that_f32_rounds_are_noted() {
+    let with = |value: &dyn Fn(usize) -> f64| {
+        let mut numbers = Numbers::new();
+        numbers.x.iter_mut().enumerate().for_each(|(place, row)| row[5] = value(place) as f32);
+        numbers.notes()
+    };
+    // A time every minute, of which `f32` tells every second one from the next, identifiers above 2^24, and tenths.
+    for (start, step) in [(1_700_000_000.0, 60.0), (20_000_001.0, 1.0), (0.3, 0.1)] {
+        assert_eq!(with(&|place| start + step * place as f64), format!("{STEPS}: 5\n"), "{start}");
+        // A jump by more than rounding makes.
+        let jump = 4e-7 * (start + step * 199.0);
+        let jumps = |place: usize| start + step * place as f64 + if place == 100 { jump } else { 0.0 };
+        assert_eq!(with(&jumps), "", "{start}");
+    }
+    // Two numbers next to each other.
+    assert_eq!(with(&|place| 20_000_000.0 + 2.0 * f64::from(place >= 100)), "");
+}
+
+#[test]
 fn a_row_number_is_noted_in_a_table_read_in_parts_and_not_in_a_few_rows() {
     let folder = tempfile::tempdir().unwrap();
     let of = |rows: usize| {
@@ -121,6 +140,16 @@ fn what_may_be_chance_is_not_noted() {
     };
     assert_eq!(few(11), "");
     assert_eq!(few(40), format!("{APART}: 0 (\"0\")\n"));
+    // The same rows again, as their group says.
+    let grouped = |repeat: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |place: usize| format!("{0},{0},{1}\n", u8::from(place % 3 == 0), place / repeat);
+        let path = folder.path().join("grouped.csv");
+        std::fs::write(&path, "x,y,group\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+        notes(program().args(["inspect", "--labels", "y", "--group", "group", "--data"]).arg(path))
+    };
+    assert_eq!(grouped(1), format!("{APART}: \"x\" (\"y\")\n"));
+    assert_eq!(grouped(6), "");
     let mut soft = Numbers::new();
     for (row, labels) in soft.x.iter_mut().zip(&mut soft.y) {
         row[0] = labels[0].max(0.0);
