@@ -22,5 +22,6 @@ mod safetensors;
 mod table;
 
 pub use self::safetensors::tensors;
+pub use cell::word;
 pub use features::{Block, Features, chunk};
 pub use table::Table;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use csv::{Position, Trim};
 use masked_loss::Labels;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tch::Tensor;
 
 use crate::cli::splitting::{Fractions, Order, Splitting};
@@ -23,7 +24,7 @@ pub struct Split {
 }
 
 /// A line of a split's file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Line {
     row: i64,
     part: String,
@@ -129,7 +130,10 @@ impl Split {
     }
 
     fn part(&mut self, word: &str) -> Option<&mut Vec<i64>> {
-        match word.trim().to_lowercase().as_str() {
+        let word = word.trim().to_lowercase();
+        // 0.0 is 0.
+        let word = word.parse::<f64>().map_or(word, crate::data::word);
+        match word.as_str() {
             "train" | "0" => Some(&mut self.train),
             "validation" | "valid" | "val" | "1" => Some(&mut self.validation),
             "test" | "2" => Some(&mut self.test),
@@ -171,7 +175,7 @@ impl Split {
         let read = || -> Result<_> {
             let mut split = Self::default();
             let mut seen = vec![false; rows as usize];
-            for line in csv::Reader::from_reader(input::open(path)?).deserialize() {
+            for line in lines(path)? {
                 let Line { row, part: word } = line?;
                 let part = split.part(&word);
                 part.with_context(|| match word.trim() {
@@ -190,6 +194,25 @@ impl Split {
         };
         read().with_context(|| format!("cannot use {}", path.display()))
     }
+}
+
+/// The lines of a split's file.
+fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input::open(path)?);
+    let header = reader.headers()?.clone();
+    let [row, part] = ["row", "part"].map(|name| {
+        let place = header.iter().position(|found| found == name);
+        place.with_context(|| format!("it has no column {name}: expected row and part"))
+    });
+    let (row, part) = (row?, part?);
+    Ok(reader.into_records().map(move |record| {
+        let record = record?;
+        let cell = |place| record.get(place).unwrap_or_default();
+        let number = cell(row).parse().ok();
+        let line = record.position().map_or(0, Position::line);
+        let row = number.with_context(|| format!("line {line}: its row is {:?}, not a whole number", cell(row)))?;
+        Ok(Line { row, part: cell(part).to_owned() })
+    }))
 }
 
 /// What is said of the groups: that rows have none, or that a split that was given divides them.

@@ -155,6 +155,24 @@ fn a_split_that_is_read_back_comes_to_the_same_bits() {
         &whole.replace(last, &format!("{row},exam")),
         &format!(r#"row {row} is "exam", not train, validation or test"#),
     );
+    refuse(&whole.replace("row,part", "row,kind"), "it has no column part: expected row and part");
+    refuse(&whole.replace(last, "seven,test"), r#"line 81: its row is "seven", not a whole number"#);
+    refuse(&whole.replace(last, row), &format!("row {row} has no part: expected train, validation or test"));
+    refuse("", "it has no column row: expected row and part");
+}
+
+#[test]
+fn parts_may_be_numbers_of_any_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |row: usize| ["train", "train", "validation", "test"][row % 4];
+    let number = |row: usize| ["0.0", "0", "1.", "2.0"][row % 4];
+    let options = ["--labels", "y*", "--split", "part"];
+    let words = metrics(&Example::new(80).with_column("part", |row| part(row).to_owned()).csv(folder.path()), &options);
+    let data = Example::new(80).with_column("part", |row| number(row).to_owned()).csv(folder.path());
+    assert_eq!(words, metrics(&data, &options));
+    let data = Example::new(80).with_column("part", |row| (row % 4).to_string()).csv(folder.path());
+    let expected = r#"error: the split says "3" in data row 4, not train, validation or test"#;
+    assert_eq!(complaint(&data, &options), format!("{expected}\n"));
 }
 
 #[test]
