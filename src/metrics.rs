@@ -10,6 +10,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Labels, Result, check};
 
+/// How many entries are copied as `f64` at a time, observed or not.
+const BLOCK: i64 = 1 << 22;
+
 /// One metric of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
@@ -45,20 +48,33 @@ pub fn summarize(metric: Metric, scores: &Tensor, labels: &Labels) -> Result<Sum
         return Err(Error::Range { tensor: "scores", expected: expected.into(), found });
     }
     let scores = if metric == Metric::LogLoss { held_within_epsilon(scores)? } else { scores.shallow_clone() };
-    let columns = *labels.size().last().unwrap_or(&0) as usize;
-    let pairs = by_label(&scores, columns)?.into_iter().zip(by_label(&labels.values()?, columns)?);
-    let observed: Vec<(Vec<f64>, Vec<f64>)> = pairs
-        .map(|(scores, labels)| scores.into_iter().zip(labels).filter(|(_, label)| !label.is_nan()).unzip())
-        .collect();
-
-    let per_label: Vec<_> = observed.iter().map(|(scores, labels)| metric.of(scores, labels)).collect();
+    let columns = *labels.size().last().unwrap_or(&0);
+    let rows = labels.size().iter().product::<i64>().checked_div(columns).unwrap_or(0);
+    let (scores, labels) = (scores.f_detach()?, labels.values()?);
+    // The observed entries, label by label.
+    let (mut all_scores, mut all_labels, mut per_label) = (Vec::new(), Vec::new(), Vec::new());
+    let block = (BLOCK / rows.max(1)).max(1);
+    for start in (0..columns).step_by(block as usize) {
+        let width = block.min(columns - start);
+        let [scores, labels] = [&scores, &labels].map(|matrix| by_label(&matrix.f_narrow(-1, start, width)?));
+        let (scores, labels) = (scores?, labels?);
+        for label in 0..width as usize {
+            let (column, before) = (label * rows as usize..(label + 1) * rows as usize, all_scores.len());
+            for (score, label) in
+                scores[column.clone()].iter().zip(&labels[column]).filter(|(_, label)| !label.is_nan())
+            {
+                all_scores.push(*score);
+                all_labels.push(*label);
+            }
+            per_label.push(metric.of(&all_scores[before..], &all_labels[before..]));
+        }
+    }
     let defined: Vec<f64> = per_label.iter().copied().flatten().collect();
-    let (scores, labels): (Vec<_>, Vec<_>) = observed.into_iter().unzip();
     Ok(Summary {
         undefined: per_label.len() - defined.len(),
         per_label,
         macro_mean: mean(&defined),
-        micro: metric.of(&scores.concat(), &labels.concat()),
+        micro: metric.of(&all_scores, &all_labels),
     })
 }
 
@@ -72,13 +88,10 @@ fn held_within_epsilon(scores: &Tensor) -> Result<Tensor> {
     Ok(scores.f_clamp(epsilon, 1.0 - epsilon)?)
 }
 
-/// A tensor label by label.
-fn by_label(tensor: &Tensor, columns: usize) -> Result<Vec<Vec<f64>>> {
-    let matrix = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
-    let rows = matrix.numel().checked_div(columns).unwrap_or(0);
-    let columns_first = matrix.f_reshape([rows as i64, columns as i64])?.f_tr()?.f_contiguous()?;
-    let flat: Vec<f64> = Vec::try_from(&columns_first.f_reshape([-1])?)?;
-    Ok((0..columns).map(|column| flat[column * rows..][..rows].to_vec()).collect())
+/// The elements of a tensor, label by label.
+fn by_label(tensor: &Tensor) -> Result<Vec<f64>> {
+    let matrix = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_movedim_int(-1, 0)?;
+    Ok(Vec::try_from(&matrix.f_reshape([-1])?)?)
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

@@ -24,11 +24,19 @@ pub struct Evaluation {
 impl Evaluation {
     fn of(logits: &Tensor, labels: &Labels, names: &[String]) -> Result<Self> {
         let loss = BceWithLogits::default().forward(logits, labels, Reduction::Mean)?.double_value(&[]);
-        let rows = logits.size()[0] as usize;
-        let (logits, values) = (by_label(logits)?, by_label(&labels.values()?)?);
-        let columns = logits.chunks(rows).zip(values.chunks(rows));
-        let labels: Vec<_> =
-            names.iter().zip(columns).map(|(name, (logits, labels))| LabelScore::new(name, logits, labels)).collect();
+        let (rows, values) = (logits.size()[0], labels.values()?);
+        let mut labels = Vec::new();
+        // Some labels at a time: the numbers become `f64`.
+        let block = chunk(rows);
+        for names in names.chunks(block as usize) {
+            let [logits, values] =
+                [logits, &values].map(|matrix| by_label(&matrix.narrow(1, labels.len() as i64, names.len() as i64)));
+            let (logits, values) = (logits?, values?);
+            let columns = logits.chunks(rows as usize).zip(values.chunks(rows as usize));
+            labels.extend(
+                names.iter().zip(columns).map(|(name, (logits, labels))| LabelScore::new(name, logits, labels)),
+            );
+        }
         Ok(Self {
             loss,
             macro_auroc: mean(labels.iter().filter_map(|label| label.auroc)),
