@@ -1,5 +1,6 @@
 //! Options in a TOML file.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -82,9 +83,13 @@ fn config_file(arguments: &[OsString]) -> Result<Option<OsString>> {
 fn read(file: &Path) -> Result<Vec<(String, Option<String>)>> {
     let table = input::text(file)?.parse::<toml::Table>();
     let table = table.map_err(|error| anyhow!("it is not TOML: {}", error.message()))?;
-    let mut options = Vec::new();
+    let mut options: Vec<(String, _)> = Vec::new();
+    let mut seen = HashMap::new();
     for (name, value) in table {
         let flag = format!("--{}", name.replace('_', "-"));
+        if let Some(other) = seen.insert(flag.clone(), name.clone()) {
+            bail!("{other} and {name} are the same option");
+        }
         let given = if value.is_bool() { None } else { Some(argument(&name, &value)?) };
         check(&name, &flag, given.as_deref())?;
         match value {
@@ -106,6 +111,7 @@ fn check(name: &str, flag: &str, value: Option<&str>) -> Result<()> {
         ErrorKind::UnknownArgument | ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             bail!("there is no option {name}")
         }
+        ErrorKind::TooManyValues => bail!("{name} is {:?} where true or false was expected", value.unwrap_or_default()),
         ErrorKind::MissingRequiredArgument => bail!("{name} cannot stand in such a file"),
         _ => {
             let complaint = error.to_string();

@@ -38,8 +38,9 @@ pub fn evaluate(Evaluate { what, to }: &Evaluate) -> Result<()> {
     let device = device.device()?;
     let (description, network) = weights::read(run, device)?;
     let table = Table::read(source)?;
-    description.check(&table.features)?;
+    // A label that is not named is taken for a feature.
     description.check_labels(&table.label_names)?;
+    description.check(&table.features)?;
     let to = to.as_deref().map(Folder::of).transpose().context("--to")?;
     let rows: Vec<i64> = (0..table.rows()).collect();
     let table = table.to_device(device)?;
@@ -61,7 +62,7 @@ pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
     keep_inputs(what, to)?;
     let device = device.device()?;
     let (description, network) = weights::read(run, device)?;
-    let features = Features::read(source, &description.outputs)?;
+    let features = Features::read(source, description.label_names())?;
     description.check(&features)?;
     let (folder, name) = Folder::of(to).context("--to")?;
     let rows: Vec<i64> = (0..features.rows()).collect();

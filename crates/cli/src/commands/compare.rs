@@ -1,6 +1,8 @@
 //! `compare`: the same rows under several losses and policies.
 
-use anyhow::{Context, Result};
+use std::collections::HashSet;
+
+use anyhow::{Context, Result, bail};
 
 use crate::cli::args::Compare;
 use crate::cli::training::Training;
@@ -14,13 +16,15 @@ use crate::run::split::{self, Split};
 pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Compare) -> Result<()> {
     let last = training.seed.checked_add(i64::from(*seeds) - 1);
     let last = last.with_context(|| format!("--seed {} leaves no {seeds} seeds from it on", training.seed))?;
+    let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
+    once("--losses", losses)?;
+    once("--policies", policies)?;
     let device = training.start()?;
     let table = Table::read(source)?;
     leaks::notes(&table)?.iter().for_each(note);
     let table = table.to_device(device)?;
     let split = Split::of(&table, splitting, training.seed)?;
     split::remark(&table, &split, splitting).map_or(Ok(()), terminal::print)?;
-    let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
     let mut runs = Vec::new();
     for loss in losses {
         for missing in policies {
@@ -42,4 +46,13 @@ pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Co
         "Test rows, mean and standard deviation over {seeds} seeds:\n{}",
         terminal::spreads(&runs)
     ))
+}
+
+/// Twice the same would be trained twice.
+fn once(option: &str, names: &[String]) -> Result<()> {
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(*name)) {
+        Some(twice) => bail!("{option} names {twice} twice"),
+        None => Ok(()),
+    }
 }

@@ -32,6 +32,10 @@ impl Arrays {
         if let Some(name) = source.split.as_ref().filter(|_| source.split == source.group) {
             bail!("array {name} is named by both --split and --group");
         }
+        for (option, name) in [("--split", &source.split), ("--group", &source.group)] {
+            let data = ["X", "X_bits", "Y", "labels"].into_iter().find(|data| name.as_deref() == Some(data));
+            ensure!(data.is_none(), "{option} {} names an array that is no column", data.unwrap_or_default());
+        }
         let features = self.x.map(|block| Features::new(vec![block], None));
         // A vector is one column.
         let y = self.y.map(|y| if y.dim() == 1 { y.unsqueeze(1) } else { y });
@@ -54,6 +58,8 @@ impl Arrays {
             labels = Some(decoder.array(&chosen)?);
             notes = decoder.notes();
             label_names = names;
+        } else if !source.has_labels() && !(source.labels.is_empty() && source.ignore.is_empty()) {
+            notes.push("--labels and --ignore select columns of Y, which is not read".to_owned());
         }
         let features = features.filter(|_| source.has_features());
         Ok(Raw { rows, features, labels, notes, label_names, split: self.split, group: self.group })

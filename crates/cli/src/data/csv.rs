@@ -26,6 +26,8 @@ pub fn read(source: &Source) -> Result<Raw> {
     let header: Vec<String> =
         reader.headers().map_err(|error| explain(error, "the header"))?.iter().map(String::from).collect();
     ensure!(!header.is_empty(), "it is empty where a header was expected");
+    let is_text = header.iter().all(|name| !name.contains('\0'));
+    ensure!(is_text, "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
     let roles = Roles::new(&header, &[], source)?;
 
     let header = &roles.names;
@@ -48,10 +50,10 @@ pub fn read(source: &Source) -> Result<Raw> {
             ensure!(
                 found == expected,
                 "data row {rows} has {found} cells where the header has {expected}{}",
-                if rows == 1 && found == expected + 1 {
-                    ": R writes no name for the names of rows, row.names = FALSE leaves them out"
-                } else {
-                    ""
+                match found == expected + 1 {
+                    true if record[expected].is_empty() => ": a comma ends the line",
+                    true if rows == 1 => ": R writes no name for the names of rows, row.names = FALSE leaves them out",
+                    _ => "",
                 }
             );
             for &column in &roles.features {

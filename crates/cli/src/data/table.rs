@@ -27,11 +27,10 @@ pub struct Table {
 
 impl Table {
     pub fn read(source: &Source) -> Result<Self> {
-        let raw = read::table(source).with_context(|| cannot_use(&source.data))?;
+        let raw = read(source)?;
         let labels = checked_labels(&raw).with_context(|| cannot_use(&source.data))?;
-        let Raw { rows, label_names, notes, split, group, .. } = raw;
+        let Raw { rows, label_names, split, group, .. } = raw;
         let features = checked_features(raw.features, rows, source)?;
-        notes.iter().for_each(note);
         // None where nothing is known, in whatever words.
         let known = |word: String| (!cell::is_missing(&word)).then_some(word);
         let words = |words: Vec<String>| -> Vec<_> { columns::trimmed(&words).into_iter().map(known).collect() };
@@ -64,11 +63,16 @@ impl Features {
     /// The features of a table whose labels are unknown or ignored: columns with these names are not features.
     pub fn read(source: &Source, labels: &[String]) -> Result<Self> {
         let source = Source { unlabelled: Some(labels.to_vec()), ..source.clone() };
-        let raw = read::table(&source).with_context(|| cannot_use(&source.data))?;
-        let features = checked_features(raw.features, raw.rows, &source)?;
-        raw.notes.iter().for_each(note);
-        Ok(features)
+        let raw = read(&source)?;
+        checked_features(raw.features, raw.rows, &source)
     }
+}
+
+/// Notes go first: they may explain what a check then says.
+fn read(source: &Source) -> Result<Raw> {
+    let raw = read::table(source).with_context(|| cannot_use(&source.data))?;
+    raw.notes.iter().for_each(note);
+    Ok(raw)
 }
 
 /// The table's features, or those of the file that has them; that file has as many rows as the table.

@@ -72,6 +72,12 @@ impl Description {
         }
     }
 
+    /// The names of the labels, where they have names: labels of arrays may be numbered, as features may be elsewhere.
+    pub fn label_names(&self) -> &[String] {
+        let is_number = |name: &String| name.bytes().all(|digit| digit.is_ascii_digit());
+        if self.features.is_none() && self.outputs.iter().all(is_number) { &[] } else { &self.outputs }
+    }
+
     /// Whether the labels are those of the network, in their order.
     pub fn check_labels(&self, found: &[String]) -> Result<()> {
         let expected = &self.outputs;

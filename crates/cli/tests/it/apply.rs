@@ -53,8 +53,36 @@ fn a_trained_network_scores_and_predicts() {
     let names: Vec<String> = archive.by_name("labels").unwrap().unwrap().into_vec().unwrap();
     assert_eq!(names, ["y1", "y2"]);
 
-    let found = sentence(&mut apply("evaluate", &out, &data, &["--labels", "y1", "--ignore", "y2"]));
-    assert!(found.contains("the labels of the table are not those of the network: 1 missing (y2)"), "{found}");
+    // A label that is not named is taken for a feature.
+    let complete = Example::new(200).map(|label| label.or(Some(0.0))).csv(folder.path());
+    for options in [&["--labels", "y1", "--ignore", "y2"][..], &["--labels", "y1"]] {
+        let found = sentence(&mut apply("evaluate", &out, &complete, options));
+        assert!(found.contains("the labels of the table are not those of the network: 1 missing (y2)"), "{found}");
+    }
+}
+
+#[test]
+fn numbers_of_labels_are_no_names_of_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = Example::new(80);
+    let arrays = folder.path().join("arrays.npz");
+    let mut archive = NpzWriter::create(&arrays).unwrap();
+    add(&mut archive, "X", f32::default_dtype(), &[80, 2], example.features.concat());
+    let labels: Vec<u8> = (0..160).map(|place| u8::from(place % 3 == 0)).collect();
+    add(&mut archive, "Y", u8::default_dtype(), &[80, 2], labels);
+    drop(archive);
+    let out = trained(&arrays, folder.path(), &[]);
+    let expected = predicted(&out, &arrays, &[]);
+    // As pandas numbers the columns of an array.
+    let numbered = folder.path().join("numbered.csv");
+    let rows = example.features.iter().map(|[a, b]| format!("{a},{b}\n"));
+    fs::write(&numbered, "0,1\n".to_owned() + &rows.collect::<String>()).unwrap();
+    assert_eq!(expected, predicted(&out, &numbered, &[]));
+
+    let to = folder.path().join("p.csv");
+    let mut predict = apply("predict", &out, &arrays, &["--labels", "none", "--to", text(&to)]);
+    let notes = String::from_utf8(finish(&mut predict).stderr).unwrap();
+    assert!(notes.contains("note: --labels and --ignore select columns of Y, which is not read"), "{notes}");
 }
 
 #[test]

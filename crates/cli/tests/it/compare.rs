@@ -1,6 +1,6 @@
 //! `compare`: losses and policies, over several seeds.
 
-use crate::program::{SMALL, printed, program};
+use crate::program::{SMALL, printed, program, sentence};
 use crate::tables::Example;
 
 #[test]
@@ -25,4 +25,16 @@ fn losses_are_compared_on_a_fold_of_sparse_features() {
     command.args(["compare", "--data"]).arg(&labels).arg("--features").arg(&features).args(SMALL);
     let printed = printed(command.args(["--seeds", "2", "--folds", "4", "--fold", "4", "--standardize"]));
     assert_eq!(printed.matches('±').count(), 4, "{printed}");
+}
+
+#[test]
+fn what_is_compared_is_named_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    for (option, names, twice) in
+        [("--losses", "bce,focal,bce", "bce"), ("--policies", "ignore,negative,ignore", "ignore")]
+    {
+        let found = sentence(program().args(["compare", "--data"]).arg(&data).args([option, names]));
+        assert_eq!(found, format!("error: {option} names {twice} twice\n"));
+    }
 }

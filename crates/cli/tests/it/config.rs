@@ -86,7 +86,9 @@ fn a_file_of_options_at_fault_is_named_with_the_key() {
         ("hidden = 'wide'", "hidden: invalid value 'wide' for '--hidden <WIDTH,...>': "),
         ("lr = true", "lr: a value is required for '--lr <LR>' but none was supplied"),
         ("lr = false", "lr: a value is required for '--lr <LR>' but none was supplied"),
-        ("balanced = 3", "balanced: unexpected value '3' for '--balanced' found"),
+        ("balanced = 3", "balanced is \"3\" where true or false was expected"),
+        ("balanced = 'true'", "balanced is \"true\" where true or false was expected"),
+        ("missing_value = 1\nmissing-value = 2", "missing-value and missing_value are the same option"),
         (
             "schedule = 'step'",
             "schedule: invalid value 'step' for '--schedule <SCHEDULE>' [possible values: constant, ",

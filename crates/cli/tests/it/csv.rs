@@ -96,6 +96,8 @@ fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line(
     refuse(b"a,y\n1,0\n\"c,1\n2,1\n", "line 3: no quote ends the cell that begins with one there");
     refuse(b"\"a\nb\",y\n1,0\n\n\"c,1\n", "line 5: no quote ends the cell that begins with one there");
     refuse(b"a\xff,y\n1,0\n", "line 1: the header is not text in UTF-8");
+    refuse(b"a\0,\0y\0\n\0", "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
+    refuse(b"a,y\n1,0,\n", "line 2: data row 1 has 3 cells where the header has 2: a comma ends the line");
 }
 
 #[test]

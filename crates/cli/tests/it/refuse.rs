@@ -109,6 +109,7 @@ fn files_that_are_not_tables_are_refused() {
     assert!(complaint(&path("empty.csv"), &["--labels", "y"]).contains("it is empty where a header was expected"));
     let data = Example::new(80).npz(folder.path());
     assert!(complaint(&data, &["--split", "part"]).contains("there is no array part"));
+    assert!(complaint(&data, &["--group", "Y"]).contains("--group Y names an array that is no column"));
     assert!(complaint(&data, &["--labels", "y3"]).contains(r#"there is no column "y3"; there are y1, y2"#));
 }
 
