@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod error;
+mod head;
 mod kernel;
 mod labels;
 pub mod losses;
@@ -16,8 +17,11 @@ mod sizes;
 mod threads;
 
 pub use error::{Error, Result, check_setting};
+pub use head::{HeadGradients, HeadPass, LayerGradients, Linear, Touched};
 pub use kernel::{Assumed, Entries, Formula};
-pub use labels::{Cells, CellsMut, Encoded, EntryWeights, Observed, Range, Raw, RawLabels, Table, Weights, sum};
+pub use labels::{
+    Cells, CellsMut, Encoded, EntryWeights, Observed, Range, Raw, RawLabels, Sparse, Table, Weights, sum,
+};
 pub use losses::Elementwise;
 pub use memory::{Bf16, F16};
 pub use number::{Dual, Real};

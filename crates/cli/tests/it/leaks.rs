@@ -151,9 +151,12 @@ fn what_may_be_chance_is_not_noted() {
     assert_eq!(grouped(1), format!("{APART}: \"x\" (\"y\")\n"));
     assert_eq!(grouped(6), "");
     let mut soft = Numbers::new();
-    for (row, labels) in soft.x.iter_mut().zip(&mut soft.y) {
+    for (place, (row, labels)) in soft.x.iter_mut().zip(&mut soft.y).enumerate() {
         row[0] = labels[0].max(0.0);
-        labels[0] *= 0.75;
+        // A few are neither class, and the feature tells nothing of them.
+        if place % 20 == 0 {
+            labels[0] = 0.5;
+        }
     }
     assert_eq!(soft.notes(), "");
 }

@@ -50,6 +50,19 @@ impl<F: Float> Columns<F> {
     }
 }
 
+impl<F: Float> Columns<F> {
+    /// The number of one label.
+    pub(crate) fn of_label(&self, label: usize) -> F {
+        self.0[label]
+    }
+}
+
+impl Weights<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
+    }
+}
+
 impl EntryWeights<'_> {
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -1,40 +1,16 @@
 //! One block of entries: those that count are packed, computed, and unpacked.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use crate::kernel::{Chunk, Formula, Uses};
+use super::chunks::{ChunkBuffers, Chunks, Prepared};
 use crate::labels::{Columns, Label};
-use crate::losses::REAL;
 use crate::memory::{Buffer, Prefetch};
 use crate::pack::{Pipeline, Selection};
 use crate::scalar::Scalar;
 use crate::simd::Simd;
 use crate::simd::float::Float;
-use crate::simd::loops::{AnyOutside, Map, Multiply, Sum, Sums, total};
+use crate::simd::loops::Sums;
 use crate::sizes::{CHUNK, GROUP, RING};
-
-/// A formula, with what is found out once for all blocks.
-pub(crate) struct Prepared<'a, F> {
-    formula: &'a dyn Formula,
-    uses: Uses,
-    /// A number for each label, if the formula has any.
-    parameter: Option<Columns<F>>,
-    /// The least and the largest input that the formula accepts; any is accepted if `None`.
-    accepted: Option<[F; 2]>,
-}
-
-impl<'a, F: Float> Prepared<'a, F> {
-    pub(crate) fn new(formula: &'a dyn Formula) -> Self {
-        let accepted = formula.inputs();
-        Self {
-            formula,
-            uses: formula.uses(),
-            parameter: formula.parameter().map(|numbers| Columns::new(numbers.iter().copied())),
-            accepted: (accepted != REAL).then(|| [*accepted.start(), *accepted.end()].map(F::from_f64)),
-        }
-    }
-}
 
 /// A block, and which of its entries count.
 #[derive(Clone, Copy)]
@@ -71,20 +47,11 @@ pub(crate) struct PackBuffers<F> {
     chunk: ChunkBuffers<F>,
 }
 
-/// Memory for one chunk.
-#[repr(align(64))]
-struct ChunkBuffers<F> {
-    label: [F; CHUNK],
-    value: [F; CHUNK],
-}
-
 impl<F: Float> PackBuffers<F> {
     pub(crate) fn new() -> Self {
         let [input, slopes] = [const { Buffer::new() }; 2];
         let [parameters, parameter, weights, values] = [const { Buffer::new() }; 4];
-        let numbers = [F::default(); CHUNK];
-        let chunk = ChunkBuffers { label: numbers, value: numbers };
-        Self { input, slopes, parameters, parameter, weights, values, chunk }
+        Self { input, slopes, parameters, parameter, weights, values, chunk: ChunkBuffers::new() }
     }
 }
 
@@ -122,7 +89,7 @@ impl<F: Scalar> Prepared<'_, F> {
                 chunks.compute(now.clone(), &block.input[now], value, slope);
                 (0..CHUNK / GROUP).for_each(|_| prefetch.prefetch());
             }
-            return total(chunks.sums);
+            return chunks.total();
         }
         let losses = if keep { losses.get().as_mut_slice() } else { &mut [] };
         let mut pipeline =
@@ -139,65 +106,6 @@ impl<F: Scalar> Prepared<'_, F> {
         if keep {
             which.unpack(simd, losses, values);
         }
-        total(chunks.sums)
+        chunks.total()
     }
-}
-
-/// What the chunks of a block's packed entries share.
-struct Chunks<'a, F> {
-    formula: &'a Prepared<'a, F>,
-    simd: Simd,
-    count: usize,
-    label: Label<'a, F>,
-    /// May be empty, as the weights.
-    parameter: &'a [F],
-    weights: &'a [F],
-    scale: F,
-    outside: &'a AtomicBool,
-    buffers: &'a mut ChunkBuffers<F>,
-    sums: Sums,
-}
-
-impl<F: Scalar> Chunks<'_, F> {
-    /// Losses, into `value` if they are to be kept, and derivatives, unless `slope` is empty.
-    fn compute(&mut self, now: Range<usize>, input: &[F], value: Option<&mut [F]>, slope: &mut [F]) {
-        let (n, simd) = (now.len(), self.simd);
-        let ChunkBuffers { label, value: buffer } = &mut *self.buffers;
-        let label = &mut label[..n];
-        let label = match self.label {
-            Label::Bytes(bytes) => {
-                let from = &bytes[now.clone()];
-                simd.run(Map { from, to: &mut *label, with: F::from });
-                label
-            }
-            Label::Numbers(labels) => &labels[now.clone()],
-            Label::Same(_) => label,
-        };
-        let value = value.unwrap_or(&mut buffer[..n]);
-        let (parameter, weights) = (of(self.parameter, &now), of(self.weights, &now));
-        let chunk = Chunk {
-            input,
-            label,
-            parameter,
-            value: &mut *value,
-            slope: &mut *slope,
-            scale: self.scale,
-            uses: self.formula.uses,
-        };
-        F::compute(self.formula.formula, simd, chunk);
-        // What fills up the last vectors does not count.
-        let real = n.min(self.count - now.start);
-        if let Some([least, largest]) = self.formula.accepted
-            && simd.run(AnyOutside { numbers: &input[..real], least, largest })
-        {
-            self.outside.store(true, Ordering::Relaxed);
-        }
-        simd.run(Multiply { factors: weights, numbers: slope });
-        simd.run(Multiply { factors: weights, numbers: &mut *value });
-        simd.run(Sum { values: &value[..real], sums: &mut self.sums });
-    }
-}
-
-fn of<'a, F>(all: &'a [F], range: &Range<usize>) -> &'a [F] {
-    if all.is_empty() { all } else { &all[range.clone()] }
 }

@@ -1,11 +1,12 @@
 //! Loss and gradient in one pass over memory.
 
 mod block;
+mod chunks;
 mod task;
 
 use std::sync::atomic::AtomicBool;
 
-use self::block::Prepared;
+pub(crate) use self::chunks::{ChunkBuffers, Chunks, Prepared};
 use self::task::{Assumption, Task};
 use crate::kernel::{Entries, Formula};
 use crate::labels::{Cells, Numbers, Raw, Table, Targets, Weights, WeightsOf, one_for_each_label, with_source};

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::block::{BlockInput, BlockOutput, PackBuffers, Prepared};
+use super::block::{BlockInput, BlockOutput, PackBuffers};
+use super::chunks::Prepared;
 use crate::labels::{Label, LabelBuffers, Targets, WeightsOf};
 use crate::memory::{Buffer, Disjoint, Prefetcher, Rows, fence, read};
 use crate::scalar::{Scalar, Storage};

@@ -53,7 +53,7 @@ pub trait Float:
 
 /// `factor·a + addend`, in one rounding where the target has an instruction for it; elsewhere `mul_add` would be a call.
 #[inline(always)]
-fn fma<F: Float, const FMA: bool>(a: F, factor: F, addend: F) -> F {
+pub(crate) fn fma<F: Float, const FMA: bool>(a: F, factor: F, addend: F) -> F {
     if FMA { a.mul_add(factor, addend) } else { a * factor + addend }
 }
 

@@ -1,0 +1,83 @@
+//! Label by label: the gradients of the labels' weights.
+
+use std::ops::Range;
+
+use super::vectors::Combine;
+use super::{LayerGradients, Linear, piece_length, units};
+use crate::memory::Disjoint;
+use crate::scalar::Scalar;
+use crate::simd::Simd;
+use crate::sizes::CHUNK;
+use crate::{Result, Threads};
+
+/// From each entry's derivative, in the order of the batch. `all`: how many labels there are.
+pub(super) fn run<F: Scalar>(
+    threads: &dyn Threads,
+    simd: Simd,
+    linear: Linear<'_, F>,
+    all: usize,
+    slopes: &[F],
+    gradients: LayerGradients<'_, F>,
+) -> Result<()> {
+    let LayerGradients { touched, packed, weight, bias } = gradients;
+    let (labels, width) = (touched.labels(), linear.width);
+    let rows = if packed { labels.len() } else { all };
+    let output = |slice: &mut [F], width: usize| {
+        assert_eq!(slice.len(), rows * width, "a gradient for each label");
+        Disjoint::new(slice)
+    };
+    let (weight, bias) = (weight.map(|weight| output(weight, width)), bias.map(|bias| output(bias, 1)));
+    // The rows of a label and of those after it that are not touched; the first label has those before it, too.
+    let rows_of = |place: usize| match packed {
+        true => place..place + 1,
+        false => {
+            let end = labels.get(place + 1).map_or(all, |&next| next as usize);
+            if place == 0 { 0..end } else { labels[place] as usize..end }
+        }
+    };
+    if labels.is_empty() {
+        // SAFETY: nothing else is in use.
+        unsafe { clear(&weight, &bias, 0..rows, width) };
+        return Ok(());
+    }
+    let units = units(&touched.starts, piece_length::<F>(width));
+    threads.run(units.len(), 4, &|range| {
+        let mut factors = [F::default(); CHUNK];
+        for place in range.flat_map(|unit| units[unit].clone()) {
+            let row = if packed { place } else { labels[place] as usize };
+            // SAFETY: the gradients outlive this call, and each label's rows are visited by one thread.
+            unsafe {
+                clear(&weight, &bias, rows_of(place), width);
+                let mut sum = 0.0;
+                let (mut start, end) = (touched.starts[place], touched.starts[place + 1]);
+                while start < end {
+                    let now = start..end.min(start + CHUNK);
+                    start = now.end;
+                    let factors = &mut factors[..now.len()];
+                    for (factor, &entry) in factors.iter_mut().zip(&touched.entries[now.clone()]) {
+                        *factor = slopes[entry as usize];
+                        sum += factor.to_f64();
+                    }
+                    if let Some(weight) = &weight {
+                        let (rows, sum) = (&touched.rows[now], weight.part(row * width, width));
+                        simd.run(Combine { factors, matrix: linear.hidden, rows, sum });
+                    }
+                }
+                if let Some(bias) = &bias {
+                    bias.part(row, 1)[0] = F::from_f64(sum);
+                }
+            }
+        }
+    })
+}
+
+/// # Safety
+/// Nobody else uses these rows.
+unsafe fn clear<F: Scalar>(weight: &Option<Disjoint<F>>, bias: &Option<Disjoint<F>>, rows: Range<usize>, width: usize) {
+    for (output, width) in [(weight, width), (bias, 1)] {
+        if let Some(output) = output {
+            // SAFETY: as the caller says.
+            unsafe { output.part(rows.start * width, rows.len() * width) }.fill(F::default());
+        }
+    }
+}
