@@ -20,7 +20,8 @@ pub use error::{Error, Result, check_setting};
 pub use head::{HeadGradients, HeadPass, LayerGradients, Linear, Touched};
 pub use kernel::{Assumed, Entries, Formula};
 pub use labels::{
-    Cells, CellsMut, Encoded, EntryWeights, Observed, Range, Raw, RawLabels, Sparse, Table, Weights, sum,
+    Cells, CellsMut, Encoded, EntryWeights, Observed, ObservedEntries, Range, Raw, RawLabels, Sparse, Table, Weights,
+    sum,
 };
 pub use losses::Elementwise;
 pub use memory::{Bf16, F16};

@@ -81,7 +81,7 @@ impl<F: Scalar> HeadPass<'_, F> {
         assert!(linear.bias.is_none_or(|bias| bias.len() == labels.labels), "a bias for each label");
         assert!(formula.parameter().is_none_or(|numbers| numbers.len() == labels.labels), "a number for each label");
         assert!(hidden.as_ref().is_none_or(|hidden| hidden.len() == rows * width), "a gradient for each hidden number");
-        check_weights(labels, weights);
+        labels.check(weights);
         let (simd, outside) = (Simd::chosen()?, AtomicBool::new(false));
         let places = order::places(labels);
         let wanted = hidden.is_some() || layer.is_some();
@@ -107,15 +107,6 @@ impl<F: Scalar> HeadPass<'_, F> {
         }
         Ok(Some(sum))
     }
-}
-
-/// # Panics
-/// If there is not one weight for each entry of the table, each row, and each label.
-fn check_weights(labels: &Sparse<'_>, weights: &Weights<'_>) {
-    let Weights { entries, rows, labels: of_labels } = weights;
-    assert!(entries.is_none_or(|entries| entries.len() == labels.columns.len()), "one weight for each entry");
-    assert!(rows.is_none_or(|rows| rows.len() == labels.rows()), "one weight for each row");
-    assert!(of_labels.is_none_or(|weights| weights.len() == labels.labels), "one weight for each label");
 }
 
 /// How many entries are computed at once: their weights stay in the cache until they are read again.

@@ -14,7 +14,7 @@ pub use self::count::sum;
 pub use self::encode::{CellsMut, Encoded, Range};
 pub(crate) use self::raw::with_source;
 pub use self::raw::{Observed, Raw, RawLabels};
-pub use self::sparse::Sparse;
+pub use self::sparse::{ObservedEntries, Sparse};
 pub(crate) use self::table::one_for_each_label;
 pub use self::table::{Cells, Table};
 pub(crate) use self::targets::{Label, LabelBuffers, Numbers, Targets};

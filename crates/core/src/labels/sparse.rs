@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 
-use super::table::Cells;
+use super::table::{Cells, Table};
+use super::weights::{EntryWeights, Weights};
+use crate::memory::Disjoint;
+use crate::sizes::rows_of_blocks;
+use crate::{Result, Threads};
 
 /// Some rows of a table of checked labels that holds its observed entries alone, row by row.
 #[derive(Clone, Copy, Debug)]
@@ -32,5 +36,139 @@ impl Sparse<'_> {
     pub fn row(&self, row: usize) -> Range<usize> {
         let row = self.index.map_or(row, |index| index[row] as usize);
         self.starts[row] as usize..self.starts[row + 1] as usize
+    }
+
+    /// How many rows each label is observed in.
+    ///
+    /// # Panics
+    /// If an index is out of bounds.
+    pub fn observed_per_label(&self) -> Vec<i64> {
+        let mut counts = vec![0; self.labels];
+        for row in 0..self.rows() {
+            self.columns[self.row(row)].iter().for_each(|&label| counts[label as usize] += 1);
+        }
+        counts
+    }
+
+    /// The weights of the entries of each row, added up.
+    ///
+    /// # Panics
+    /// If there is not one weight for each row and label, or an index is out of bounds.
+    pub fn weight_per_row(&self, weights: &Weights<'_>) -> Vec<f64> {
+        self.check(weights);
+        let of_row = |row: usize| {
+            let of_entry = |entry: usize| {
+                let of_label = weights.labels.map_or(1.0, |labels| labels[self.columns[entry] as usize]);
+                of_label * weights.rows.map_or(1.0, |rows| rows[row]) * weights.of_entry(entry)
+            };
+            self.row(row).map(of_entry).fold(0.0, |total, weight| total + weight)
+        };
+        (0..self.rows()).map(of_row).collect()
+    }
+
+    /// # Panics
+    /// If there is not one weight for each entry of the table, each row, and each label.
+    pub(crate) fn check(&self, weights: &Weights<'_>) {
+        let Weights { entries, rows, labels } = weights;
+        assert!(entries.is_none_or(|entries| entries.len() == self.columns.len()), "one weight for each entry");
+        assert!(rows.is_none_or(|rows| rows.len() == self.rows()), "one weight for each row");
+        assert!(labels.is_none_or(|labels| labels.len() == self.labels), "one weight for each label");
+    }
+}
+
+impl Weights<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
+    }
+
+    fn of_entry(&self, entry: usize) -> f64 {
+        match self.entries {
+            Some(EntryWeights::F32(weights)) => f64::from(weights[entry]),
+            Some(EntryWeights::F64(weights)) => weights[entry],
+            None => 1.0,
+        }
+    }
+}
+
+/// The observed entries of some rows of a [`Table`].
+#[derive(Clone, Debug, Default)]
+pub struct ObservedEntries {
+    /// Where the entries of each row start, and where those of the last one end.
+    pub starts: Vec<i64>,
+    /// Each entry's label, ascending in a row.
+    pub columns: Vec<i32>,
+    /// Each entry's place among the cells of the table.
+    pub places: Vec<i64>,
+}
+
+impl Table<'_> {
+    /// The observed entries of these rows, each of which has as many labels as the table is wide.
+    ///
+    /// # Errors
+    /// [`Error::Threads`](crate::Error::Threads).
+    ///
+    /// # Panics
+    /// If there is not one count for each row, a count is not that of the row's observed entries, the table has 2³¹ labels, or
+    /// its parts do not fit each other.
+    pub fn observed_entries(&self, threads: &dyn Threads, observed_per_row: &[i64]) -> Result<ObservedEntries> {
+        self.entries(&Weights::default());
+        assert_eq!(observed_per_row.len(), self.rows, "one count for each row");
+        assert!(i32::try_from(self.width).is_ok(), "fewer than 2^31 labels");
+        let mut end = 0;
+        let ends = observed_per_row.iter().map(|count| {
+            end += count;
+            end
+        });
+        let starts: Vec<i64> = std::iter::once(0).chain(ends).collect();
+        let count = end as usize;
+        let (mut columns, mut places) = (vec![0; count], vec![0; count]);
+        let outputs = (Disjoint::new(&mut columns), Disjoint::new(&mut places));
+        threads.run(self.rows, rows_of_blocks(self.width), &|rows| {
+            for row in rows {
+                let (start, count) = (starts[row] as usize, observed_per_row[row] as usize);
+                // SAFETY: both outlive this call, and each row is visited once.
+                let (columns, places) = unsafe { (outputs.0.part(start, count), outputs.1.part(start, count)) };
+                let found = self.observed_in(row, columns, places);
+                assert_eq!(found, count, "the count of row {row}");
+            }
+        })?;
+        Ok(ObservedEntries { starts, columns, places })
+    }
+
+    /// How many there are of a row, of which are written as many as there is place for.
+    fn observed_in(&self, row: usize, columns: &mut [i32], places: &mut [i64]) -> usize {
+        let start = self.index.map_or(row, |index| index[row] as usize) * self.width;
+        let cells = start..start + self.width;
+        let mut found = 0;
+        let mut take = |label: usize| {
+            if let (Some(column), Some(place)) = (columns.get_mut(found), places.get_mut(found)) {
+                (*column, *place) = (label as i32, (start + label) as i64);
+            }
+            found += 1;
+        };
+        match self.cells {
+            Cells::Bytes(bytes) => {
+                let (eights, rest) = bytes[cells].as_chunks::<8>();
+                for (chunk, eight) in eights.iter().enumerate() {
+                    // The sign of each cell; where all are missing there is nothing to look at.
+                    let mut observed = !u64::from_le_bytes(eight.map(|cell| cell as u8)) & 0x8080_8080_8080_8080;
+                    while observed != 0 {
+                        take(8 * chunk + observed.trailing_zeros() as usize / 8);
+                        observed &= observed - 1;
+                    }
+                }
+                let done = 8 * eights.len();
+                rest.iter().enumerate().filter(|(_, cell)| **cell >= 0).for_each(|(label, _)| take(done + label));
+            }
+            Cells::F32(numbers) => {
+                let observed = numbers[cells].iter().enumerate().filter(|(_, cell)| !cell.is_nan());
+                observed.for_each(|(label, _)| take(label));
+            }
+            Cells::F64(numbers) => {
+                let observed = numbers[cells].iter().enumerate().filter(|(_, cell)| !cell.is_nan());
+                observed.for_each(|(label, _)| take(label));
+            }
+        }
+        found
     }
 }

@@ -57,12 +57,6 @@ impl<F: Float> Columns<F> {
     }
 }
 
-impl Weights<'_> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
-    }
-}
-
 impl EntryWeights<'_> {
     pub(crate) fn len(&self) -> usize {
         match self {

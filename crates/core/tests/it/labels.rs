@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use masked_loss_core::losses::BceWithLogits;
 use masked_loss_core::{
-    Cells, CellsMut, Encoded, Entries, EntryWeights, Observed, Pass, Raw, RawLabels, Serial, Table, Weights,
+    Cells, CellsMut, Encoded, Entries, EntryWeights, Observed, Pass, Raw, RawLabels, Serial, Sparse, Table, Weights,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -33,10 +33,31 @@ fn rows_of_a_table_are_counted_weighed_and_encoded() {
         let mut totals = vec![f64::NAN; index.len()];
         some.weight_per_row(threads, &weights, false, &mut totals).unwrap();
         let weight = |row: usize, column: usize| f64::from(entries[row * width + column]) * labels[column];
-        for (&row, total) in index.iter().zip(totals) {
+        for (&row, &total) in index.iter().zip(&totals) {
             let of_observed = (0..width).filter(|&c| observed(row as usize, c)).map(|c| weight(row as usize, c));
             assert_eq!(total, of_observed.sum::<f64>() + 0.0, "exact: few digits");
         }
+
+        // The same rows with their observed entries alone.
+        let soft: Vec<f64> = cells.iter().map(|&cell| if cell < 0 { f64::NAN } else { f64::from(cell) }).collect();
+        let table = Table { cells: Cells::F64(&soft), ..some };
+        let found = table.observed_entries(threads, &counts).unwrap();
+        let of_bytes = some.observed_entries(threads, &counts).unwrap();
+        assert_eq!(
+            (&found.starts, &found.columns, &found.places),
+            (&of_bytes.starts, &of_bytes.columns, &of_bytes.places)
+        );
+        let expected = index.iter().flat_map(|&row| (0..width).map(move |column| row as usize * width + column));
+        let expected = expected.filter(|&place| case.mask[place] == 1).map(|place| place as i64);
+        assert!(expected.eq(found.places.iter().copied()));
+        let cells_of: Vec<i8> = found.places.iter().map(|&place| cells[place as usize]).collect();
+        let (starts, columns) = (&found.starts[..], &found.columns[..]);
+        let sparse = Sparse { starts, columns, cells: Cells::Bytes(&cells_of), labels: width, index: None };
+        assert!(columns.iter().zip(&found.places).all(|(&column, &place)| column as usize == place as usize % width));
+        assert_eq!(sparse.observed_per_label(), some.observed_per_label(threads, width).unwrap());
+        let own: Vec<f32> = found.places.iter().map(|&place| entries[place as usize]).collect();
+        let weights = Weights { entries: Some(EntryWeights::F32(&own)), ..weights };
+        assert_eq!(sparse.weight_per_row(&weights), totals);
 
         let labels: Vec<i64> = case.label.iter().map(|&label| label as i64).collect();
         let raw = raw(RawLabels::I64(&labels), &case.mask);
