@@ -8,6 +8,7 @@ use super::cells::{observed, observed_per_row, table};
 use super::factors::Factors;
 use super::raw::Raw;
 use super::source::RawTensors;
+use super::stored::{Compressed, Stored};
 use crate::{Error, Result, check};
 
 /// Targets and which of them are known: the only place where missingness is decoded.
@@ -18,16 +19,16 @@ use crate::{Error, Result, check};
 /// Shapes: `[N, C]`, or any rank of at least 1; rows are the first dimension, labels the last.
 ///
 /// Labels that are all 0 or 1 are held in one byte an entry, others as `f32` (`f64` where they came as `f64` or as
-/// integers).
+/// integers). [`from_csr`](Self::from_csr), [`from_entries`](Self::from_entries) and [`to_sparse`](Self::to_sparse) hold the
+/// observed entries alone. Both forms work everywhere; what asks for the missing entries too makes a matrix of sparse rows.
 #[derive(Debug)]
 pub struct Labels {
-    /// `i8` with −1 where missing, or floating point with NaN where missing; contiguous.
-    pub(super) table: Tensor,
+    pub(super) table: Stored,
     /// Which rows of the table these labels are (`i64`, CPU only); all if `None`.
     pub(super) index: Option<Tensor>,
-    /// The cells of those rows, where they were wanted as a tensor.
+    /// The cells of those rows, where they were wanted as a matrix.
     pub(super) cells: OnceCell<Tensor>,
-    /// Those per entry are the table's, the others are of these labels.
+    /// Those per entry are the table's, for each cell or each entry that it holds; the others are of these labels.
     pub(super) weights: Factors,
     /// `[N]`, `i64`.
     pub(super) observed_per_row: Tensor,
@@ -83,14 +84,14 @@ impl Labels {
         if let Some(tensors) = RawTensors::new(raw)?
             && let Some(made) = tensors.encode()?
         {
-            return Ok(Self::new(made.cells, made.observed_per_row, made.range));
+            return Ok(Self::new(Stored::Dense(made.cells), made.observed_per_row, made.range));
         }
         // On another device; or something is wrong, and this finds out what.
         let (cells, range) = raw.encode()?;
         Self::of_cells(cells, range)
     }
 
-    fn new(table: Tensor, observed_per_row: Tensor, range: Option<(f64, f64)>) -> Self {
+    pub(super) fn new(table: Stored, observed_per_row: Tensor, range: Option<(f64, f64)>) -> Self {
         Self {
             table,
             index: None,
@@ -106,7 +107,7 @@ impl Labels {
     /// Labels without weights, of cells that nobody need check.
     pub(super) fn of_cells(cells: Tensor, range: Option<(f64, f64)>) -> Result<Self> {
         let observed_per_row = observed_per_row(&cells)?;
-        Ok(Self::new(cells, observed_per_row, range))
+        Ok(Self::new(Stored::Dense(cells), observed_per_row, range))
     }
 
     /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch. On the CPU it refers to
@@ -126,15 +127,18 @@ impl Labels {
         let weight_per_row = self.weight_per_row.as_ref().map(of).transpose()?;
         let Factors { entries, rows, labels } = &self.weights;
         let (rows, labels) = (rows.as_ref().map(of).transpose()?, labels.as_ref().map(Tensor::shallow_clone));
-        let (table, entries, index) = if self.device() == Device::Cpu {
-            let index = match &self.index {
-                Some(rows) => of(rows)?,
-                // A copy: the caller may change theirs.
-                None => index.f_to_kind(Kind::Int64)?.f_detach_copy()?.f_contiguous()?,
-            };
-            (self.table.shallow_clone(), entries.as_ref().map(Tensor::shallow_clone), Some(index))
-        } else {
-            (of(&self.table)?, entries.as_ref().map(of).transpose()?, None)
+        let (table, entries, index) = match &self.table {
+            Stored::Dense(cells) if cells.device() != Device::Cpu => {
+                (Stored::Dense(of(cells)?), entries.as_ref().map(of).transpose()?, None)
+            }
+            table => {
+                let index = match &self.index {
+                    Some(rows) => of(rows)?,
+                    // A copy: the caller may change theirs.
+                    None => index.f_to_kind(Kind::Int64)?.f_detach_copy()?.f_contiguous()?,
+                };
+                (table.clone(), entries.as_ref().map(Tensor::shallow_clone), Some(index))
+            }
         };
         Ok(Self {
             index,
@@ -144,14 +148,17 @@ impl Labels {
         })
     }
 
-    /// The same labels on another device.
+    /// The same labels on another device; on a GPU, sparse ones become a matrix.
     ///
     /// # Errors
     /// [`Error::Torch`] where the device is not there or its memory is full.
     pub fn to_device(&self, device: Device) -> Result<Self> {
+        if let (Stored::Sparse(_), Device::Cpu) = (&self.table, device) {
+            return Ok(self.clone());
+        }
         let weights = self.own(&self.weights)?.try_map(|weights| Ok(weights.f_to_device(device)?))?;
         let observed_per_row = self.observed_per_row.f_to_device(device)?;
-        let labels = Self::new(self.cells()?.f_to_device(device)?, observed_per_row, self.range);
+        let labels = Self::new(Stored::Dense(self.cells()?.f_to_device(device)?), observed_per_row, self.range);
         labels.with_factors(weights).with_totals()
     }
 
@@ -162,7 +169,7 @@ impl Labels {
     pub fn values(&self) -> Result<Tensor> {
         let values = self.shared_values()?;
         // The caller may change theirs.
-        Ok(if self.table.f_kind()? == Kind::Int8 { values } else { values.f_detach_copy()? })
+        Ok(if self.cells()?.f_kind()? == Kind::Int8 { values } else { values.f_detach_copy()? })
     }
 
     /// The same, for those who change nothing.
@@ -215,19 +222,27 @@ impl Labels {
         self.range.and_then(|(least, largest)| [least, largest].into_iter().find(|label| !accepted.contains(label)))
     }
 
-    /// What these labels are read from.
-    pub(crate) fn table(&self) -> Result<Table<'_>> {
-        table(&self.table, self.index.as_ref())
+    /// What these labels are read from as a matrix, with weights like these that fit it.
+    pub(crate) fn table(&self, weights: &Factors) -> Result<(Table<'_>, Factors)> {
+        match &self.table {
+            Stored::Dense(cells) => Ok((table(cells, self.index.as_ref())?, weights.clone())),
+            Stored::Sparse(entries) => Ok((table(self.matrix_of(entries)?, None)?, self.own(weights)?)),
+        }
     }
 
-    /// As a tensor of these rows alone.
+    /// As a matrix of these rows alone.
     pub(crate) fn cells(&self) -> Result<Tensor> {
-        let Some(index) = &self.index else { return Ok(self.table.shallow_clone()) };
-        if let Some(cells) = self.cells.get() {
-            return Ok(cells.shallow_clone());
+        match (&self.table, &self.index) {
+            (Stored::Dense(cells), None) => Ok(cells.shallow_clone()),
+            (Stored::Dense(cells), Some(index)) => {
+                Ok(kept(&self.cells, || Ok(cells.f_index_select(0, index)?))?.shallow_clone())
+            }
+            (Stored::Sparse(entries), _) => Ok(self.matrix_of(entries)?.shallow_clone()),
         }
-        let cells = self.table.f_index_select(0, index)?;
-        Ok(self.cells.get_or_init(|| cells).shallow_clone())
+    }
+
+    fn matrix_of(&self, entries: &Compressed) -> Result<&Tensor> {
+        kept(&self.cells, || entries.cells(self.index.as_ref()))
     }
 
     /// As they are held: those per entry are the table's.
@@ -235,12 +250,16 @@ impl Labels {
         &self.weights
     }
 
-    /// Weights like these, with those per entry of these rows alone.
+    /// Weights like these, with those per entry in these labels' shape.
     pub(crate) fn own(&self, weights: &Factors) -> Result<Factors> {
         let mut weights = weights.clone();
-        if let (Some(entries), Some(index)) = (&weights.entries, &self.index) {
-            weights.entries = Some(entries.f_index_select(0, index)?);
-        }
+        weights.entries = match (weights.entries, &self.table, &self.index) {
+            (Some(of_entries), Stored::Sparse(entries), index) => {
+                Some(entries.matrix(index.as_ref(), &of_entries, 1.0)?)
+            }
+            (Some(of_cells), Stored::Dense(_), Some(index)) => Some(of_cells.f_index_select(0, index)?),
+            (entries, ..) => entries,
+        };
         Ok(weights)
     }
 }
@@ -251,7 +270,7 @@ impl Clone for Labels {
         let shared =
             |cell: &OnceCell<Tensor>| cell.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default();
         Self {
-            table: self.table.shallow_clone(),
+            table: self.table.clone(),
             index: self.index.as_ref().map(Tensor::shallow_clone),
             cells: shared(&self.cells),
             weights: self.weights.clone(),
@@ -259,6 +278,17 @@ impl Clone for Labels {
             weight_per_row: self.weight_per_row.as_ref().map(Tensor::shallow_clone),
             range: self.range,
             count: shared(&self.count),
+        }
+    }
+}
+
+/// What the cell holds, made when it is first asked for.
+fn kept(cell: &OnceCell<Tensor>, make: impl FnOnce() -> Result<Tensor>) -> Result<&Tensor> {
+    match cell.get() {
+        Some(made) => Ok(made),
+        None => {
+            let made = make()?;
+            Ok(cell.get_or_init(|| made))
         }
     }
 }

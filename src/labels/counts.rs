@@ -1,6 +1,5 @@
 //! How much is observed.
 
-use masked_loss_core::Table;
 use tch::{Device, Kind, Tensor};
 
 use super::cells::sum_per_label;
@@ -31,7 +30,11 @@ impl Labels {
             Device::Cpu => {
                 // With one dimension, rows and labels are the same.
                 let labels = self.size().last().map_or(0, |&labels| labels as usize);
-                Ok(Tensor::f_from_slice(&self.table()?.observed_per_label(&TorchThreads, labels)?)?)
+                let counts = match self.entries()? {
+                    Some(entries) => entries.observed_per_label(),
+                    None => self.table(&Factors::default())?.0.observed_per_label(&TorchThreads, labels)?,
+                };
+                Ok(Tensor::f_from_slice(&counts)?)
             }
             _ => sum_per_label(&self.observed()?, Kind::Int64),
         }
@@ -62,17 +65,20 @@ impl Labels {
         }
         let per_row = match &self.weight_per_row {
             Some(per_row) if !everything => per_row.shallow_clone(),
-            _ => weight_per_row(&self.table()?, &self.weights, everything)?,
+            _ => self.weights_of_rows(everything)?,
         };
         // libtorch's own sum of many numbers depends on the number of threads.
         Ok(Tensor::from(masked_loss_core::sum(slice(&per_row.f_contiguous()?)?)?))
     }
-}
 
-/// The weights of the observed entries of each row, or of all its entries, added up: `[N]`, `f64`. Those per entry are the
-/// table's.
-pub(super) fn weight_per_row(table: &Table<'_>, weights: &Factors, everything: bool) -> Result<Tensor> {
-    let mut totals = Tensor::f_empty([table.rows as i64], (Kind::Double, Device::Cpu))?;
-    table.weight_per_row(&TorchThreads, &weights.slices()?, everything, slice_mut(&mut totals)?)?;
-    Ok(totals)
+    /// The weights of the observed entries of each row, or of all its entries, added up: `[N]`, `f64`; on the CPU.
+    pub(super) fn weights_of_rows(&self, everything: bool) -> Result<Tensor> {
+        if let Some(entries) = self.entries()?.filter(|_| !everything) {
+            return Ok(Tensor::f_from_slice(&entries.weight_per_row(&self.weights.slices()?))?);
+        }
+        let (table, weights) = self.table(&self.weights)?;
+        let mut totals = Tensor::f_empty([table.rows as i64], (Kind::Double, Device::Cpu))?;
+        table.weight_per_row(&TorchThreads, &weights.slices()?, everything, slice_mut(&mut totals)?)?;
+        Ok(totals)
+    }
 }

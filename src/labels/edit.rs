@@ -3,8 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::checked::Labels;
-use super::counts::weight_per_row;
 use super::factors::Factors;
+use super::stored::Stored;
 use crate::{Result, check};
 
 /// Weights that multiply the loss of the observed entries, see [`Labels::with_weights`].
@@ -39,6 +39,9 @@ impl Labels {
         let product = match weights {
             Weights::PerEntry(_) => {
                 let kind = if given.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float };
+                if let Stored::Sparse(_) = &self.table {
+                    return self.weighing_each(|entries| Ok(entries.gather(&given)?.f_to_kind(kind)?));
+                }
                 // Not 0: a loss that assumes something of missing entries must not lose them by this.
                 let given = given.f_to_kind(kind)?.f_masked_fill(&self.missing()?, 1.0)?;
                 self.own(&self.weights)?.with_entries(&given)?
@@ -59,9 +62,9 @@ impl Labels {
         weighted.with_totals()
     }
 
-    /// As a table of their own, with these weights, whose entries are of these rows alone.
-    fn alone(self, weights: Factors) -> Result<Self> {
-        Ok(Self { table: self.cells()?, index: None, ..self }.with_factors(weights))
+    /// As a matrix of their own, with these weights, whose entries are of these rows alone.
+    pub(super) fn alone(self, weights: Factors) -> Result<Self> {
+        Ok(Self { table: Stored::Dense(self.cells()?), index: None, ..self }.with_factors(weights))
     }
 
     /// The same labels with these weights, which nobody need check.
@@ -72,7 +75,7 @@ impl Labels {
     /// Adds up the weights of each row, for the batches that are cut: not where labels are changed in every step.
     pub(super) fn with_totals(mut self) -> Result<Self> {
         if !self.weights.is_empty() && self.device() == Device::Cpu {
-            self.weight_per_row = Some(weight_per_row(&self.table()?, &self.weights, false)?);
+            self.weight_per_row = Some(self.weights_of_rows(false)?);
         }
         Ok(self)
     }

@@ -7,6 +7,8 @@ mod edit;
 mod factors;
 mod raw;
 mod source;
+mod sparse;
+mod stored;
 mod weighting;
 
 pub(crate) use self::cells::sum_per_label;

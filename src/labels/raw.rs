@@ -138,8 +138,9 @@ mod tests {
                     let made = Labels::from_raw(raw).unwrap();
                     let (cells, range) = raw.encode().unwrap();
                     let what = format!("{size:?}, up to {largest}, {kind:?}");
-                    assert_eq!((made.table.kind(), made.range), (cells.kind(), range), "{what}");
-                    assert!(made.table.allclose(&cells, 0.0, 0.0, true), "{what}");
+                    let table = made.cells().unwrap();
+                    assert_eq!((table.kind(), made.range), (cells.kind(), range), "{what}");
+                    assert!(table.allclose(&cells, 0.0, 0.0, true), "{what}");
                     let observed = made.observed().unwrap().to_kind(Kind::Int64);
                     let width = size[1..].iter().product::<i64>();
                     let per_row = observed.reshape([size[0], width]).sum_dim_intlist(1i64, false, Kind::Int64);

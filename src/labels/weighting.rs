@@ -8,6 +8,7 @@ use masked_loss_core::check_setting;
 use super::cells::sum_per_label;
 use super::checked::Labels;
 use super::edit::Weights;
+use super::stored::Stored;
 use crate::{Error, Result, check};
 
 impl Labels {
@@ -34,14 +35,21 @@ impl Labels {
     /// # Errors
     /// [`Error::Range`] for an observed label that is neither 0 nor 1; as [`with_weights`](Self::with_weights).
     pub fn with_balanced_weights(self) -> Result<Self> {
-        let positive = self.positive()?;
         let observed = self.observed_per_label()?.f_to_kind(Kind::Double)?;
-        let positives = sum_per_label(&positive, Kind::Int64)?.f_to_kind(Kind::Double)?;
+        let positives = self.positives_per_label()?;
         let negatives = observed.f_sub(&positives)?;
         // Single precision before they are spread over the entries.
         let [positives, negatives] =
             [positives, negatives].map(|of_class| observed.f_div(&of_class)?.f_to_kind(Kind::Float));
-        let weights = positives?.f_where_self(&positive, &negatives?)?;
+        let (positives, negatives) = (positives?, negatives?);
+        if let Stored::Sparse(_) = &self.table {
+            return self.weighing_each(|entries| {
+                let [positives, negatives] =
+                    [&positives, &negatives].map(|of_class| of_class.f_index_select(0, &entries.columns));
+                Ok(positives?.f_where_self(&entries.values.f_eq(1)?, &negatives?)?)
+            });
+        }
+        let weights = positives.f_where_self(&self.cells()?.f_eq(1)?, &negatives)?;
         self.with_weights(Weights::PerEntry(&weights))
     }
 
@@ -95,18 +103,30 @@ impl Labels {
             return Err(Error::Shape { tensor: "labels", expected: "of 3 rows or more".into(), found: size });
         }
         let k = ((rows as f64).ln() - 1.0) * (b + 1.0).powf(a);
-        let positives: Vec<f64> =
-            Vec::try_from(&sum_per_label(&self.positive()?, Kind::Int64)?.f_to_kind(Kind::Double)?)?;
+        let positives: Vec<f64> = Vec::try_from(&self.positives_per_label()?)?;
         Ok(positives.into_iter().map(|positives| 1.0 + k * (positives + b).powf(-a)).collect())
     }
 
-    /// Where a label is observed and 1; an error where one is neither 0 nor 1.
-    fn positive(&self) -> Result<Tensor> {
-        let cells = self.cells()?;
-        let soft = cells.f_ne(0)?.f_logical_and(&cells.f_ne(1)?)?.f_logical_and(&self.observed()?)?;
-        match check::first(&cells, &soft)? {
-            Some(found) => Err(Error::Range { tensor: "labels", expected: "0 or 1 where observed".into(), found }),
-            None => Ok(cells.f_eq(1)?),
+    /// In how many rows each label is observed and 1: `[C]`, `f64`; an error where one is neither 0 nor 1.
+    fn positives_per_label(&self) -> Result<Tensor> {
+        let hard = |values: &Tensor, observed: Option<Tensor>| {
+            let soft = values.f_ne(0)?.f_logical_and(&values.f_ne(1)?)?;
+            let soft = observed.map_or(Ok(soft.shallow_clone()), |observed| soft.f_logical_and(&observed))?;
+            match check::first(values, &soft)? {
+                Some(found) => Err(Error::Range { tensor: "labels", expected: "0 or 1 where observed".into(), found }),
+                None => Ok(values.f_eq(1)?),
+            }
+        };
+        match (&self.table, &self.index) {
+            (Stored::Sparse(entries), Some(index)) => {
+                let (entries, _) = entries.of_rows(index)?;
+                entries.sum_per_label(&hard(&entries.values, None)?, Kind::Double)
+            }
+            (Stored::Sparse(entries), None) => entries.sum_per_label(&hard(&entries.values, None)?, Kind::Double),
+            (Stored::Dense(_), _) => {
+                let positive = hard(&self.cells()?, Some(self.observed()?))?;
+                Ok(sum_per_label(&positive, Kind::Int64)?.f_to_kind(Kind::Double)?)
+            }
         }
     }
 }

@@ -53,8 +53,8 @@ fn on(
     };
     if fused {
         let pass = TensorPass { entries, input: logits, divisor: divisor.number()? };
-        let (table, weights) = (labels.table()?, weights.slices()?);
-        if let Some(loss) = pass.run(LabelSlices::Checked(&table, &weights))? {
+        let (table, weights) = labels.table(weights)?;
+        if let Some(loss) = pass.run(LabelSlices::Checked(&table, &weights.slices()?))? {
             return Ok(loss);
         }
     }

@@ -19,7 +19,7 @@ macro_rules! elements {
         }
     )*};
 }
-elements!(i8: Int8, u8: Uint8, i64: Int64, f32: Float, f64: Double, F16: Half, Bf16: BFloat16);
+elements!(i8: Int8, u8: Uint8, i32: Int, i64: Int64, f32: Float, f64: Double, F16: Half, Bf16: BFloat16);
 
 /// The elements of a contiguous CPU tensor of `T`.
 ///

@@ -20,6 +20,7 @@ mod patterns;
 mod raw;
 mod reductions;
 mod softmax;
+mod sparse;
 mod threads;
 mod weighting;
 mod weights;

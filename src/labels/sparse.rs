@@ -1,0 +1,210 @@
+//! Labels of which the observed ones alone are given or held.
+
+use masked_loss_core::Sparse;
+use tch::{Device, Kind, Tensor};
+
+use super::checked::Labels;
+use super::factors::Factors;
+use super::stored::{Compressed, Stored};
+use crate::native::{TorchThreads, slice};
+use crate::{Error, Result, check};
+
+impl Labels {
+    /// Labels in compressed rows: what is stored is observed, and all else is missing. As `scipy.sparse.csr_array` has them in
+    /// `indptr`, `indices` and `data`.
+    ///
+    /// * `starts`: `[N + 1]`, integers: where the entries of each row start, and where those of the last one end.
+    /// * `columns`: `[K]`, integers: the label of each of the K entries, in any order within a row.
+    /// * `values`: `[K]`: what each label is; 0 is observed like any other value.
+    /// * `labels`: C, how many labels there are.
+    ///
+    /// The tensors lie on the CPU, where the labels are held as they are given: nothing of size `[N, C]` is made.
+    ///
+    /// ```
+    /// use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
+    /// use tch::Tensor;
+    ///
+    /// let ints = |numbers: &[i64]| Tensor::from_slice(numbers);
+    /// // Label 2 of row 0 is 1, label 0 of row 1 is 0, and no other is known.
+    /// let labels = Labels::from_csr(&ints(&[0, 1, 2]), &ints(&[2, 0]), &ints(&[1, 0]), 3)?;
+    /// assert_eq!(labels.size(), [2, 3]);
+    /// # Ok::<(), masked_loss::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors are not as above; [`Error::Range`] for starts
+    /// that do not go up from 0 to K, a label that is not within `0..C` or that a row has twice, or a value that is not finite.
+    pub fn from_csr(starts: &Tensor, columns: &Tensor, values: &Tensor, labels: i64) -> Result<Self> {
+        let (starts, columns) = (integers("starts", starts)?, integers("columns", columns)?);
+        let entries = columns.len() as i64;
+        let falls = starts.windows(2).find(|pair| pair[0] > pair[1]).map(|pair| pair[1]);
+        let ends = [starts.first(), starts.last()].map(|end| end.copied().unwrap_or(-1));
+        let found = if ends[0] == 0 { falls.or((ends[1] != entries).then_some(ends[1])) } else { Some(ends[0]) };
+        if let Some(found) = found {
+            return Err(range("starts", format!("numbers that go up from 0 to {entries}"), found));
+        }
+        Self::compressed(starts, (0..entries).collect(), &columns, values, labels)
+    }
+
+    /// Labels in long format, an entry for each that is observed: its row, its label, its value, in any order. All else is
+    /// missing. Otherwise as [`from_csr`](Self::from_csr).
+    ///
+    /// * `rows`, `columns`, `values`: `[K]`
+    /// * `size`: N and C.
+    ///
+    /// # Errors
+    /// As [`from_csr`](Self::from_csr); [`Error::Range`] for a row that is not within `0..N`.
+    pub fn from_entries(rows: &Tensor, columns: &Tensor, values: &Tensor, [count, labels]: [i64; 2]) -> Result<Self> {
+        let (rows, columns) = (integers("rows", rows)?, integers("columns", columns)?);
+        if rows.len() != columns.len() {
+            return Err(Error::shape("rows", [columns.len()], vec![rows.len() as i64]));
+        }
+        countable("the number of rows", count)?;
+        within("rows", &rows, count)?;
+        let mut starts = vec![0; count as usize + 1];
+        rows.iter().for_each(|&row| starts[row as usize + 1] += 1);
+        (1..starts.len()).for_each(|row| starts[row] += starts[row - 1]);
+        let (mut next, mut order) = (starts.clone(), vec![0; rows.len()]);
+        for (entry, &row) in rows.iter().enumerate() {
+            order[next[row as usize] as usize] = entry as i64;
+            next[row as usize] += 1;
+        }
+        Self::compressed(starts, order, &columns, values, labels)
+    }
+
+    /// From entries that stand row by row in this order.
+    fn compressed(
+        starts: Vec<i64>,
+        mut order: Vec<i64>,
+        columns: &[i64],
+        values: &Tensor,
+        labels: i64,
+    ) -> Result<Self> {
+        check::dense("values", values)?;
+        check::like("values", values, &[columns.len() as i64], Device::Cpu)?;
+        countable("the number of labels", labels)?;
+        within("columns", columns, labels)?;
+        let column = |entry: i64| columns[entry as usize];
+        for row in starts.windows(2) {
+            let entries = &mut order[row[0] as usize..row[1] as usize];
+            if !entries.is_sorted_by_key(|&entry| column(entry)) {
+                entries.sort_by_key(|&entry| column(entry));
+            }
+            if let Some(twice) = entries.windows(2).find(|pair| column(pair[0]) == column(pair[1])) {
+                return Err(range("columns", "no label twice in a row".into(), column(twice[0])));
+            }
+        }
+        let sorted: Vec<i32> = order.iter().map(|&entry| column(entry) as i32).collect();
+        let values = Self::complete(&values.f_index_select(0, &Tensor::f_from_slice(&order)?)?)?;
+        let counts: Vec<i64> = starts.windows(2).map(|row| row[1] - row[0]).collect();
+        let entries = Compressed {
+            starts: Tensor::f_from_slice(&starts)?,
+            columns: Tensor::f_from_slice(&sorted)?,
+            values: values.cells()?,
+            labels,
+        };
+        Ok(Self::new(Stored::Sparse(entries), Tensor::f_from_slice(&counts)?, values.range()))
+    }
+
+    /// The same labels and weights, with the observed entries alone in memory: less of it where few are observed, 5 bytes or
+    /// more for each entry in place of 1 or more for each cell.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for labels that are not `[N, C]`; [`Error::Device`] for labels that are not on the CPU.
+    pub fn to_sparse(&self) -> Result<Self> {
+        if self.entries()?.is_some() {
+            return Ok(self.clone());
+        }
+        if self.device() != Device::Cpu {
+            return Err(Error::Device { tensor: "labels", expected: Device::Cpu, found: self.device() });
+        }
+        let size = self.size();
+        let [_, labels] = size[..] else {
+            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+        };
+        let (table, _) = self.table(&Factors::default())?;
+        let found = table.observed_entries(&TorchThreads, slice(&self.observed_per_row)?)?;
+        let places = Tensor::f_from_slice(&found.places)?;
+        let held = |cells: &Tensor| -> Result<_> { Ok(cells.f_reshape([-1])?.f_index_select(0, &places)?) };
+        let Stored::Dense(cells) = &self.table else { unreachable!("sparse labels are returned above") };
+        let entries = Compressed {
+            starts: Tensor::f_from_slice(&found.starts)?,
+            columns: Tensor::f_from_slice(&found.columns)?,
+            values: held(cells)?,
+            labels,
+        };
+        let mut weights = self.weights.clone();
+        weights.entries = weights.entries.as_ref().map(held).transpose()?;
+        let weight_per_row = self.weight_per_row.as_ref().map(Tensor::shallow_clone);
+        let sparse = Self::new(Stored::Sparse(entries), self.observed_per_row.shallow_clone(), self.range);
+        Ok(Self { weights, weight_per_row, ..sparse })
+    }
+
+    /// The observed entries, where they are what is held.
+    pub(crate) fn entries(&self) -> Result<Option<Sparse<'_>>> {
+        match &self.table {
+            Stored::Sparse(entries) => Ok(Some(entries.slices(self.index.as_ref())?)),
+            Stored::Dense(_) => Ok(None),
+        }
+    }
+
+    /// Sparse labels with a further weight for each of their entries.
+    pub(super) fn weighing_each(self, weights_of: impl FnOnce(&Compressed) -> Result<Tensor>) -> Result<Self> {
+        let (entries, weights) = match (&self.table, &self.index) {
+            (Stored::Sparse(entries), Some(index)) => {
+                let (entries, places) = entries.of_rows(index)?;
+                let mut weights = self.weights.clone();
+                let of_rows = weights.entries.as_ref().map(|weights| weights.f_index_select(0, &places));
+                weights.entries = of_rows.transpose()?;
+                (entries, weights)
+            }
+            (table, _) => match table.clone() {
+                Stored::Sparse(entries) => (entries, self.weights.clone()),
+                Stored::Dense(_) => unreachable!("labels that are held as a matrix"),
+            },
+        };
+        let weights = weights.with_entries(&weights_of(&entries)?)?;
+        let labels = Self { table: Stored::Sparse(entries), index: None, ..self };
+        let labels = match weights.fits()? {
+            true => labels.with_factors(weights),
+            false => {
+                let (size, weights) = (labels.size(), labels.own(&weights)?);
+                labels.alone(weights.expanded(&size)?)?
+            }
+        };
+        labels.with_totals()
+    }
+}
+
+/// The elements of a vector of integers on the CPU.
+fn integers(name: &'static str, tensor: &Tensor) -> Result<Vec<i64>> {
+    check::dense(name, tensor)?;
+    check::like(name, tensor, &tensor.size(), Device::Cpu)?;
+    if tensor.dim() != 1 {
+        return Err(Error::Shape { tensor: name, expected: "[n]".into(), found: tensor.size() });
+    }
+    match tensor.f_kind()? {
+        Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64 => {
+            Ok(Vec::try_from(&tensor.f_to_kind(Kind::Int64)?)?)
+        }
+        kind => Err(Error::Kind { tensor: name, expected: "integers", found: format!("{kind:?}") }),
+    }
+}
+
+fn within(name: &'static str, numbers: &[i64], end: i64) -> Result<()> {
+    match numbers.iter().find(|number| !(0..end).contains(*number)) {
+        Some(&found) => Err(range(name, format!("numbers within 0..{end}"), found)),
+        None => Ok(()),
+    }
+}
+
+fn countable(name: &'static str, found: i64) -> Result<()> {
+    match (0..=i64::from(i32::MAX)).contains(&found) {
+        true => Ok(()),
+        false => Err(range(name, format!("within 0..={}", i32::MAX), found)),
+    }
+}
+
+fn range(tensor: &'static str, expected: String, found: i64) -> Error {
+    Error::Range { tensor, expected, found: found as f64 }
+}

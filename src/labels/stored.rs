@@ -1,0 +1,134 @@
+//! How labels are held: as a matrix, or as the observed entries alone.
+
+use masked_loss_core::{Cells, Sparse};
+use tch::{Device, Kind, Tensor};
+
+use super::cells::MISSING;
+use crate::Result;
+use crate::native::slice;
+
+/// A table of labels.
+#[derive(Debug)]
+pub(super) enum Stored {
+    /// In the labels' shape: `i8` with −1 where missing, or floating point with NaN where missing; contiguous.
+    Dense(Tensor),
+    Sparse(Compressed),
+}
+
+/// The observed entries of a matrix of labels, row by row, on the CPU.
+#[derive(Debug)]
+pub(crate) struct Compressed {
+    /// `[N + 1]`, `i64`: where the entries of each row start, and where those of the last one end.
+    pub(super) starts: Tensor,
+    /// Of each entry, `i32`; ascending in a row.
+    pub(super) columns: Tensor,
+    /// Of each entry: `i8` if all are 0 or 1, else floating point.
+    pub(super) values: Tensor,
+    pub(super) labels: i64,
+}
+
+impl Stored {
+    pub(super) fn device(&self) -> Device {
+        match self {
+            Self::Dense(cells) => cells.device(),
+            Self::Sparse(_) => Device::Cpu,
+        }
+    }
+
+    /// Of all rows.
+    pub(super) fn size(&self) -> Vec<i64> {
+        match self {
+            Self::Dense(cells) => cells.size(),
+            Self::Sparse(entries) => vec![entries.starts.size()[0] - 1, entries.labels],
+        }
+    }
+}
+
+impl Clone for Stored {
+    /// Shares the tensors.
+    fn clone(&self) -> Self {
+        match self {
+            Self::Dense(cells) => Self::Dense(cells.shallow_clone()),
+            Self::Sparse(Compressed { starts, columns, values, labels }) => {
+                let [starts, columns, values] = [starts, columns, values].map(Tensor::shallow_clone);
+                Self::Sparse(Compressed { starts, columns, values, labels: *labels })
+            }
+        }
+    }
+}
+
+impl Compressed {
+    /// Some rows, or all.
+    pub(crate) fn slices<'a>(&'a self, index: Option<&'a Tensor>) -> Result<Sparse<'a>> {
+        Ok(Sparse {
+            starts: slice(&self.starts)?,
+            columns: slice(&self.columns)?,
+            cells: match self.values.f_kind()? {
+                Kind::Int8 => Cells::Bytes(slice(&self.values)?),
+                Kind::Double => Cells::F64(slice(&self.values)?),
+                _ => Cells::F32(slice(&self.values)?),
+            },
+            labels: self.labels as usize,
+            index: index.map(slice).transpose()?,
+        })
+    }
+
+    /// Of some rows' entries, or of all: their places in the table, and in a matrix of these rows.
+    fn places(&self, index: Option<&Tensor>) -> Result<[Tensor; 2]> {
+        let rows = self.slices(index)?;
+        let (mut in_table, mut in_matrix) = (Vec::new(), Vec::new());
+        for row in 0..rows.rows() {
+            for entry in rows.row(row) {
+                in_table.push(entry as i64);
+                in_matrix.push(row as i64 * self.labels + i64::from(rows.columns[entry]));
+            }
+        }
+        Ok([Tensor::f_from_slice(&in_table)?, Tensor::f_from_slice(&in_matrix)?])
+    }
+
+    /// As a table of these rows alone; also the places of their entries in this one.
+    pub(super) fn of_rows(&self, index: &Tensor) -> Result<(Self, Tensor)> {
+        let [places, _] = self.places(Some(index))?;
+        let rows = self.slices(Some(index))?;
+        let mut end = 0;
+        let ends = (0..rows.rows()).map(|row| {
+            end += rows.row(row).len() as i64;
+            end
+        });
+        let starts: Vec<i64> = std::iter::once(0).chain(ends).collect();
+        let [columns, values] = [&self.columns, &self.values].map(|entries| entries.f_index_select(0, &places));
+        Ok((
+            Self { starts: Tensor::f_from_slice(&starts)?, columns: columns?, values: values?, labels: self.labels },
+            places,
+        ))
+    }
+
+    /// The matrix of some rows, or of all.
+    pub(super) fn cells(&self, index: Option<&Tensor>) -> Result<Tensor> {
+        let missing = match self.values.f_kind()? {
+            Kind::Int8 => f64::from(MISSING),
+            _ => f64::NAN,
+        };
+        self.matrix(index, &self.values, missing)
+    }
+
+    /// A number for each entry, as a matrix of some rows with `elsewhere` in all other places.
+    pub(super) fn matrix(&self, index: Option<&Tensor>, numbers: &Tensor, elsewhere: f64) -> Result<Tensor> {
+        let [in_table, in_matrix] = self.places(index)?;
+        let rows = index.map_or(self.starts.size()[0] - 1, |index| index.size()[0]);
+        let matrix = Tensor::f_full([rows * self.labels], elsewhere, (numbers.f_kind()?, Device::Cpu))?;
+        Ok(matrix.f_scatter(0, &in_matrix, &numbers.f_index_select(0, &in_table)?)?.f_view([rows, self.labels])?)
+    }
+
+    /// A number of each entry from a matrix of all rows.
+    pub(super) fn gather(&self, matrix: &Tensor) -> Result<Tensor> {
+        let [_, in_matrix] = self.places(None)?;
+        Ok(matrix.f_reshape([-1])?.f_index_select(0, &in_matrix)?)
+    }
+
+    /// The sum of a number for each entry over each label: `[C]`.
+    pub(super) fn sum_per_label(&self, numbers: &Tensor, kind: Kind) -> Result<Tensor> {
+        let sums = Tensor::f_zeros([self.labels], (kind, Device::Cpu))?;
+        Ok(sums.f_index_add(0, &self.columns, &numbers.f_to_kind(kind)?)?)
+    }
+}
