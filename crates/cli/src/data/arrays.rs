@@ -58,7 +58,7 @@ impl Arrays {
             labels = Some(decoder.array(&chosen)?);
             notes = decoder.notes();
             label_names = names;
-        } else if !source.has_labels() && !(source.labels.is_empty() && source.ignore.is_empty()) {
+        } else if !source.has_labels() && (!source.labels.is_empty() || !source.ignore.is_empty()) {
             notes.push("--labels and --ignore select columns of Y, which is not read".to_owned());
         }
         let features = features.filter(|_| source.has_features());
