@@ -51,6 +51,9 @@ pub enum Error {
     /// A path that was asked for by name cannot serve this input.
     #[error("the fused path {0}; use the composed path")]
     Fused(String),
+    /// A head that was asked for by name cannot serve.
+    #[error("the observed head {0}; use Head::Dense")]
+    Head(String),
     /// A reduction cannot do what is asked of it.
     #[error("Reduction::{reduction:?} {reason}")]
     Reduction {

@@ -79,14 +79,14 @@ impl TensorPass<'_> {
             None => scalar(sum / divisor, X::Number::KIND)?,
         };
         if let Some(gradient) = gradient {
-            attach(&mut result, input, &gradient)?;
+            attach(&mut result, [(input, Some(&gradient))])?;
         }
         Ok(Some(result))
     }
 }
 
 /// Of rank 0.
-fn scalar(number: f64, kind: Kind) -> Result<Tensor> {
+pub(crate) fn scalar(number: f64, kind: Kind) -> Result<Tensor> {
     let tensor = match kind {
         Kind::Double => Tensor::f_from_slice(&[number])?,
         _ => Tensor::f_from_slice(&[number as f32])?,

@@ -57,7 +57,7 @@ pub use error::{Error, Result};
 pub use fused::simd_level;
 pub use gradcheck::{GradReport, gradcheck};
 pub use labels::{Labels, Raw, Weights};
-pub use loss::{Loss, Missing, Named, Path, WithMissing, catalogue};
+pub use loss::{Head, Linear, Loss, Missing, Named, Path, WithMissing, catalogue};
 pub use losses::{
     Censored, NonNegativePu, SoftmaxCrossEntropy, expected_positives, masked_bce, masked_bce_with_logits,
 };

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use masked_loss_core::losses::REAL;
 use masked_loss_core::{Assumed, Entries, check_setting};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::composed::TensorFormula;
 use crate::{Error, Labels, Result, check};
@@ -23,19 +23,35 @@ pub(crate) fn fit(
     size: &[i64],
     device: Device,
 ) -> Result<()> {
-    formulas(entries).try_for_each(|formula| formula.validate())?;
     let name = name(entries);
+    settings(entries, *size.last().unwrap_or(&0))?;
     check::floating(name, input)?;
-    check::like(name, input, size, device)?;
+    check::like(name, input, size, device)
+}
+
+/// What a loss asks of its own settings, for so many labels.
+fn settings(entries: Entries<'_, dyn TensorFormula + '_>, labels: i64) -> Result<()> {
+    formulas(entries).try_for_each(|formula| formula.validate())?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
         let accepted = formula.labels();
         let outside = (!accepted.contains(&label)).then_some(label);
         within("the label assumed where one is missing", &accepted, outside)?;
         check_setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
     }
-    let columns = *size.last().unwrap_or(&0);
     let mut parameters = formulas(entries).filter_map(|formula| formula.parameter());
-    parameters.try_for_each(|parameter| check::numbers("the loss's per-label parameter", parameter, columns))
+    parameters.try_for_each(|parameter| check::numbers("the loss's per-label parameter", parameter, labels))
+}
+
+/// All that a loss asks of its labels and its settings.
+pub(crate) fn labels(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labels) -> Result<()> {
+    settings(entries, *labels.size().last().unwrap_or(&0))?;
+    let accepted = entries.observed.labels();
+    within("labels", &accepted, labels.outside(&accepted))
+}
+
+/// That these inputs, all of which count, are ones that a loss of observed entries accepts.
+pub(crate) fn observed_inputs(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor) -> Result<()> {
+    bounded(name(entries), entries.observed, input, || Ok(input.f_ones_like()?.f_to_kind(Kind::Bool)?))
 }
 
 /// That every input that counts is one that its formula accepts.

@@ -3,11 +3,13 @@
 mod accept;
 mod call;
 mod catalogue;
+mod head;
 mod missing;
 mod path;
 mod traits;
 
 pub use self::catalogue::{Named, catalogue};
+pub use self::head::{Head, Linear};
 pub use self::missing::{Missing, WithMissing};
 pub use self::path::Path;
 pub use self::traits::Loss;

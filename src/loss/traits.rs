@@ -4,10 +4,11 @@ use masked_loss_core::{Elementwise, Entries};
 use tch::Tensor;
 
 use super::call::{forward, forward_raw, sum_and_weight};
+use super::head::{self, Head, Linear};
 use super::missing::{Missing, WithMissing};
 use super::path::Path;
 use crate::composed::TensorFormula;
-use crate::{Labels, Raw, Reduction, Result};
+use crate::{Error, Labels, Raw, Reduction, Result};
 
 /// A loss over the observed entries of `logits` and `labels`.
 ///
@@ -54,6 +55,45 @@ pub trait Loss {
         self.forward(logits, &Labels::from_raw(labels)?, reduction)
     }
 
+    /// The loss of a linear last layer: that of the logits `hidden · weightᵀ + bias`, of which only those are computed that
+    /// [`Linear::head`] says. [`Head::Observed`](crate::Head::Observed) is for [`Elementwise`] losses, where missing entries
+    /// are ignored.
+    ///
+    /// * Shapes: hidden `[N, D]`, weight `[C, D]`, bias `[C]`, labels `[N, C]`, all but the labels of one type.
+    ///
+    /// ```
+    /// use masked_loss::{BceWithLogits, Labels, Linear, Loss, Reduction};
+    /// use tch::{Device, Tensor, nn};
+    ///
+    /// let variables = nn::VarStore::new(Device::Cpu);
+    /// let layer = nn::linear(variables.root(), 8, 100, Default::default());
+    /// let hidden = Tensor::randn([2, 8], tch::kind::FLOAT_CPU);
+    /// let ints = |numbers: &[i64]| Tensor::from_slice(numbers);
+    /// let labels = Labels::from_entries(&ints(&[0, 1]), &ints(&[42, 7]), &ints(&[1, 0]), [2, 100])?;
+    ///
+    /// // Two logits of 200.
+    /// let loss = BceWithLogits::default().forward_linear(&hidden, &Linear::from(&layer), &labels, Reduction::Mean)?;
+    /// loss.backward();
+    /// assert_eq!(layer.ws.grad().count_nonzero(None).int64_value(&[]), 2 * 8);
+    /// # Ok::<(), masked_loss::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`Error::Head`](crate::Error::Head) where that head is asked for by name and cannot
+    /// serve.
+    fn forward_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<Tensor> {
+        match linear.head {
+            Head::Observed => Err(Error::Head("is for losses that are one formula".into())),
+            _ => dense(self, hidden, linear, labels, reduction),
+        }
+    }
+
     /// The pair behind a reduction: the sum, and the weight that divides it (both scalars; 1 for `Sum` and `None`). Pairs
     /// of micro-batches, or of machines, add up to the pair of the whole batch, however unevenly their labels fall. Not so
     /// `MeanPerLabel`, whose labels lie across all of them.
@@ -77,6 +117,18 @@ fn observed<'a>(formula: &'a (dyn TensorFormula + 'a)) -> Entries<'a, dyn Tensor
     Entries { observed: formula, missing: None }
 }
 
+/// By way of all logits.
+fn dense(
+    loss: &(impl Loss + ?Sized),
+    hidden: &Tensor,
+    linear: &Linear<'_>,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    linear.check(hidden, labels)?;
+    loss.forward(&linear.logits(hidden)?, labels, reduction)
+}
+
 impl<E: Elementwise> Loss for E {
     fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
         forward(observed(self), path, logits, labels, reduction)
@@ -84,6 +136,19 @@ impl<E: Elementwise> Loss for E {
 
     fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
         forward_raw(observed(self), logits, labels, reduction)
+    }
+
+    fn forward_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<Tensor> {
+        match head::observed(observed(self), hidden, linear, labels, reduction, true)? {
+            Some((loss, _)) => Ok(loss),
+            None => dense(self, hidden, linear, labels, reduction),
+        }
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
@@ -101,6 +166,19 @@ impl Loss for WithMissing {
         forward_raw(self.entries(size)?, logits, labels, reduction)
     }
 
+    fn forward_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<Tensor> {
+        match head::observed(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction, true)? {
+            Some((loss, _)) => Ok(loss),
+            None => dense(self, hidden, linear, labels, reduction),
+        }
+    }
+
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
         sum_and_weight(self.entries(|| Ok(labels.size()))?, logits, labels, reduction)
     }
@@ -114,6 +192,16 @@ impl Loss for Box<dyn Loss> {
 
     fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
         (**self).forward_raw(logits, labels, reduction)
+    }
+
+    fn forward_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<Tensor> {
+        (**self).forward_linear(hidden, linear, labels, reduction)
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {

@@ -1,8 +1,12 @@
-// One autograd node that hands a gradient computed in the forward pass to the backward pass, and libtorch's thread pool.
+// One autograd node that hands gradients computed in the forward pass to the backward pass, and libtorch's thread pool.
 // It knows no loss. No C++ exception leaves this file.
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/_coalesced.h>
+#include <ATen/ops/_indices.h>
+#include <ATen/ops/_sparse_coo_tensor_unsafe.h>
+#include <ATen/ops/_values.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/isfinite.h>
@@ -45,59 +49,75 @@ auto make_node(Arguments&&... arguments) {
 }
 
 struct Precomputed : torch::autograd::Node {
-  Precomputed(at::Tensor gradient, at::ScalarType kind, edge_list next)
-      : Node(std::move(next)), gradient_(std::move(gradient)), kind_(kind) {}
+  // Of each input its gradient, undefined where it has none.
+  Precomputed(std::vector<at::Tensor> gradients, std::vector<at::ScalarType> kinds, edge_list next)
+      : Node(std::move(next)), gradients_(std::move(gradients)), kinds_(std::move(kinds)) {}
 
   std::string name() const override { return "MaskedLossBackward"; }
 
   void release_variables() override {
     std::lock_guard<std::mutex> lock(mutex_);
-    gradient_.reset();
+    released_ = true;
+    gradients_.clear();
   }
 
   variable_list apply(variable_list&& upstreams) override {
     const at::Tensor& upstream = upstreams[0];
-    if (!upstream.defined()) return {at::Tensor()};
+    if (!upstream.defined()) return variable_list(kinds_.size());
     const bool keep = torch::autograd::get_current_graph_task_keep_graph();
     const bool record = at::GradMode::is_enabled();
-    at::Tensor result;
+    variable_list results;
     {
       at::NoGradGuard no_grad;
-      result = scaled(take(keep), upstream, keep);
+      results = take(keep);
+      for (size_t i = 0; i < results.size(); ++i) {
+        if (results[i].defined()) results[i] = scaled(std::move(results[i]), kinds_[i], upstream, keep);
+      }
     }
-    if (record) {
-      torch::autograd::set_history(result, make_node<torch::autograd::Error>(kTwice, edge_list{next_edge(0)}));
+    for (size_t i = 0; record && i < results.size(); ++i) {
+      if (results[i].defined()) {
+        torch::autograd::set_history(results[i], make_node<torch::autograd::Error>(kTwice, edge_list{next_edge(i)}));
+      }
     }
-    return {result};
+    return results;
   }
 
  private:
-  // Two backward passes may run at once: where the graph is not kept, the gradient goes to one of them.
-  at::Tensor take(bool keep) {
+  // Two backward passes may run at once: where the graph is not kept, the gradients go to one of them.
+  std::vector<at::Tensor> take(bool keep) {
     std::lock_guard<std::mutex> lock(mutex_);
-    TORCH_CHECK(gradient_.defined(), torch::autograd::ERR_BACKWARD_TWICE);
-    return keep ? gradient_ : std::move(gradient_);
+    TORCH_CHECK(!released_, torch::autograd::ERR_BACKWARD_TWICE);
+    released_ = !keep;
+    return keep ? gradients_ : std::move(gradients_);
+  }
+
+  // Of a sparse gradient, the rows that it holds.
+  static at::Tensor scaled(at::Tensor gradient, at::ScalarType kind, const at::Tensor& upstream, bool keep) {
+    if (!gradient.is_sparse()) return scaled_rows(std::move(gradient), kind, upstream, keep);
+    const at::Tensor rows = scaled_rows(gradient._values(), kind, upstream, keep);
+    return at::_sparse_coo_tensor_unsafe(gradient._indices(), rows, gradient.sizes())._coalesced_(true);
   }
 
   // The gradient times the upstream one, in the input's kind. Where it is exactly zero, as at every missing entry, it
   // stays so, whatever comes from upstream. In place unless the graph is kept.
-  at::Tensor scaled(at::Tensor gradient, const at::Tensor& upstream, bool keep) const {
+  static at::Tensor scaled_rows(at::Tensor gradient, at::ScalarType kind, const at::Tensor& upstream, bool keep) {
     if (upstream.numel() == 1) {
       const double factor = upstream.item<double>();
       if (std::isfinite(factor)) {
         if (factor != 1.0) {
           gradient = keep ? gradient.mul(factor) : gradient.mul_(factor);
-        } else if (keep && gradient.scalar_type() == kind_) {
+        } else if (keep && gradient.scalar_type() == kind) {
           gradient = gradient.clone();
         }
-        return gradient.to(kind_);
+        return gradient.to(kind);
       }
     }
-    return gradient.mul(upstream).masked_fill_(gradient.eq(0), 0).to(kind_);
+    return gradient.mul(upstream).masked_fill_(gradient.eq(0), 0).to(kind);
   }
 
-  at::Tensor gradient_;  // of an input in half precision in float: it is narrowed only when it has been scaled
-  at::ScalarType kind_;  // the input's
+  std::vector<at::Tensor> gradients_;  // of an input in half precision in float: narrowed only when it has been scaled
+  std::vector<at::ScalarType> kinds_;  // the inputs'
+  bool released_ = false;
 };
 
 // Large buffers that this thread keeps: a fresh one costs more in page faults than the kernel in arithmetic. One whose
@@ -150,12 +170,20 @@ char* message(const std::exception& error) { return strdup(error.what()); }
 
 extern "C" {
 
-// Makes `value` depend on `input` with the given gradient. Null, or an error's text for the caller to free.
-char* masked_loss_attach(at::Tensor* value, const at::Tensor* input, const at::Tensor* gradient) {
+// Makes `value` depend on `count` inputs with the given gradients, null for an input that has none. Null, or an error's text
+// for the caller to free.
+char* masked_loss_attach(at::Tensor* value, const at::Tensor* const* inputs, const at::Tensor* const* gradients, size_t count) {
   try {
+    std::vector<at::Tensor> variables, computed;
+    std::vector<at::ScalarType> kinds;
+    for (size_t i = 0; i < count; ++i) {
+      variables.push_back(*inputs[i]);
+      computed.push_back(gradients[i] ? *gradients[i] : at::Tensor());
+      kinds.push_back(inputs[i]->scalar_type());
+    }
+    edge_list next = torch::autograd::collect_next_edges(variables);
     torch::autograd::set_history(
-        *value,
-        make_node<Precomputed>(*gradient, input->scalar_type(), torch::autograd::collect_next_edges(*input)));
+        *value, make_node<Precomputed>(std::move(computed), std::move(kinds), std::move(next)));
     return nullptr;
   } catch (const std::exception& error) {
     return message(error);

@@ -13,7 +13,12 @@ pub(crate) use self::threads::TorchThreads;
 use crate::{Error, Result};
 
 unsafe extern "C" {
-    fn masked_loss_attach(value: *mut C_tensor, input: *const C_tensor, gradient: *const C_tensor) -> *mut c_char;
+    fn masked_loss_attach(
+        value: *mut C_tensor,
+        inputs: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        count: usize,
+    ) -> *mut c_char;
     fn masked_loss_records(input: *const C_tensor) -> bool;
     fn masked_loss_buffer(like: *const C_tensor, error: *mut *mut c_char) -> *mut C_tensor;
     fn masked_loss_release_buffers();
@@ -51,10 +56,12 @@ pub fn release_buffers() {
     unsafe { masked_loss_release_buffers() }
 }
 
-/// Makes `value` depend on `input` with the given gradient.
-pub(crate) fn attach(value: &mut Tensor, input: &Tensor, gradient: &Tensor) -> Result<()> {
-    // SAFETY: three live tensors; the node shares `gradient`'s storage by reference count.
-    check(unsafe { masked_loss_attach(value.as_mut_ptr(), input.as_ptr(), gradient.as_ptr()) })
+/// Makes `value` depend on inputs with the given gradients. Of several inputs, `value` has one element.
+pub(crate) fn attach<const N: usize>(value: &mut Tensor, inputs: [(&Tensor, Option<&Tensor>); N]) -> Result<()> {
+    let gradients = inputs.map(|(_, gradient)| gradient.map_or(std::ptr::null(), |gradient| gradient.as_ptr()));
+    let inputs = inputs.map(|(input, _)| input.as_ptr());
+    // SAFETY: live tensors, as many inputs as gradients; the node shares their storage by reference count.
+    check(unsafe { masked_loss_attach(value.as_mut_ptr(), inputs.as_ptr(), gradients.as_ptr(), N) })
 }
 
 fn check(message: *mut c_char) -> Result<()> {

@@ -9,6 +9,7 @@ mod device;
 mod expected_positives;
 mod formulas;
 mod hard_cases;
+mod head;
 mod identities;
 mod infinite;
 mod levels;

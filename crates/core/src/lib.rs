@@ -27,6 +27,6 @@ pub use losses::Elementwise;
 pub use memory::{Bf16, F16};
 pub use number::{Dual, Real};
 pub use pass::Pass;
-pub use scalar::Storage;
+pub use scalar::{Scalar, Storage};
 pub use simd::Simd;
 pub use threads::{Serial, Threads};

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::layer::{LayerGradients, Linear};
+use super::units::{piece_length, units};
 use super::vectors::Combine;
-use super::{LayerGradients, Linear, piece_length, units};
 use crate::memory::Disjoint;
 use crate::scalar::Scalar;
 use crate::simd::Simd;

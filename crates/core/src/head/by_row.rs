@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
+use super::layer::Linear;
+use super::units::{piece_length, units};
 use super::vectors::{Combine, Dots};
-use super::{Linear, piece_length, units};
 use crate::labels::{Cells, EntryWeights, Label, Sparse, Weights};
 use crate::memory::Disjoint;
 use crate::pass::{ChunkBuffers, Chunks, Prepared};

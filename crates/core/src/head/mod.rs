@@ -2,12 +2,14 @@
 
 mod by_label;
 mod by_row;
+mod layer;
 mod order;
+mod units;
 mod vectors;
 
-use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
+pub use self::layer::{HeadGradients, LayerGradients, Linear};
 pub use self::order::Touched;
 use crate::kernel::Formula;
 use crate::labels::{Sparse, Weights};
@@ -15,43 +17,7 @@ use crate::memory::Disjoint;
 use crate::pass::Prepared;
 use crate::scalar::Scalar;
 use crate::simd::Simd;
-use crate::sizes::CHUNK;
 use crate::{Result, Threads};
-
-/// A linear layer: the logit of row n and label c is `h_n · w_c + b_c`.
-#[derive(Clone, Copy, Debug)]
-pub struct Linear<'a, F> {
-    /// `[N, D]`, row by row.
-    pub hidden: &'a [F],
-    /// `[C, D]`, label by label.
-    pub weight: &'a [F],
-    /// `[C]`
-    pub bias: Option<&'a [F]>,
-    /// `D`
-    pub width: usize,
-}
-
-/// Where the gradients of `loss / divisor` go; what is there before is overwritten.
-#[derive(Debug)]
-pub struct HeadGradients<'a, F> {
-    /// `[N, D]`
-    pub hidden: Option<&'a mut [F]>,
-    /// Of the layer's parameters, if they are wanted.
-    pub layer: Option<LayerGradients<'a, F>>,
-}
-
-/// Gradients of a layer's parameters.
-#[derive(Debug)]
-pub struct LayerGradients<'a, F> {
-    /// The labels that are observed in the batch.
-    pub touched: &'a Touched,
-    /// Whether only the rows of those labels are there, one after another, or `[C, D]` with zeros for the others.
-    pub packed: bool,
-    /// A row of D numbers for each label.
-    pub weight: Option<&'a mut [F]>,
-    /// A number for each label.
-    pub bias: Option<&'a mut [F]>,
-}
 
 /// A pass over the observed entries of a layer's logits. No other logit is computed, and no other weight is read.
 pub struct HeadPass<'a, F: Scalar> {
@@ -107,25 +73,4 @@ impl<F: Scalar> HeadPass<'_, F> {
         }
         Ok(Some(sum))
     }
-}
-
-/// How many entries are computed at once: their weights stay in the cache until they are read again.
-fn piece_length<F>(width: usize) -> usize {
-    const BYTES: usize = 1 << 17;
-    (BYTES / (width * size_of::<F>()).max(1)).clamp(16, CHUNK)
-}
-
-/// What threads share out: rows, or labels, one after another, that together have about as many entries as a piece. `starts`:
-/// where the entries of each of them start, and where those of the last one end.
-fn units(starts: &[usize], piece: usize) -> Vec<Range<usize>> {
-    let mut units = Vec::new();
-    let mut first = 0;
-    for end in 1..starts.len() {
-        // Those without entries take time too.
-        if starts[end] - starts[first] >= piece || end - first >= 4 * piece || end + 1 == starts.len() {
-            units.push(first..end);
-            first = end;
-        }
-    }
-    units
 }

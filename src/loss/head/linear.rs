@@ -1,0 +1,76 @@
+use tch::Tensor;
+
+use crate::{Error, Labels, Result, check};
+
+/// Which logits of a last layer are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Head {
+    /// [`Observed`](Self::Observed) where that is possible and likely to be faster, else [`Dense`](Self::Dense).
+    #[default]
+    Auto,
+    /// All, by one multiplication of matrices: any device, any loss.
+    Dense,
+    /// Those of observed entries alone, on the CPU: nothing of size `[N, C]` is made, and neither time nor memory depends on
+    /// what is missing. Value and gradients are computed in one pass, and are the same bits for any number of threads.
+    Observed,
+}
+
+/// A linear last layer, for [`Loss::forward_linear`](crate::Loss::forward_linear): the logit of row n and label c is
+/// `hₙ · w_c + b_c`.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a> {
+    /// `w`: `[C, D]`, as `tch::nn::Linear` has it in `ws`.
+    pub weight: &'a Tensor,
+    /// `b`: `[C]`
+    pub bias: Option<&'a Tensor>,
+    /// Which logits are computed.
+    pub head: Head,
+    /// Whether the gradients of weight and bias are sparse tensors that hold the rows of those labels alone that are observed
+    /// in the batch, as those of `tch::nn::Embedding` with `sparse`. Optimizers must know of such gradients. Only where
+    /// observed logits alone are computed.
+    pub sparse_gradient: bool,
+}
+
+impl<'a> Linear<'a> {
+    /// A layer with this weight and bias, [`Head::Auto`], and gradients that are not sparse.
+    pub fn new(weight: &'a Tensor, bias: Option<&'a Tensor>) -> Self {
+        Self { weight, bias, head: Head::Auto, sparse_gradient: false }
+    }
+
+    pub(in crate::loss) fn check(&self, hidden: &Tensor, labels: &Labels) -> Result<()> {
+        check::floating("hidden", hidden)?;
+        let (size, device) = (labels.size(), labels.device());
+        let [rows, count] = size[..] else {
+            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+        };
+        let found = hidden.size();
+        let [_, width] = found[..] else {
+            return Err(Error::Shape { tensor: "hidden", expected: format!("[{rows}, D]"), found });
+        };
+        check::like("hidden", hidden, &[rows, width], device)?;
+        for (name, parameter, size) in
+            [("weight", Some(self.weight), &[count, width][..]), ("bias", self.bias, &[count])]
+        {
+            let Some(parameter) = parameter else { continue };
+            check::floating(name, parameter)?;
+            check::like(name, parameter, size, device)?;
+            let (expected, kind) = (hidden.f_kind()?, parameter.f_kind()?);
+            if kind != expected {
+                return Err(Error::Kind { tensor: name, expected: "the type of hidden", found: format!("{kind:?}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// All of them.
+    pub(in crate::loss) fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        Ok(hidden.f_linear(self.weight, self.bias)?)
+    }
+}
+
+impl<'a> From<&'a tch::nn::Linear> for Linear<'a> {
+    fn from(layer: &'a tch::nn::Linear) -> Self {
+        Self::new(&layer.ws, layer.bs.as_ref())
+    }
+}

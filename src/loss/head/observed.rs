@@ -1,0 +1,124 @@
+//! The observed logits alone. The pass itself is in `masked_loss_core`; here are its tensors.
+
+use masked_loss_core::{Entries, HeadGradients, HeadPass, LayerGradients, Scalar, Sparse, Touched};
+use tch::{Device, Kind, Tensor};
+
+use super::linear::Linear;
+use crate::composed::{TensorFormula, compute_kind};
+use crate::fused::scalar;
+use crate::labels::Factors;
+use crate::loss::accept;
+use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice, slice_mut};
+use crate::{Labels, Result};
+
+/// The sum of the losses of sparse labels over a divisor.
+pub(super) fn forward(
+    entries: Entries<'_, dyn TensorFormula + '_>,
+    hidden: &Tensor,
+    linear: &Linear<'_>,
+    labels: &Labels,
+    weights: &Factors,
+    divisor: f64,
+) -> Result<Tensor> {
+    match compute_kind(hidden)? {
+        Kind::Double => forward_as::<f64>(entries, hidden, linear, labels, weights, divisor),
+        _ => forward_as::<f32>(entries, hidden, linear, labels, weights, divisor),
+    }
+}
+
+fn forward_as<F: Scalar + Element>(
+    entries: Entries<'_, dyn TensorFormula + '_>,
+    hidden: &Tensor,
+    linear: &Linear<'_>,
+    labels: &Labels,
+    weights: &Factors,
+    divisor: f64,
+) -> Result<Tensor> {
+    let dense =
+        |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_resolve_neg()?.f_to_kind(F::KIND)?.f_contiguous()?) };
+    let inputs = [Some(hidden), Some(linear.weight), linear.bias];
+    let [hidden_numbers, weight_numbers, bias_numbers] = inputs.map(|input| input.map(dense).transpose());
+    let (Some(h), Some(w), b) = (hidden_numbers?, weight_numbers?, bias_numbers?) else {
+        unreachable!("two are there")
+    };
+    let Some(sparse) = labels.entries()? else { unreachable!("the labels are sparse") };
+
+    let [of_hidden, of_weight, of_bias] = inputs.map(|input| input.is_some_and(records));
+    let touched = (of_weight || of_bias).then(|| Touched::new(&sparse));
+    let packed = linear.sparse_gradient;
+    let buffer = |wanted: bool, like: &Tensor| -> Result<_> {
+        match (wanted, packed, &touched) {
+            (false, ..) => Ok(None),
+            (true, true, Some(touched)) => Ok(Some(rows_like(like, touched.labels().len() as i64)?)),
+            _ => Ok(Some(buffer_like(like)?)),
+        }
+    };
+    let mut hidden_gradient = of_hidden.then(|| buffer_like(&h)).transpose()?;
+    let mut weight_gradient = buffer(of_weight, &w)?;
+    let mut bias_gradient = b.as_ref().map_or(Ok(None), |bias| buffer(of_bias, bias))?;
+    let layer = match &touched {
+        Some(touched) => {
+            let (weight, bias) = (slice_of::<F>(&mut weight_gradient)?, slice_of::<F>(&mut bias_gradient)?);
+            Some(LayerGradients { touched, packed, weight, bias })
+        }
+        None => None,
+    };
+    let pass = HeadPass {
+        formula: entries.observed,
+        linear: masked_loss_core::Linear {
+            hidden: slice::<F>(&h)?,
+            weight: slice(&w)?,
+            bias: b.as_ref().map(slice).transpose()?,
+            width: h.size()[1] as usize,
+        },
+        gradients: HeadGradients { hidden: slice_of::<F>(&mut hidden_gradient)?, layer },
+        divisor,
+    };
+    let Some(sum) = pass.run(&TorchThreads, &sparse, &weights.slices()?)? else {
+        accept::observed_inputs(entries, &logits(&sparse, &h, &w, b.as_ref())?)?;
+        unreachable!("a logit that is not accepted was found");
+    };
+    let mut loss = scalar(sum / divisor, F::KIND)?;
+    if let (true, Some(touched)) = (packed, &touched) {
+        let indices = Tensor::f_from_slice(touched.labels())?.f_to_kind(Kind::Int64)?.f_unsqueeze(0)?;
+        for (gradient, like) in [(&mut weight_gradient, Some(&w)), (&mut bias_gradient, b.as_ref())] {
+            if let (Some(rows), Some(like)) = (gradient.as_ref(), like) {
+                let options = (F::KIND, Device::Cpu);
+                *gradient = Some(Tensor::f_sparse_coo_tensor_indices_size(&indices, rows, like.size(), options, true)?);
+            }
+        }
+    }
+    let gradients = [&hidden_gradient, &weight_gradient, &bias_gradient].map(Option::as_ref);
+    if gradients.iter().any(Option::is_some) {
+        let bias = (linear.bias.unwrap_or(linear.weight), gradients[2]);
+        attach(&mut loss, [(hidden, gradients[0]), (linear.weight, gradients[1]), bias])?;
+    }
+    Ok(loss)
+}
+
+fn slice_of<F: Element>(tensor: &mut Option<Tensor>) -> Result<Option<&mut [F]>> {
+    tensor.as_mut().map(slice_mut).transpose()
+}
+
+/// Uninitialised rows, so many, like those of a contiguous tensor.
+fn rows_like(like: &Tensor, count: i64) -> Result<Tensor> {
+    let mut size = like.size();
+    size[0] = count;
+    Ok(Tensor::f_empty(size, (like.f_kind()?, Device::Cpu))?)
+}
+
+/// The observed logits, one after another.
+fn logits(labels: &Sparse<'_>, hidden: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (mut rows, mut columns) = (Vec::new(), Vec::new());
+    for row in 0..labels.rows() {
+        columns.extend(labels.columns[labels.row(row)].iter().map(|&label| i64::from(label)));
+        rows.resize(columns.len(), row as i64);
+    }
+    let (rows, columns) = (Tensor::f_from_slice(&rows)?, Tensor::f_from_slice(&columns)?);
+    let products = hidden.f_index_select(0, &rows)?.f_mul(&weight.f_index_select(0, &columns)?)?;
+    let logits = products.f_sum_dim_intlist(1i64, false, hidden.f_kind()?)?;
+    Ok(match bias {
+        Some(bias) => logits.f_add(&bias.f_index_select(0, &columns)?)?,
+        None => logits,
+    })
+}

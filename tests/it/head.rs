@@ -1,0 +1,277 @@
+//! A last layer with its loss: the same as all logits and their loss.
+
+use masked_loss::{
+    BceWithLogits, Censored, Head, Labels, Linear, Loss, Missing, Named, Reduction, SigmoidFocal, SoftmaxCrossEntropy,
+    SquaredError, Weights,
+};
+use rand::Rng;
+use tch::{Device, Kind, Tensor};
+
+use crate::common::{REDUCTIONS, losses, numbers, rng, uniform};
+
+/// A layer on the CPU, with a batch of hidden vectors.
+struct Layer {
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+}
+
+/// Loss, and gradients of hidden, weight and bias.
+type Found = [Vec<f64>; 4];
+
+impl Layer {
+    /// For logits within the range that a loss takes.
+    fn draw(seed: u64, named: &Named, [rows, labels, width]: [i64; 3], kind: Kind) -> Self {
+        let mut rng = rng(seed);
+        let spread = if named.inputs.contains(&-8.0) { 1.0 } else { 0.4 / (width as f64) };
+        let mut of = |size: &[i64], range: std::ops::Range<f64>| {
+            Tensor::from_slice(&uniform(&mut rng, size.iter().product(), range)).view(size).to_kind(kind)
+        };
+        let (hidden, weight) = (of(&[rows, width], -1.0..1.0), of(&[labels, width], -spread..spread));
+        Self { hidden, weight, bias: of(&[labels], 0.45..0.55) }
+    }
+
+    fn tracked(&self) -> Self {
+        let [hidden, weight, bias] =
+            [&self.hidden, &self.weight, &self.bias].map(|tensor| tensor.detach().copy().set_requires_grad(true));
+        Self { hidden, weight, bias }
+    }
+
+    fn found(
+        &self,
+        head: Head,
+        loss: &dyn Loss,
+        labels: &Labels,
+        reduction: Reduction,
+        sparse_gradient: bool,
+    ) -> Found {
+        let layer = self.tracked();
+        let linear = Linear { head, sparse_gradient, ..Linear::new(&layer.weight, Some(&layer.bias)) };
+        let loss = loss.forward_linear(&layer.hidden, &linear, labels, reduction).unwrap();
+        (&loss * 0.5).backward();
+        let gradient = |of: &Tensor| {
+            numbers(&if of.grad().is_sparse() { of.grad().to_dense(None::<Kind>, false) } else { of.grad() })
+        };
+        [numbers(&loss), gradient(&layer.hidden), gradient(&layer.weight), gradient(&layer.bias)]
+    }
+}
+
+fn labels(seed: u64, [rows, labels]: [i64; 2], share: f64, soft: bool) -> Labels {
+    let mut rng = rng(seed);
+    let mut cell = || match rng.random_bool(share) {
+        true if soft => rng.random_range(0.0..1.0),
+        true => f64::from(rng.random_bool(0.4)),
+        false => f64::NAN,
+    };
+    let cells: Vec<f64> = (0..rows * labels).map(|_| cell()).collect();
+    Labels::from_nan(&Tensor::from_slice(&cells).view([rows, labels])).unwrap()
+}
+
+/// Within some ULP of the largest number, as sums in another order are.
+fn close(what: &str, found: &Found, expected: &Found, epsilon: f64) {
+    for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found.len(), expected.len(), "{what}, {place}");
+        let largest = expected.iter().fold(0.0, |largest: f64, number| largest.max(number.abs()));
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() <= 24.0 * epsilon * largest, "{what}, {place}: {found}, {expected}");
+        }
+    }
+}
+
+const REDUCED: [Reduction; 7] = {
+    let [_, rest @ ..] = REDUCTIONS;
+    rest
+};
+
+#[test]
+fn the_observed_head_agrees_with_all_logits() {
+    for (seed, size) in (0..).zip([[13i64, 9, 20], [40, 9, 3], [1, 9, 65]]) {
+        for named in losses(9) {
+            for (share, soft) in [(0.0, false), (0.1, false), (0.5, true), (1.0, false)] {
+                let labels = labels(seed, [size[0], size[1]], share, soft);
+                for (kind, epsilon) in [(Kind::Float, f64::from(f32::EPSILON)), (Kind::Double, f64::EPSILON)] {
+                    let layer = Layer::draw(seed, &named, size, kind);
+                    for reduction in REDUCED {
+                        let what = format!("{}, {size:?}, {share}, {kind:?}, {reduction:?}", named.name);
+                        let loss = &*named.loss;
+                        let expected = layer.found(Head::Dense, loss, &labels, reduction, false);
+                        let found = layer.found(Head::Observed, loss, &labels, reduction, false);
+                        close(&what, &found, &expected, epsilon);
+                        let sparse = labels.to_sparse().unwrap();
+                        assert_eq!(layer.found(Head::Observed, loss, &sparse, reduction, true), found, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_multiply_the_losses_of_any_head() {
+    let (named, size) = (&losses(9)[0], [12i64, 9, 8]);
+    let layer = Layer::draw(3, named, size, Kind::Double);
+    let of = |size: &[i64]| Tensor::from_slice(&uniform(&mut rng(4), size.iter().product(), 0.0..2.0)).view(size);
+    let weighted = labels(5, [12, 9], 0.4, true)
+        .with_weights(Weights::PerEntry(&of(&[12, 9])))
+        .and_then(|labels| labels.with_weights(Weights::PerRow(&of(&[12]))))
+        .and_then(|labels| labels.with_weights(Weights::PerLabel(&of(&[9]))))
+        .unwrap();
+    for labels in [&weighted, &weighted.to_sparse().unwrap()] {
+        for reduction in REDUCED {
+            let [dense, observed] =
+                [Head::Dense, Head::Observed].map(|head| layer.found(head, &*named.loss, labels, reduction, false));
+            close(&format!("{reduction:?}"), &observed, &dense, f64::EPSILON);
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_shows_nowhere() {
+    let named = &losses(9)[0];
+    let layer = Layer::draw(6, named, [10, 9, 4], Kind::Float);
+    // Neither row 2 nor label 5 is observed.
+    let values = labels(7, [10, 9], 0.5, false).values().unwrap();
+    let _ = values.get(2).fill_(f64::NAN);
+    let _ = values.select(1, 5).fill_(f64::NAN);
+    let labels = Labels::from_nan(&values).unwrap();
+    let expected = layer.found(Head::Observed, &*named.loss, &labels, Reduction::Mean, false);
+    for garbage in [f64::NAN, f64::INFINITY] {
+        let spoilt = layer.tracked();
+        tch::no_grad(|| {
+            let _ = spoilt.hidden.get(2).fill_(garbage);
+            let _ = spoilt.weight.get(5).fill_(garbage);
+            let _ = spoilt.bias.get(5).fill_(garbage);
+        });
+        assert_eq!(spoilt.found(Head::Observed, &*named.loss, &labels, Reduction::Mean, false), expected);
+    }
+    // Only touched labels have rows in a sparse gradient.
+    let tracked = layer.tracked();
+    let linear = Linear { head: Head::Observed, sparse_gradient: true, ..Linear::new(&tracked.weight, None) };
+    let loss = BceWithLogits::default().forward_linear(&tracked.hidden, &linear, &labels, Reduction::Mean).unwrap();
+    loss.backward();
+    let gradient = tracked.weight.grad();
+    assert!(gradient.is_sparse());
+    let rows = Vec::<i64>::try_from(gradient.coalesce().indices().view([-1])).unwrap();
+    assert_eq!(rows, [0, 1, 2, 3, 4, 6, 7, 8]);
+    assert!(!tracked.bias.grad().defined());
+}
+
+#[test]
+fn nothing_observed_is_a_loss_of_zero_with_gradients_of_zero() {
+    let named = &losses(9)[0];
+    for size in [[4i64, 9, 3], [0, 9, 3], [4, 0, 3], [4, 9, 0]] {
+        let layer = Layer::draw(8, named, size, Kind::Float);
+        let none = Tensor::full([size[0], size[1]], f64::NAN, (Kind::Float, Device::Cpu));
+        let labels = Labels::from_nan(&none).unwrap();
+        for sparse in [false, true] {
+            for reduction in [Reduction::Sum, Reduction::Mean, Reduction::MeanPerRow, Reduction::WeightedMean] {
+                let bce = BceWithLogits::default();
+                let found = layer.found(Head::Observed, &bce, &labels, reduction, sparse);
+                assert!(found.iter().flatten().all(|&number| number == 0.0), "{size:?}, {reduction:?}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_layer_may_lie_in_memory_in_any_way_and_need_few_gradients() {
+    let named = &losses(9)[0];
+    let layer = Layer::draw(9, named, [6, 9, 5], Kind::Float);
+    let labels = labels(10, [6, 9], 0.6, false);
+    let expected = layer.found(Head::Observed, &*named.loss, &labels, Reduction::Mean, false);
+    let strided = |tensor: &Tensor| Tensor::stack(&[tensor, tensor], -1).select(-1, 1).set_requires_grad(true);
+    let (hidden, weight, bias) = (strided(&layer.hidden), strided(&layer.weight), strided(&layer.bias));
+    assert!(!hidden.is_contiguous() && !bias.is_contiguous());
+    let linear = Linear { head: Head::Observed, ..Linear::new(&weight, Some(&bias)) };
+    let loss = named.loss.forward_linear(&hidden, &linear, &labels, Reduction::Mean).unwrap();
+    (&loss * 0.5).backward();
+    let found = [numbers(&loss), numbers(&hidden.grad()), numbers(&weight.grad()), numbers(&bias.grad())];
+    assert_eq!(found, expected);
+
+    // A frozen layer, and one of which only the layer is trained.
+    for trained in [[true, false], [false, true], [false, false]] {
+        let [hidden, weight] =
+            [(&layer.hidden, trained[0]), (&layer.weight, trained[1])].map(|(t, on)| t.copy().set_requires_grad(on));
+        let linear = Linear { head: Head::Observed, ..Linear::new(&weight, Some(&layer.bias)) };
+        let loss = named.loss.forward_linear(&hidden, &linear, &labels, Reduction::Mean).unwrap();
+        assert_eq!((numbers(&loss), loss.requires_grad()), (expected[0].clone(), trained != [false, false]));
+        if loss.requires_grad() {
+            (loss * 0.5).backward();
+        }
+        for (tensor, expected) in [(&hidden, &expected[1]), (&weight, &expected[2])] {
+            let gradient = tensor.grad();
+            assert!(!gradient.defined() || numbers(&gradient) == *expected);
+            assert_eq!(gradient.defined(), tensor.requires_grad());
+        }
+    }
+}
+
+#[test]
+fn a_graph_that_is_kept_goes_backward_again() {
+    let named = &losses(9)[0];
+    let layer = Layer::draw(11, named, [6, 9, 5], Kind::Float).tracked();
+    let labels = labels(12, [6, 9], 0.6, false);
+    for sparse_gradient in [false, true] {
+        let linear = Linear { head: Head::Observed, sparse_gradient, ..Linear::new(&layer.weight, Some(&layer.bias)) };
+        let loss = named.loss.forward_linear(&layer.hidden, &linear, &labels, Reduction::Mean).unwrap();
+        let inputs = [&layer.hidden, &layer.weight, &layer.bias];
+        let once = Tensor::run_backward(&[&loss], &inputs, true, false);
+        let twice = Tensor::run_backward(&[&loss], &inputs, false, false);
+        let dense = |tensor: &Tensor| {
+            numbers(&if tensor.is_sparse() { tensor.to_dense(None::<Kind>, false) } else { tensor.shallow_clone() })
+        };
+        for (once, twice) in once.iter().zip(&twice) {
+            assert_eq!(dense(once), dense(twice));
+        }
+        assert!(Tensor::f_run_backward(&[&loss], &inputs, false, false).is_err());
+        // An infinite upstream gradient leaves what is zero.
+        let loss = named.loss.forward_linear(&layer.hidden, &linear, &labels, Reduction::Mean).unwrap() * f64::INFINITY;
+        let spread = Tensor::run_backward(&[&loss], &inputs, false, false);
+        assert!(
+            spread.iter().all(|gradient| dense(gradient).iter().all(|number| *number == 0.0 || number.is_infinite()))
+        );
+    }
+}
+
+#[test]
+fn auto_chooses_and_what_does_not_fit_is_refused() {
+    let named = &losses(9)[0];
+    let layer = Layer::draw(13, named, [10, 9, 4], Kind::Float);
+    for (share, likely) in [(0.05, Head::Observed), (0.9, Head::Dense)] {
+        let labels = labels(14, [10, 9], share, false);
+        let of = |head| layer.found(head, &SigmoidFocal::default(), &labels, Reduction::Mean, false);
+        assert_eq!(of(Head::Auto), of(likely), "{share}");
+    }
+    let labels = labels(15, [10, 9], 0.1, false);
+    let error = |loss: &dyn Loss, hidden: &Tensor, weight: &Tensor, bias: &Tensor, reduction, head| {
+        let linear = Linear { head, ..Linear::new(weight, Some(bias)) };
+        loss.forward_linear(hidden, &linear, &labels, reduction).unwrap_err().to_string()
+    };
+    let (bce, Layer { hidden, weight, bias }) = (BceWithLogits::default(), &layer);
+    for head in [Head::Auto, Head::Dense, Head::Observed] {
+        let fault =
+            |hidden: &Tensor, weight: &Tensor, bias: &Tensor| error(&bce, hidden, weight, bias, Reduction::Mean, head);
+        assert_eq!(fault(&hidden.get(0), weight, bias), "hidden: expected shape [10, D], found [4]");
+        assert_eq!(fault(&hidden.narrow(0, 0, 9), weight, bias), "hidden: expected shape [10, 4], found [9, 4]");
+        assert_eq!(fault(hidden, &weight.narrow(1, 0, 3), bias), "weight: expected shape [9, 4], found [9, 3]");
+        assert_eq!(fault(hidden, weight, &bias.narrow(0, 0, 1)), "bias: expected shape [9], found [1]");
+        let double = weight.to_kind(Kind::Double);
+        assert_eq!(fault(hidden, &double, bias), "weight: expected the type of hidden, found Double");
+    }
+    let refused = |loss: &dyn Loss, reduction| error(loss, hidden, weight, bias, reduction, Head::Observed);
+    let none = refused(&bce, Reduction::None);
+    assert_eq!(none, "the observed head has no loss for each entry of a matrix; use Head::Dense");
+    let counted = refused(&BceWithLogits::default().with_missing(Missing::Negative), Reduction::Mean);
+    assert_eq!(counted, "the observed head leaves missing entries out, and this loss counts them; use Head::Dense");
+    let softmax = refused(&SoftmaxCrossEntropy::default(), Reduction::Mean);
+    assert_eq!(softmax, "the observed head is for losses that are one formula; use Head::Dense");
+    let probabilities = &losses(9).into_iter().find(|named| *named.inputs.start() == 0.0).unwrap();
+    for head in [Head::Dense, Head::Observed] {
+        let found = error(&*probabilities.loss, hidden, weight, bias, Reduction::Mean, head);
+        assert!(found.starts_with("probabilities: expected numbers within [0, 1] where observed, found "), "{found}");
+    }
+    // Other losses take all logits.
+    let loss = Censored { loss: SquaredError, bound: Tensor::zeros([10, 9], (Kind::Int8, Device::Cpu)) };
+    let of = |loss: &dyn Loss, head| layer.found(head, loss, &labels, Reduction::Mean, false);
+    assert_eq!(of(&loss, Head::Auto), of(&SquaredError, Head::Dense));
+}
