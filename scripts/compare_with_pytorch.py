@@ -10,19 +10,15 @@ import argparse
 import collections
 import contextlib
 import dataclasses
-import json
 import math
-import os
 import pathlib
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
 
 import cargo
 import environment
 from tables import BATCHES, CONSTRUCTORS, CRATE, FORMS, GENERAL, LEGENDS, LIMITS, RAW, REDUCTIONS, ROWS, TABLES, WEIGHT, reduction_columns
+from timing import Program, digits, in_rounds, processor, table
 
 torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
@@ -48,31 +44,11 @@ class Setup:
     seconds: float  # of each case in each round
 
 
-class Program:
-    """A process that answers commands, see `masked-loss-verify step --help`."""
-
-    def __init__(self, setup, name, loss, file, **environ):
-        python = [sys.executable, str(pathlib.Path(__file__).with_name("pytorch_step.py")), "--form", FORMS.get(name)]
-        command = [setup.program, "step"] if name == CRATE else python
-        command += ["--loss", loss, "--threads", str(setup.threads), "--device", setup.device, file]
-        environ = {**os.environ, "OMP_NUM_THREADS": str(setup.threads), **environ}
-        pipe = subprocess.PIPE
-        self.name = name
-        self.process = subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, text=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.communicate()
-
-    def ask(self, command):
-        with contextlib.suppress(BrokenPipeError):
-            print(command, file=self.process.stdin, flush=True)
-        reply = self.process.stdout.readline()
-        if not reply:
-            sys.exit(f"{self.name}: the program failed (see above)")
-        return json.loads(reply)
+def start(setup, name, loss, file, **environ):
+    python = [sys.executable, str(pathlib.Path(__file__).with_name("pytorch_step.py")), "--form", FORMS.get(name)]
+    command = [setup.program, "step"] if name == CRATE else python
+    command += ["--loss", loss, "--threads", str(setup.threads), "--device", setup.device, file]
+    return Program(name, command, setup.threads, **environ)
 
 
 @dataclasses.dataclass
@@ -95,11 +71,6 @@ class Outcome:
         return ", ".join(shown)
 
 
-def digits(number, significant):
-    """At least so many, zeros at the end included, and no exponent."""
-    return f"{number:.{max(significant - 1 - math.floor(math.log10(number)), 0)}f}"
-
-
 def write(size, file):
     torch.manual_seed(0)
     rows, columns = BATCHES * size[0], size[1]
@@ -114,13 +85,14 @@ def measure(setup, loss, size, columns, file):
     resident = math.prod(size) >= LARGE and setup.device == "cpu"
     with contextlib.ExitStack() as stack:
         names = dict.fromkeys(column.program for column in columns)
-        programs = {name: stack.enter_context(Program(setup, name, loss, file)) for name in names}
+        programs = {name: stack.enter_context(start(setup, name, loss, file)) for name in names}
         refused = agree(loss, programs, columns)
-        seconds = in_rounds(setup, programs, dict.fromkeys(c.key for c in columns if c.program not in refused))
+        keys = dict.fromkeys(c.key for c in columns if c.program not in refused)
+        seconds = in_rounds(programs, keys, setup.rounds, setup.seconds)
     # With a fixed threshold, large blocks go back to the system at once, and what a step takes shows as a whole.
     taken = {}
     for name, case in dict.fromkeys(c.key for c in columns if resident and c.memory and c.key in seconds):
-        with Program(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) as program:
+        with start(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) as program:
             taken[name, case] = program.ask(f"memory {case}")
     return Outcome(seconds, taken, refused)
 
@@ -148,31 +120,6 @@ def result(case):
 
 def close(a, b):
     return math.isclose(a, b, rel_tol=1e-5)
-
-
-def in_rounds(setup, programs, keys):
-    """The median of each case. Noise that comes and goes meets all of them alike."""
-    taken = {(name, case): programs[name].ask(f"time {case} 1") for name, case in keys}
-    for _ in range(setup.rounds):
-        for (name, case), seconds in taken.items():
-            times = min(max(round(setup.seconds / min(seconds)), 1), 10_000)
-            seconds += programs[name].ask(f"time {case} {times}")
-    return {key: statistics.median(seconds) for key, seconds in taken.items()}
-
-
-def table(rows):
-    """In Markdown, with columns that line up in a terminal, too."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
-
-
-def processor():
-    with contextlib.suppress(OSError):
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(": ")[2]
-    return platform.processor() or platform.machine()
 
 
 def lines(parts, loss, size, main_loss, device):

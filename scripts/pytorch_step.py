@@ -6,13 +6,10 @@ It answers the commands `check CASE`, `memory CASE` and `time CASE K` as that pr
 
 import argparse
 import functools
-import gc
-import json
-import pathlib
 import sys
-import time
 
 import environment
+import serving
 
 torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
@@ -143,59 +140,6 @@ class Cases:
         return loss.detach(), torch.autograd.grad(loss, self.x)[0]
 
 
-def check(case):
-    first, second = case(0)
-    return [first.double().sum().item(), second.double().abs().sum().item()]
-
-
-def memory(case):
-    """By how many bytes a run raises the peak of resident memory; None where the system does not say."""
-    case(0)  # what stays for good is there
-    gc.collect()
-    try:
-        pathlib.Path("/proc/self/clear_refs").write_text("5")
-        before = resident("VmRSS")
-    except OSError:
-        return None
-    case(1)
-    return resident("VmHWM") - before
-
-
-def resident(name):
-    """A line of this process's status, in bytes."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
-
-
-def finish(case, step):
-    case(step)
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
-
-
-def seconds(case, times):
-    """The first run, which is not counted, brings caches and buffers into their usual state."""
-    finish(case, 0)
-    times_taken = []
-    for step in range(1, times + 1):
-        start = time.perf_counter()
-        finish(case, step)
-        times_taken.append(time.perf_counter() - start)
-    return times_taken
-
-
-def answer(cases, command, name, times=1):
-    case = cases.case(name)
-    match command:
-        case "check":
-            return check(case)
-        case "memory":
-            return memory(case)
-        case "time":
-            return seconds(case, int(times))
-    sys.exit(f"no command: {command}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loss", choices=LOSSES, required=True)
@@ -206,12 +150,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cases = Cases(arguments.loss, arguments.form, arguments.file, arguments.device)
-    for line in sys.stdin:
-        try:
-            reply = answer(cases, *line.split())
-        except RuntimeError as error:  # the compiler is missing, or memory
-            reply = str(error).strip().splitlines()[0]
-        print(json.dumps(reply), flush=True)
+    serving.serve(cases)
 
 
 if __name__ == "__main__":

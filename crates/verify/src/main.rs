@@ -1,9 +1,12 @@
 //! The Rust half of the scripts that compare masked-loss with PyTorch and scikit-learn, and time it.
 
 mod gradients;
+mod head;
 mod loss;
+mod memory;
 mod metrics;
 mod output;
+mod serve;
 mod set_loss;
 mod step;
 mod tensors;
@@ -15,7 +18,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use masked_loss::Error;
 
-/// What `scripts/verify_*.py` and `scripts/compare_with_pytorch.py` run.
+/// What `scripts/verify_*.py` and `scripts/compare_*.py` run.
 ///
 /// Exit status: 1 where a file is at fault, 2 for a wrong argument, 3 where the fused path cannot serve.
 #[derive(Parser)]
@@ -24,6 +27,7 @@ enum Command {
     SetLoss(set_loss::Arguments),
     Metrics(metrics::Arguments),
     Step(step::Arguments),
+    Head(head::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::SetLoss(arguments) => set_loss::run(arguments),
         Command::Metrics(arguments) => metrics::run(arguments),
         Command::Step(arguments) => step::run(arguments),
+        Command::Head(arguments) => head::run(arguments),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -12,9 +12,10 @@ use crate::composed::TensorFormula;
 use crate::plan::Divisor;
 use crate::{Error, Labels, Reduction, Result};
 
-/// The share of observed entries above which all logits together take less time, because they are one multiplication of
-/// matrices.
-const FEW: f64 = 0.2;
+/// An observed logit, computed for itself, takes about the time of so many in a multiplication of matrices.
+const OF_A_MATRIX: f64 = 8.0;
+/// A multiplication of matrices takes the time of so many labels more: those of small ones are slow.
+const LABELS_MORE: i64 = 50;
 
 /// Where only the observed logits are to be computed: their loss over a divisor, and what divided or is to divide it.
 pub(crate) fn observed(
@@ -60,9 +61,10 @@ fn choose(
         (Head::Observed, None) => Ok(true),
         (Head::Auto, Some(_)) => Ok(false),
         (Head::Auto, None) => {
-            let all = labels.size().iter().product::<i64>() as f64;
+            let size = labels.size();
+            let all = (size[0] * (size[1] + LABELS_MORE)) as f64;
             let half = matches!(hidden.f_kind()?, Kind::Half | Kind::BFloat16);
-            Ok(!half && labels.observed_count()?.f_double_value(&[])? <= FEW * all)
+            Ok(!half && OF_A_MATRIX * labels.observed_count()?.f_double_value(&[])? <= all)
         }
     }
 }

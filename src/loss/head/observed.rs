@@ -100,11 +100,12 @@ fn slice_of<F: Element>(tensor: &mut Option<Tensor>) -> Result<Option<&mut [F]>>
     tensor.as_mut().map(slice_mut).transpose()
 }
 
-/// Uninitialised rows, so many, like those of a contiguous tensor.
+/// Uninitialised rows, so many, like those of a contiguous tensor, which has as many or more.
 fn rows_like(like: &Tensor, count: i64) -> Result<Tensor> {
-    let mut size = like.size();
-    size[0] = count;
-    Ok(Tensor::f_empty(size, (like.f_kind()?, Device::Cpu))?)
+    // Of few sizes, so that a buffer can be reused although every batch touches another number of labels.
+    const STEP: i64 = 512;
+    let rows = ((count + STEP - 1) / STEP * STEP).min(like.size()[0]);
+    Ok(buffer_like(&like.f_narrow(0, 0, rows)?)?.f_narrow(0, 0, count)?)
 }
 
 /// The observed logits, one after another.

@@ -143,7 +143,7 @@ fn what_may_be_chance_is_not_noted() {
     // The same rows again, as their group says.
     let grouped = |repeat: usize| {
         let folder = tempfile::tempdir().unwrap();
-        let row = |place: usize| format!("{0},{0},{1}\n", u8::from(place % 3 == 0), place / repeat);
+        let row = |place: usize| format!("{0},{0},{1}\n", u8::from(place.is_multiple_of(3)), place / repeat);
         let path = folder.path().join("grouped.csv");
         std::fs::write(&path, "x,y,group\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
         notes(program().args(["inspect", "--labels", "y", "--group", "group", "--data"]).arg(path))

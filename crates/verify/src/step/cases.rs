@@ -5,37 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use masked_loss::{Labels, Loss, Raw, Reduction, Weights, catalogue};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
+use crate::serve::{Outcome, Run};
 use crate::tensors::Tensors;
 
 const SENTINEL: f64 = -1.0;
-
-/// What a run computes; its time includes that of dropping this.
-pub enum Outcome {
-    Step { loss: Tensor, gradient: Tensor },
-    Forward { loss: Tensor },
-    Labels(Labels),
-}
-
-impl Outcome {
-    /// Two numbers by which programs compare their results: the loss and Σ|gradient|, or the number of observed labels
-    /// and their sum.
-    pub fn check(&self) -> Result<[f64; 2]> {
-        let (first, second) = match self {
-            Self::Step { loss, gradient } => (loss.shallow_clone(), gradient.f_abs()?.f_sum(Kind::Double)?),
-            Self::Forward { loss } => (loss.shallow_clone(), loss.f_zeros_like()?),
-            Self::Labels(labels) => (
-                labels.observed()?.f_sum(Kind::Double)?,
-                labels.values()?.f_nansum(None::<&[i64]>, false, Kind::Double)?,
-            ),
-        };
-        Ok([first.f_double_value(&[])?, second.f_double_value(&[])?])
-    }
-}
-
-/// Runs a case once. The number picks the rows where every step takes fresh ones.
-pub type Run<'a> = Box<dyn Fn(usize) -> Result<Outcome> + 'a>;
 
 #[derive(Clone, Copy)]
 enum Weighting {
@@ -107,7 +82,8 @@ impl Cases {
             "kernel" => {
                 let batch = self.table(Weighting::None)?.rows(&self.indices[0])?;
                 Box::new(move |_| {
-                    Ok(Outcome::Forward { loss: self.loss.forward(&self.logits, &batch, Reduction::Mean)? })
+                    let loss = self.loss.forward(&self.logits, &batch, Reduction::Mean)?;
+                    Ok(Outcome::Step { loss, gradients: Vec::new() })
                 })
             }
             _ => match name.split_once('-') {
@@ -136,8 +112,8 @@ impl Cases {
 
     /// The gradient is returned, not accumulated: in a network the logits are no leaf.
     fn step(&self, loss: Tensor) -> Result<Outcome> {
-        let gradient = Tensor::f_run_backward(&[&loss], &[&self.logits], false, false)?.remove(0);
-        Ok(Outcome::Step { loss, gradient })
+        let gradients = Tensor::f_run_backward(&[&loss], &[&self.logits], false, false)?;
+        Ok(Outcome::Step { loss, gradients })
     }
 
     fn reduction(&self, name: &str) -> Result<(Reduction, Weighting)> {

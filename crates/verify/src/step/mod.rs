@@ -3,23 +3,18 @@
 
 mod bandwidth;
 mod cases;
-mod memory;
 
-use std::hint::black_box;
-use std::io::stdin;
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
-use tch::{Cuda, Device};
+use tch::Device;
 
-use cases::{Cases, Run};
+use cases::Cases;
 
-use crate::output::print;
+use crate::serve::{self, Run, serve};
 
 /// Answers each line of standard input with a line of JSON, about losses and how long they take.
 ///
@@ -69,42 +64,28 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Where::Cuda => Device::Cuda(0),
     };
     let cases = Cases::read(&arguments.loss, &arguments.file, device)?;
-    for line in stdin().lines() {
-        print(&answer(&line?, &cases, threads.into())?)?;
+    serve(&Steps { cases, threads: threads.into() })
+}
+
+struct Steps {
+    cases: Cases,
+    threads: usize,
+}
+
+impl serve::Cases for Steps {
+    fn device(&self) -> Device {
+        self.cases.device()
     }
-    Ok(())
-}
 
-fn answer(line: &str, cases: &Cases, threads: usize) -> Result<Value> {
-    Ok(match line.split(' ').collect::<Vec<_>>()[..] {
-        ["check", case] => json!(cases.case(case)?(0)?.check()?),
-        ["memory", case] => json!(memory::raised_by(cases.case(case)?)?),
-        ["time", case, times] => {
-            let times = times.parse::<NonZeroUsize>().with_context(|| format!("no number of times: {line}"))?.get();
-            json!(match case {
-                "bandwidth-9" => bandwidth::seconds::<false>(times, cases.entries(), threads),
-                "bandwidth-13" => bandwidth::seconds::<true>(times, cases.entries(), threads),
-                _ => seconds(times, cases.case(case)?, cases.device())?,
-            })
-        }
-        _ => bail!("no command: {line}"),
-    })
-}
+    fn case(&self, name: &str) -> Result<Run<'_>> {
+        self.cases.case(name)
+    }
 
-/// The first run, which is not counted, brings caches and buffers into their usual state.
-fn seconds(times: usize, run: Run<'_>, device: Device) -> Result<Vec<f64>> {
-    let finished = |step| -> Result<()> {
-        drop(black_box(run(step)?));
-        if let Device::Cuda(number) = device {
-            Cuda::synchronize(number as i64);
+    fn seconds(&self, name: &str, times: usize) -> Option<Vec<f64>> {
+        match name {
+            "bandwidth-9" => Some(bandwidth::seconds::<false>(times, self.cases.entries(), self.threads)),
+            "bandwidth-13" => Some(bandwidth::seconds::<true>(times, self.cases.entries(), self.threads)),
+            _ => None,
         }
-        Ok(())
-    };
-    finished(0)?;
-    let timed = |step| {
-        let start = Instant::now();
-        finished(step)?;
-        Ok(start.elapsed().as_secs_f64())
-    };
-    (1..=times).map(timed).collect()
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use super::cases::Run;
+use crate::serve::Run;
 
 /// By how many bytes a run raises the peak.
 pub fn raised_by(run: Run<'_>) -> Result<Option<u64>> {
