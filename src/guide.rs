@@ -8,6 +8,7 @@ macro_rules! guides {
         #[doc = "[losses]: crate::guide::losses"]
         #[doc = "[denominators]: crate::guide::denominators"]
         #[doc = "[missing]: crate::guide::missing"]
+        #[doc = "[head]: crate::guide::head"]
         #[doc = "[linking]: crate::guide::linking"]
         #[doc = "[verification]: crate::guide::verification"]
         #[doc = "[performance]: crate::guide::performance"]
@@ -22,6 +23,7 @@ guides!(
     losses: "losses.md",
     denominators: "denominators.md",
     missing: "missing.md",
+    head: "head.md",
     linking: "linking.md",
     verification: "verification.md",
     performance: "performance.md",

@@ -26,6 +26,8 @@
 //!   [`UnbiasedBce`], [`Huber`], [`SquaredError`], [`AbsoluteError`], and [`Censored`] where some labels are bounds.
 //! * Losses of more than one entry: [`SoftmaxCrossEntropy`], [`NonNegativePu`], [`expected_positives`].
 //! * A loss of your own: implement [`Elementwise`], and check it with [`gradcheck`](gradcheck()).
+//! * For wide tables of few labels: [`Loss::forward_linear`] computes the last layer where labels are observed, and
+//!   [`Labels::from_csr`] and [`Labels::from_entries`] hold nothing else.
 //! * For training loops: [`Accumulator`] (exact gradient accumulation), [`RowGuard`] (weights of unobserved labels stay
 //!   where they are), [`Missing`], [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing
 //!   labels).

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::cells::MISSING;
 use crate::Result;
-use crate::native::slice;
+use crate::native::{slice, slice_mut};
 
 /// A table of labels.
 #[derive(Debug)]
@@ -73,23 +73,11 @@ impl Compressed {
         })
     }
 
-    /// Of some rows' entries, or of all: their places in the table, and in a matrix of these rows.
-    fn places(&self, index: Option<&Tensor>) -> Result<[Tensor; 2]> {
-        let rows = self.slices(index)?;
-        let (mut in_table, mut in_matrix) = (Vec::new(), Vec::new());
-        for row in 0..rows.rows() {
-            for entry in rows.row(row) {
-                in_table.push(entry as i64);
-                in_matrix.push(row as i64 * self.labels + i64::from(rows.columns[entry]));
-            }
-        }
-        Ok([Tensor::f_from_slice(&in_table)?, Tensor::f_from_slice(&in_matrix)?])
-    }
-
     /// As a table of these rows alone; also the places of their entries in this one.
     pub(super) fn of_rows(&self, index: &Tensor) -> Result<(Self, Tensor)> {
-        let [places, _] = self.places(Some(index))?;
         let rows = self.slices(Some(index))?;
+        let places: Vec<i64> = (0..rows.rows()).flat_map(|row| rows.row(row)).map(|entry| entry as i64).collect();
+        let places = Tensor::f_from_slice(&places)?;
         let mut end = 0;
         let ends = (0..rows.rows()).map(|row| {
             end += rows.row(row).len() as i64;
@@ -105,30 +93,48 @@ impl Compressed {
 
     /// The matrix of some rows, or of all.
     pub(super) fn cells(&self, index: Option<&Tensor>) -> Result<Tensor> {
-        let missing = match self.values.f_kind()? {
-            Kind::Int8 => f64::from(MISSING),
-            _ => f64::NAN,
-        };
-        self.matrix(index, &self.values, missing)
+        self.matrix(
+            index,
+            &self.values,
+            if self.values.f_kind()? == Kind::Int8 { f64::from(MISSING) } else { f64::NAN },
+        )
     }
 
     /// A number for each entry, as a matrix of some rows with `elsewhere` in all other places.
     pub(super) fn matrix(&self, index: Option<&Tensor>, numbers: &Tensor, elsewhere: f64) -> Result<Tensor> {
-        let [in_table, in_matrix] = self.places(index)?;
-        let rows = index.map_or(self.starts.size()[0] - 1, |index| index.size()[0]);
-        let matrix = Tensor::f_full([rows * self.labels], elsewhere, (numbers.f_kind()?, Device::Cpu))?;
-        Ok(matrix.f_scatter(0, &in_matrix, &numbers.f_index_select(0, &in_table)?)?.f_view([rows, self.labels])?)
+        let (rows, kind) = (self.slices(index)?, numbers.f_kind()?);
+        let mut matrix = Tensor::f_full([rows.rows() as i64, self.labels], elsewhere, (kind, Device::Cpu))?;
+        match kind {
+            Kind::Int8 => put::<i8>(&rows, slice(numbers)?, slice_mut(&mut matrix)?),
+            Kind::Double => put::<f64>(&rows, slice(numbers)?, slice_mut(&mut matrix)?),
+            _ => put::<f32>(&rows, slice(numbers)?, slice_mut(&mut matrix)?),
+        }
+        Ok(matrix)
     }
 
     /// A number of each entry from a matrix of all rows.
     pub(super) fn gather(&self, matrix: &Tensor) -> Result<Tensor> {
-        let [_, in_matrix] = self.places(None)?;
-        Ok(matrix.f_reshape([-1])?.f_index_select(0, &in_matrix)?)
+        let rows = self.slices(None)?;
+        let of_row = |row: usize| {
+            let columns = &rows.columns[rows.row(row)];
+            columns.iter().map(move |&label| row as i64 * self.labels + i64::from(label))
+        };
+        let places: Vec<i64> = (0..rows.rows()).flat_map(of_row).collect();
+        Ok(matrix.f_reshape([-1])?.f_index_select(0, &Tensor::f_from_slice(&places)?)?)
     }
 
     /// The sum of a number for each entry over each label: `[C]`.
     pub(super) fn sum_per_label(&self, numbers: &Tensor, kind: Kind) -> Result<Tensor> {
         let sums = Tensor::f_zeros([self.labels], (kind, Device::Cpu))?;
         Ok(sums.f_index_add(0, &self.columns, &numbers.f_to_kind(kind)?)?)
+    }
+}
+
+/// A number for each entry into its place of a matrix of these rows.
+fn put<T: Copy>(rows: &Sparse<'_>, numbers: &[T], matrix: &mut [T]) {
+    for (row, cells) in matrix.chunks_mut(rows.labels.max(1)).enumerate() {
+        for entry in rows.row(row) {
+            cells[rows.columns[entry] as usize] = numbers[entry];
+        }
     }
 }

@@ -4,11 +4,11 @@ use masked_loss_core::{Elementwise, Entries};
 use tch::Tensor;
 
 use super::call::{forward, forward_raw, sum_and_weight};
-use super::head::{self, Head, Linear};
+use super::head::{self, Linear};
 use super::missing::{Missing, WithMissing};
 use super::path::Path;
 use crate::composed::TensorFormula;
-use crate::{Error, Labels, Raw, Reduction, Result};
+use crate::{Labels, Raw, Reduction, Result};
 
 /// A loss over the observed entries of `logits` and `labels`.
 ///
@@ -88,10 +88,7 @@ pub trait Loss {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<Tensor> {
-        match linear.head {
-            Head::Observed => Err(Error::Head("is for losses that are one formula".into())),
-            _ => dense(self, hidden, linear, labels, reduction),
-        }
+        linear.by_all_logits(hidden, labels, |logits| self.forward(logits, labels, reduction))
     }
 
     /// The pair behind a reduction: the sum, and the weight that divides it (both scalars; 1 for `Sum` and `None`). Pairs
@@ -101,6 +98,21 @@ pub trait Loss {
     /// # Errors
     /// As [`forward`](Self::forward).
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)>;
+
+    /// The pair behind a reduction of a linear last layer's loss, see [`sum_and_weight`](Self::sum_and_weight) and
+    /// [`forward_linear`](Self::forward_linear).
+    ///
+    /// # Errors
+    /// As [`forward_linear`](Self::forward_linear).
+    fn sum_and_weight_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        linear.by_all_logits(hidden, labels, |logits| self.sum_and_weight(logits, labels, reduction))
+    }
 
     /// This loss on the observed entries, and something assumed of the missing ones: for comparison, and for data in which
     /// only positives were ever recorded.
@@ -115,18 +127,6 @@ pub trait Loss {
 /// The observed entries alone.
 fn observed<'a>(formula: &'a (dyn TensorFormula + 'a)) -> Entries<'a, dyn TensorFormula + 'a> {
     Entries { observed: formula, missing: None }
-}
-
-/// By way of all logits.
-fn dense(
-    loss: &(impl Loss + ?Sized),
-    hidden: &Tensor,
-    linear: &Linear<'_>,
-    labels: &Labels,
-    reduction: Reduction,
-) -> Result<Tensor> {
-    linear.check(hidden, labels)?;
-    loss.forward(&linear.logits(hidden)?, labels, reduction)
 }
 
 impl<E: Elementwise> Loss for E {
@@ -145,9 +145,22 @@ impl<E: Elementwise> Loss for E {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<Tensor> {
-        match head::observed(observed(self), hidden, linear, labels, reduction, true)? {
-            Some((loss, _)) => Ok(loss),
-            None => dense(self, hidden, linear, labels, reduction),
+        match head::observed(observed(self), hidden, linear, labels, reduction)? {
+            Some(observed) => observed.mean(),
+            None => self.forward(&linear.logits(hidden)?, labels, reduction),
+        }
+    }
+
+    fn sum_and_weight_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        match head::observed(observed(self), hidden, linear, labels, reduction)? {
+            Some(observed) => observed.sum_and_weight(),
+            None => self.sum_and_weight(&linear.logits(hidden)?, labels, reduction),
         }
     }
 
@@ -173,9 +186,22 @@ impl Loss for WithMissing {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<Tensor> {
-        match head::observed(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction, true)? {
-            Some((loss, _)) => Ok(loss),
-            None => dense(self, hidden, linear, labels, reduction),
+        match head::observed(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
+            Some(observed) => observed.mean(),
+            None => self.forward(&linear.logits(hidden)?, labels, reduction),
+        }
+    }
+
+    fn sum_and_weight_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        match head::observed(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
+            Some(observed) => observed.sum_and_weight(),
+            None => self.sum_and_weight(&linear.logits(hidden)?, labels, reduction),
         }
     }
 
@@ -202,6 +228,16 @@ impl Loss for Box<dyn Loss> {
         reduction: Reduction,
     ) -> Result<Tensor> {
         (**self).forward_linear(hidden, linear, labels, reduction)
+    }
+
+    fn sum_and_weight_linear(
+        &self,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        (**self).sum_and_weight_linear(hidden, linear, labels, reduction)
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {

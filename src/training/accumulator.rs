@@ -1,7 +1,7 @@
 use tch::{Kind, Tensor};
 
 use crate::plan::divide;
-use crate::{Error, Labels, Loss, Reduction, Result};
+use crate::{Error, Labels, Linear, Loss, Reduction, Result};
 
 /// Gradient accumulation that equals one big batch, however unevenly the labels fall on the micro-batches.
 ///
@@ -58,7 +58,24 @@ impl Accumulator {
     /// # Errors
     /// As [`Loss::forward`].
     pub fn backward(&mut self, loss: &dyn Loss, logits: &Tensor, labels: &Labels) -> Result<()> {
-        let (sum, weight) = loss.sum_and_weight(logits, labels, self.reduction)?;
+        self.add(loss.sum_and_weight(logits, labels, self.reduction)?)
+    }
+
+    /// The same for a linear last layer, see [`Loss::forward_linear`].
+    ///
+    /// # Errors
+    /// As [`Loss::forward_linear`].
+    pub fn backward_linear(
+        &mut self,
+        loss: &dyn Loss,
+        hidden: &Tensor,
+        linear: &Linear<'_>,
+        labels: &Labels,
+    ) -> Result<()> {
+        self.add(loss.sum_and_weight_linear(hidden, linear, labels, self.reduction)?)
+    }
+
+    fn add(&mut self, (sum, weight): (Tensor, Tensor)) -> Result<()> {
         sum.f_backward()?;
         let (sum, weight) = (sum.f_detach()?.f_to_kind(Kind::Double)?, weight.f_to_kind(Kind::Double)?);
         self.sum_and_weight = Some(match self.sum_and_weight.take() {

@@ -1,13 +1,14 @@
 //! A last layer with its loss: the same as all logits and their loss.
 
 use masked_loss::{
-    BceWithLogits, Censored, Head, Labels, Linear, Loss, Missing, Named, Reduction, SigmoidFocal, SoftmaxCrossEntropy,
-    SquaredError, Weights,
+    Accumulator, BceWithLogits, Censored, Head, Labels, Linear, Loss, Missing, Named, Reduction, SigmoidFocal,
+    SoftmaxCrossEntropy, SquaredError, Weights,
 };
 use rand::Rng;
+use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
-use crate::common::{REDUCTIONS, losses, numbers, rng, uniform};
+use crate::common::{REDUCTIONS, initialise, losses, numbers, rng, uniform};
 
 /// A layer on the CPU, with a batch of hidden vectors.
 struct Layer {
@@ -107,6 +108,36 @@ fn the_observed_head_agrees_with_all_logits() {
 }
 
 #[test]
+fn micro_batches_of_any_head_add_up_to_the_batch() {
+    let named = &losses(9)[0];
+    let layer = Layer::draw(17, named, [12, 9, 8], Kind::Double);
+    let labels = labels(18, [12, 9], 0.2, true);
+    for reduction in [Reduction::Sum, Reduction::Mean, Reduction::MeanPerRow, Reduction::MeanOver(3.5)] {
+        let expected = layer.found(Head::Dense, &*named.loss, &labels, reduction, false);
+        for head in [Head::Auto, Head::Dense, Head::Observed] {
+            let mut window = Accumulator::new(reduction).unwrap();
+            let whole = layer.tracked();
+            for part in [&[0i64, 1, 2, 3, 4, 5, 6][..], &[7], &[8, 9, 10, 11]] {
+                let index = Tensor::from_slice(part);
+                let linear = Linear { head, ..Linear::new(&whole.weight, Some(&whole.bias)) };
+                let hidden = whole.hidden.index_select(0, &index);
+                let part = labels.rows(&index).unwrap();
+                window.backward_linear(&*named.loss, &hidden, &linear, &part).unwrap();
+            }
+            let parameters = [whole.hidden.shallow_clone(), whole.weight.shallow_clone(), whole.bias.shallow_clone()];
+            let loss = window.finish(&parameters).unwrap();
+            let [hidden, weight, bias] = parameters.map(|parameter| numbers(&(parameter.grad() * 0.5)));
+            close(
+                &format!("{reduction:?}, {head:?}"),
+                &[numbers(&loss), hidden, weight, bias],
+                &expected,
+                f64::EPSILON,
+            );
+        }
+    }
+}
+
+#[test]
 fn weights_multiply_the_losses_of_any_head() {
     let (named, size) = (&losses(9)[0], [12i64, 9, 8]);
     let layer = Layer::draw(3, named, size, Kind::Double);
@@ -154,6 +185,31 @@ fn what_is_missing_shows_nowhere() {
     let rows = Vec::<i64>::try_from(gradient.coalesce().indices().view([-1])).unwrap();
     assert_eq!(rows, [0, 1, 2, 3, 4, 6, 7, 8]);
     assert!(!tracked.bias.grad().defined());
+}
+
+#[test]
+fn plain_gradient_descent_takes_sparse_gradients() {
+    let labels = labels(19, [20, 9], 0.1, false);
+    let hidden = Tensor::from_slice(&uniform(&mut rng(20), 20 * 4, -1.0..1.0)).view([20, 4]).to_kind(Kind::Float);
+    let trained = |head, sparse_gradient| {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let layer = nn::linear(variables.root(), 4, 9, Default::default());
+        initialise(&layer, &mut rng(21));
+        let mut optimizer = nn::Sgd::default().build(&variables, 0.5).unwrap();
+        for step in 0..5 {
+            let index = Tensor::arange_start(4 * step, 4 * step + 4, (Kind::Int64, Device::Cpu));
+            let linear = Linear { head, sparse_gradient, ..Linear::from(&layer) };
+            let (hidden, labels) = (hidden.index_select(0, &index), labels.rows(&index).unwrap());
+            let bce = BceWithLogits::default();
+            let loss = bce.forward_linear(&hidden, &linear, &labels, Reduction::Mean).unwrap();
+            optimizer.backward_step(&loss);
+        }
+        [numbers(&layer.ws), numbers(&layer.bs.unwrap())].concat()
+    };
+    let expected = trained(Head::Observed, false);
+    assert_eq!(trained(Head::Observed, true), expected);
+    let dense = trained(Head::Dense, false);
+    assert!(dense.iter().zip(&expected).all(|(dense, observed)| (dense - observed).abs() < 1e-6));
 }
 
 #[test]

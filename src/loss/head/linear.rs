@@ -38,7 +38,7 @@ impl<'a> Linear<'a> {
         Self { weight, bias, head: Head::Auto, sparse_gradient: false }
     }
 
-    pub(in crate::loss) fn check(&self, hidden: &Tensor, labels: &Labels) -> Result<()> {
+    pub(super) fn check(&self, hidden: &Tensor, labels: &Labels) -> Result<()> {
         check::floating("hidden", hidden)?;
         let (size, device) = (labels.size(), labels.device());
         let [rows, count] = size[..] else {
@@ -63,9 +63,26 @@ impl<'a> Linear<'a> {
         Ok(())
     }
 
-    /// All of them.
-    pub(in crate::loss) fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+    /// All logits: `[N, C]`.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] where the tensors do not fit each other.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         Ok(hidden.f_linear(self.weight, self.bias)?)
+    }
+
+    /// What a loss of another kind than one formula makes of all logits.
+    pub(in crate::loss) fn by_all_logits<T>(
+        &self,
+        hidden: &Tensor,
+        labels: &Labels,
+        loss: impl FnOnce(&Tensor) -> Result<T>,
+    ) -> Result<T> {
+        self.check(hidden, labels)?;
+        match self.head {
+            Head::Observed => Err(Error::Head("is for losses that are one formula".into())),
+            Head::Auto | Head::Dense => loss(&self.logits(hidden)?),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 pub use self::linear::{Head, Linear};
 use super::accept;
 use crate::composed::TensorFormula;
-use crate::plan::Divisor;
+use crate::plan::Plan;
 use crate::{Error, Labels, Reduction, Result};
 
 /// An observed logit, computed for itself, takes about the time of so many in a multiplication of matrices.
@@ -17,15 +17,24 @@ const OF_A_MATRIX: f64 = 8.0;
 /// A multiplication of matrices takes the time of so many labels more: those of small ones are slow.
 const LABELS_MORE: i64 = 50;
 
-/// Where only the observed logits are to be computed: their loss over a divisor, and what divided or is to divide it.
-pub(crate) fn observed(
-    entries: Entries<'_, dyn TensorFormula + '_>,
-    hidden: &Tensor,
-    linear: &Linear<'_>,
+/// A layer of which only the observed logits are to be computed, and its plan.
+pub(super) struct Observed<'a> {
+    entries: Entries<'a, dyn TensorFormula + 'a>,
+    hidden: &'a Tensor,
+    linear: &'a Linear<'a>,
+    /// Sparse.
+    labels: Labels,
+    plan: Plan,
+}
+
+/// None where all logits are to be computed.
+pub(super) fn observed<'a>(
+    entries: Entries<'a, dyn TensorFormula + 'a>,
+    hidden: &'a Tensor,
+    linear: &'a Linear<'a>,
     labels: &Labels,
     reduction: Reduction,
-    divide: bool,
-) -> Result<Option<(Tensor, Divisor)>> {
+) -> Result<Option<Observed<'a>>> {
     linear.check(hidden, labels)?;
     if !choose(entries, hidden, linear, labels, reduction)? {
         return Ok(None);
@@ -33,9 +42,23 @@ pub(crate) fn observed(
     accept::labels(entries, labels)?;
     let labels = labels.to_sparse()?;
     let plan = reduction.plan(&labels, false)?;
-    let divisor = if divide { plan.divisor.number()?.unwrap_or(1.0) } else { 1.0 };
-    let loss = observed::forward(entries, hidden, linear, &labels, &plan.weights, divisor)?;
-    Ok(Some((loss, plan.divisor)))
+    Ok(Some(Observed { entries, hidden, linear, labels, plan }))
+}
+
+impl Observed<'_> {
+    pub(super) fn mean(self) -> Result<Tensor> {
+        let divisor = self.plan.divisor.number()?.unwrap_or(1.0);
+        self.over(divisor)
+    }
+
+    pub(super) fn sum_and_weight(self) -> Result<(Tensor, Tensor)> {
+        let sum = self.over(1.0)?;
+        Ok((sum, self.plan.divisor.weight(Device::Cpu)?))
+    }
+
+    fn over(&self, divisor: f64) -> Result<Tensor> {
+        observed::forward(self.entries, self.hidden, self.linear, &self.labels, &self.plan.weights, divisor)
+    }
 }
 
 /// Whether only the observed logits are computed.

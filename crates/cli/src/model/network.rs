@@ -99,18 +99,35 @@ impl Network {
     }
 }
 
-impl ModuleT for Network {
-    fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
+impl Network {
+    /// What the last layer takes.
+    pub fn hidden(&self, inputs: &Tensor, train: bool) -> Tensor {
         let inputs = match &self.standard {
             Some([mean, deviation]) => (inputs - mean) / deviation,
             None => inputs.shallow_clone(),
         };
-        let apply = |layer: &nn::Linear, x: &Tensor| {
-            let bias = layer.bs.as_ref().map(|bias| bias.to_kind(self.kind));
-            x.linear(&layer.ws.to_kind(self.kind), bias)
-        };
-        let hidden = |x: Tensor, layer| apply(layer, &x).relu().dropout(self.dropout, train);
-        apply(&self.output, &self.hidden.iter().fold(inputs.to_kind(self.kind), hidden))
+        let hidden = |x: Tensor, layer| self.apply(layer, &x).relu().dropout(self.dropout, train);
+        self.hidden.iter().fold(inputs.to_kind(self.kind), hidden)
+    }
+
+    /// Weight and bias of the last layer, in the number type of the products.
+    pub fn output(&self) -> [Tensor; 2] {
+        self.parameters(&self.output)
+    }
+
+    fn parameters(&self, layer: &nn::Linear) -> [Tensor; 2] {
+        [&layer.ws, layer.bs.as_ref().expect("every layer has a bias")].map(|parameter| parameter.to_kind(self.kind))
+    }
+
+    fn apply(&self, layer: &nn::Linear, x: &Tensor) -> Tensor {
+        let [weight, bias] = self.parameters(layer);
+        x.linear(&weight, Some(bias))
+    }
+}
+
+impl ModuleT for Network {
+    fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
+        self.apply(&self.output, &self.hidden(inputs, train))
     }
 }
 

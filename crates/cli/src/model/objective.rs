@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use masked_loss::{
-    Accumulator, ClassSelective, Correction, Labels, LargeLoss, Missing, Named, SelfPaced, WithMissing, catalogue,
+    Accumulator, ClassSelective, Correction, Labels, LargeLoss, Linear, Missing, Named, SelfPaced, WithMissing,
+    catalogue,
 };
 use tch::{Kind, Tensor};
 
@@ -54,17 +55,26 @@ impl Objective {
     }
 
     /// Adds the gradients of a batch, and its loss to the window's. Epochs count from 1.
-    pub fn backward(&self, window: &mut Accumulator, logits: &Tensor, labels: &Labels, epoch: u64) -> Result<()> {
-        let epoch = epoch as usize;
-        let relabelled = match &self.relabel {
-            Some(Relabel::SelfPaced(policy)) => policy.relabel(logits, labels, epoch)?,
-            Some(Relabel::LargeLoss(policy)) => policy.relabel(logits, labels, epoch)?,
+    pub fn backward(
+        &self,
+        window: &mut Accumulator,
+        hidden: &Tensor,
+        output: &Linear<'_>,
+        labels: &Labels,
+        epoch: u64,
+    ) -> Result<()> {
+        let Some(relabel) = &self.relabel else {
+            return Ok(window.backward_linear(&self.loss, hidden, output, labels)?);
+        };
+        let (logits, epoch) = (&output.logits(hidden)?, epoch as usize);
+        let relabelled = match relabel {
+            Relabel::SelfPaced(policy) => policy.relabel(logits, labels, epoch)?,
+            Relabel::LargeLoss(policy) => policy.relabel(logits, labels, epoch)?,
             // The published estimate of a label's prior: the mean prediction.
-            Some(Relabel::ClassSelective(policy)) => {
+            Relabel::ClassSelective(policy) => {
                 let priors = logits.detach().sigmoid().mean_dim(0i64, false, Kind::Float);
                 policy.relabel(logits, labels, &priors)?
             }
-            None => labels.clone(),
         };
         Ok(window.backward(&self.loss, logits, &relabelled)?)
     }

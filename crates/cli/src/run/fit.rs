@@ -4,11 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use masked_loss::{Accumulator, Labels, Reduction, RowGuard};
+use masked_loss::{Accumulator, Labels, Linear, Reduction, RowGuard};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 use super::evaluate::{Evaluation, evaluate};
@@ -174,8 +173,10 @@ impl<'a> Run<'a> {
         for part in batch.chunks(training.micro_batch.unwrap_or(u32::MAX) as usize) {
             let index = Tensor::from_slice(part).to_device(self.rows.device());
             let labels = self.labels.rows(&index)?;
-            let logits = self.network.forward_t(&self.table.features.inputs(&self.rows.index_select(0, &index)), true);
-            self.objective.backward(&mut window, &logits, &labels, *epoch)?;
+            let inputs = self.table.features.inputs(&self.rows.index_select(0, &index));
+            let (hidden, [weight, bias]) = (self.network.hidden(&inputs, true), self.network.output());
+            let output = Linear { head: training.head.into(), ..Linear::new(&weight, Some(&bias)) };
+            self.objective.backward(&mut window, &hidden, &output, &labels, *epoch)?;
             if training.guard {
                 observed.push(labels.observed_per_label()?);
             }

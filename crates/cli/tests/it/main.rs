@@ -14,6 +14,7 @@ mod demo;
 mod events;
 #[cfg(unix)]
 mod folders;
+mod head;
 mod inspect;
 mod leaks;
 mod names;
