@@ -24,9 +24,12 @@ BATCHES = 4  # rows of a table, in batches
 POSITIVE = 0.3
 CRATE = "masked-loss"
 PYTORCH = "PyTorch"
-OURS = ["auto", "dense", "observed", "observed-sparse"]
+OURS = ["auto", "dense", "chunked", "observed", "observed-sparse"]
+OF_A_MATRIX = ["matrix-auto", "matrix-dense", "matrix-chunked"]
 THEIRS = ["mask", "logits", "entries", "entries-sparse", "compile-mask", "compile-logits", "compile-entries"]
+WIDE = 1024, 512, 20_000, 0.3
 SWEPT = 1024, 512, 2000
+PARTS = ["shapes", "memory", "sweep"]
 SHARES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0]
 
 
@@ -47,6 +50,7 @@ SHAPES = [
     Shape(2048, 1024, 10_000, 0.002),
     Shape(1024, 512, 1_000_000, 1e-5),
     Shape(1024, 512, 12, 0.83),
+    Shape(*WIDE),
 ]
 
 
@@ -81,12 +85,14 @@ def start(setup, name, file, **environ):
 
 
 def possible(shape, case):
-    """Whether a case fits into memory and ends in a reasonable time."""
+    """Whether a case fits into memory, ends in a reasonable time, and is of interest."""
+    if case.startswith("matrix"):
+        return shape.share > 0.1 and shape.labels > 100
     logits, entries = shape.rows * shape.labels, shape.rows * shape.labels * shape.share
     if case.removeprefix("compile-").startswith("entries"):
         return entries * shape.width < 1 << 28 and (case == "entries-sparse" or shape.labels * shape.width < 1 << 28)
     if case in ("observed", "auto"):
-        return shape.labels * shape.width < 1 << 28
+        return shape.labels * shape.width < 1 << 28 and entries * shape.width < 1 << 31
     return case == "observed-sparse" or logits < 1 << 28
 
 
@@ -167,14 +173,14 @@ class Setup:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", choices=["shapes", "memory", "sweep"], nargs="+", default=["shapes", "memory", "sweep"])
+    parser.add_argument("--parts", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="(default: %(default)s)")
     parser.add_argument("--plot", type=pathlib.Path, help="where to write a picture of the sweep, such as head.svg")
     parser.add_argument("--program", help="a `masked-loss-verify` to run in place of the one that cargo builds")
     parser.add_argument("--quick", action="store_true", help="few repetitions, nothing compiled: a trial, no result")
     arguments = parser.parse_args()
     theirs = [case for case in THEIRS if not (arguments.quick and case.startswith("compile"))]
-    keys = [*((CRATE, case) for case in OURS), *((PYTORCH, case) for case in theirs)]
+    keys = [*((CRATE, case) for case in OURS + OF_A_MATRIX), *((PYTORCH, case) for case in theirs)]
     rounds, seconds = (1, 0.05) if arguments.quick else (3, 0.4)
     program = arguments.program or cargo.build("masked-loss-verify")
     setup = Setup(program, arguments.threads, rounds, seconds)
@@ -193,7 +199,7 @@ def main():
             shape = Shape(*SWEPT, share)
             print(shape, file=sys.stderr)
             write(shape, file)
-            sweep[shape] = measure(setup, shape, [key for key in keys if "compile" not in key[1]], file)
+            sweep[shape] = measure(setup, shape, [key for key in keys if "compile" not in key[1] and key[1] not in OF_A_MATRIX], file)
     if outcomes:
         print("\nTime of a step: medians; PyTorch's also as a multiple of the shortest here.\n")
         print(shapes_table(outcomes, keys, str))
@@ -206,7 +212,7 @@ def main():
         print(table(rows))
     if sweep:
         print("\nOver the share of observed entries, for {:,} x {:,} x {:,}.\n".format(*SWEPT))
-        swept = [key for key in keys if "compile" not in key[1]]
+        swept = [key for key in keys if "compile" not in key[1] and key[1] not in OF_A_MATRIX]
         print(shapes_table(sweep, swept, lambda shape: f"{100 * shape.share:g} %"))
         if arguments.plot:
             draw(sweep, arguments.plot)

@@ -52,7 +52,7 @@ pub enum Error {
     #[error("the fused path {0}; use the composed path")]
     Fused(String),
     /// A head that was asked for by name cannot serve.
-    #[error("the observed head {0}; use Head::Dense")]
+    #[error("Head::{0}; use Head::Dense")]
     Head(String),
     /// A reduction cannot do what is asked of it.
     #[error("Reduction::{reduction:?} {reason}")]

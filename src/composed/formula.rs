@@ -20,8 +20,8 @@ impl<E: Elementwise> TensorFormula for E {
 
 /// The same entries for the fused path.
 pub(crate) fn without_tensors<'a>(
-    Entries { observed, missing }: Entries<'a, dyn TensorFormula + 'a>,
+    Entries { observed, missing, part }: Entries<'a, dyn TensorFormula + 'a>,
 ) -> Entries<'a, dyn Formula + 'a> {
     let missing = missing.map(|Assumed { formula, label, weight }| Assumed { formula: formula as _, label, weight });
-    Entries { observed, missing }
+    Entries { observed, missing, part }
 }

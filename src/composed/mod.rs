@@ -36,19 +36,26 @@ pub(crate) fn forward(
     let (missing, size, weights) = (labels.missing()?, labels.size(), labels.own(weights)?);
     let input = input.f_to_kind(kind)?;
     let left_out = weights.or_zero(missing.shallow_clone(), &size)?;
-    let mut result = masked(entries.observed, &input, &labels.cells()?.f_to_kind(kind)?, &left_out)?;
+    let observed = labels.cells()?.f_to_kind(kind)?;
+    let mut result = masked(entries, entries.observed, &input, &observed, &left_out)?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
         let labels = input.f_detach()?.f_full_like(label)?;
         let left_out = weights.or_zero(missing.f_logical_not()?, &size)?;
-        let assumed = masked(formula, &input, &labels, &left_out)?;
+        let assumed = masked(entries, formula, &input, &labels, &left_out)?;
         result = result.f_add(&assumed.f_mul_scalar(weight)?)?;
     }
     divisor.apply(weights.multiply(result, &size, kind)?, kind)
 }
 
 /// The loss of each entry, 0 for those that are left out.
-fn masked(formula: &(dyn TensorFormula + '_), input: &Tensor, labels: &Tensor, left_out: &Tensor) -> Result<Tensor> {
-    let parameter = match formula.parameter() {
+fn masked(
+    entries: Entries<'_, dyn TensorFormula + '_>,
+    formula: &(dyn TensorFormula + '_),
+    input: &Tensor,
+    labels: &Tensor,
+    left_out: &Tensor,
+) -> Result<Tensor> {
+    let parameter = match entries.parameter(formula) {
         Some(numbers) => {
             let numbers = Tensor::f_from_slice(numbers)?.f_to_kind(input.f_kind()?)?;
             Some(Composed::new(numbers.f_to_device(input.device())?))

@@ -242,7 +242,7 @@ impl Labels {
     }
 
     fn matrix_of(&self, entries: &Compressed) -> Result<&Tensor> {
-        kept(&self.cells, || entries.cells(self.index.as_ref()))
+        kept(&self.cells, || entries.cells(self.index.as_ref(), [0, entries.labels]))
     }
 
     /// As they are held: those per entry are the table's.
@@ -255,7 +255,7 @@ impl Labels {
         let mut weights = weights.clone();
         weights.entries = match (weights.entries, &self.table, &self.index) {
             (Some(of_entries), Stored::Sparse(entries), index) => {
-                Some(entries.matrix(index.as_ref(), &of_entries, 1.0)?)
+                Some(entries.matrix(index.as_ref(), [0, entries.labels], &of_entries, 1.0)?)
             }
             (Some(of_cells), Stored::Dense(_), Some(index)) => Some(of_cells.f_index_select(0, index)?),
             (entries, ..) => entries,

@@ -62,6 +62,32 @@ impl Labels {
         weighted.with_totals()
     }
 
+    /// Some of the labels, as a matrix of these rows, and weights like these of them.
+    pub(crate) fn of_labels(&self, weights: &Factors, start: i64, length: i64) -> Result<(Self, Factors)> {
+        let rows = |matrix: &Tensor| -> Result<_> {
+            let columns = matrix.f_narrow(1, start, length)?;
+            Ok(match &self.index {
+                Some(index) => columns.f_index_select(0, index)?,
+                None => columns.f_contiguous()?,
+            })
+        };
+        let mut weights = weights.clone();
+        weights.labels = weights.labels.map(|labels| labels.f_narrow(0, start, length)).transpose()?;
+        let cells = match &self.table {
+            Stored::Dense(cells) => {
+                weights.entries = weights.entries.as_ref().map(rows).transpose()?;
+                rows(cells)?
+            }
+            Stored::Sparse(entries) => {
+                let (index, labels) = (self.index.as_ref(), [start, start + length]);
+                let of_entries = weights.entries.map(|numbers| entries.matrix(index, labels, &numbers, 1.0));
+                weights.entries = of_entries.transpose()?;
+                entries.cells(index, labels)?
+            }
+        };
+        Ok((Self::of_cells(cells, self.range)?, weights))
+    }
+
     /// As a matrix of their own, with these weights, whose entries are of these rows alone.
     pub(super) fn alone(self, weights: Factors) -> Result<Self> {
         Ok(Self { table: Stored::Dense(self.cells()?), index: None, ..self }.with_factors(weights))

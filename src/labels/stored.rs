@@ -91,23 +91,26 @@ impl Compressed {
         ))
     }
 
-    /// The matrix of some rows, or of all.
-    pub(super) fn cells(&self, index: Option<&Tensor>) -> Result<Tensor> {
-        self.matrix(
-            index,
-            &self.values,
-            if self.values.f_kind()? == Kind::Int8 { f64::from(MISSING) } else { f64::NAN },
-        )
+    /// The matrix of some rows, or of all, and of the labels from a number up to another.
+    pub(super) fn cells(&self, index: Option<&Tensor>, labels: [i64; 2]) -> Result<Tensor> {
+        let missing = if self.values.f_kind()? == Kind::Int8 { f64::from(MISSING) } else { f64::NAN };
+        self.matrix(index, labels, &self.values, missing)
     }
 
-    /// A number for each entry, as a matrix of some rows with `elsewhere` in all other places.
-    pub(super) fn matrix(&self, index: Option<&Tensor>, numbers: &Tensor, elsewhere: f64) -> Result<Tensor> {
+    /// A number for each entry, as a matrix of these rows and labels with `elsewhere` in all other places.
+    pub(super) fn matrix(
+        &self,
+        index: Option<&Tensor>,
+        labels: [i64; 2],
+        numbers: &Tensor,
+        elsewhere: f64,
+    ) -> Result<Tensor> {
         let (rows, kind) = (self.slices(index)?, numbers.f_kind()?);
-        let mut matrix = Tensor::f_full([rows.rows() as i64, self.labels], elsewhere, (kind, Device::Cpu))?;
+        let mut matrix = Tensor::f_full([rows.rows() as i64, labels[1] - labels[0]], elsewhere, (kind, Device::Cpu))?;
         match kind {
-            Kind::Int8 => put::<i8>(&rows, slice(numbers)?, slice_mut(&mut matrix)?),
-            Kind::Double => put::<f64>(&rows, slice(numbers)?, slice_mut(&mut matrix)?),
-            _ => put::<f32>(&rows, slice(numbers)?, slice_mut(&mut matrix)?),
+            Kind::Int8 => put::<i8>(&rows, labels, slice(numbers)?, slice_mut(&mut matrix)?),
+            Kind::Double => put::<f64>(&rows, labels, slice(numbers)?, slice_mut(&mut matrix)?),
+            _ => put::<f32>(&rows, labels, slice(numbers)?, slice_mut(&mut matrix)?),
         }
         Ok(matrix)
     }
@@ -131,10 +134,12 @@ impl Compressed {
 }
 
 /// A number for each entry into its place of a matrix of these rows.
-fn put<T: Copy>(rows: &Sparse<'_>, numbers: &[T], matrix: &mut [T]) {
-    for (row, cells) in matrix.chunks_mut(rows.labels.max(1)).enumerate() {
-        for entry in rows.row(row) {
-            cells[rows.columns[entry] as usize] = numbers[entry];
+fn put<T: Copy>(rows: &Sparse<'_>, [start, end]: [i64; 2], numbers: &[T], matrix: &mut [T]) {
+    for (row, cells) in matrix.chunks_mut(((end - start) as usize).max(1)).enumerate() {
+        let entries = rows.row(row);
+        let before = |limit: i64| rows.columns[entries.clone()].partition_point(|&label| i64::from(label) < limit);
+        for entry in entries.start + before(start)..entries.start + before(end) {
+            cells[(i64::from(rows.columns[entry]) - start) as usize] = numbers[entry];
         }
     }
 }

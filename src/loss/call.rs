@@ -35,7 +35,7 @@ pub(crate) fn sum_and_weight(
     Ok((sum, plan.divisor.weight(logits.device())?))
 }
 
-fn on(
+pub(super) fn on(
     path: Path,
     entries: Entries<'_, dyn TensorFormula + '_>,
     logits: &Tensor,

@@ -83,13 +83,14 @@ impl WithMissing {
         size: impl FnOnce() -> Result<Vec<i64>>,
     ) -> Result<Entries<'_, dyn TensorFormula + '_>> {
         let Some((formula, label, weight)) = &self.missing else {
-            return Ok(Entries { observed: &*self.observed, missing: None });
+            return Ok(Entries { observed: &*self.observed, missing: None, part: None });
         };
         let weight = match weight {
             Weight::One => 1.0,
             Weight::OneInOthers => 1.0 / (size()?.last().unwrap_or(&1) - 1).max(1) as f64,
         };
-        Ok(Entries { observed: &*self.observed, missing: Some(Assumed { formula: &**formula, label: *label, weight }) })
+        let missing = Some(Assumed { formula: &**formula, label: *label, weight });
+        Ok(Entries { observed: &*self.observed, missing, part: None })
     }
 }
 

@@ -126,7 +126,7 @@ pub trait Loss {
 
 /// The observed entries alone.
 fn observed<'a>(formula: &'a (dyn TensorFormula + 'a)) -> Entries<'a, dyn TensorFormula + 'a> {
-    Entries { observed: formula, missing: None }
+    Entries { observed: formula, missing: None, part: None }
 }
 
 impl<E: Elementwise> Loss for E {
@@ -145,8 +145,8 @@ impl<E: Elementwise> Loss for E {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<Tensor> {
-        match head::observed(observed(self), hidden, linear, labels, reduction)? {
-            Some(observed) => observed.mean(),
+        match head::joint(observed(self), hidden, linear, labels, reduction)? {
+            Some(joint) => joint.mean(),
             None => self.forward(&linear.logits(hidden)?, labels, reduction),
         }
     }
@@ -158,8 +158,8 @@ impl<E: Elementwise> Loss for E {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<(Tensor, Tensor)> {
-        match head::observed(observed(self), hidden, linear, labels, reduction)? {
-            Some(observed) => observed.sum_and_weight(),
+        match head::joint(observed(self), hidden, linear, labels, reduction)? {
+            Some(joint) => joint.sum_and_weight(),
             None => self.sum_and_weight(&linear.logits(hidden)?, labels, reduction),
         }
     }
@@ -186,8 +186,8 @@ impl Loss for WithMissing {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<Tensor> {
-        match head::observed(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
-            Some(observed) => observed.mean(),
+        match head::joint(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
+            Some(joint) => joint.mean(),
             None => self.forward(&linear.logits(hidden)?, labels, reduction),
         }
     }
@@ -199,8 +199,8 @@ impl Loss for WithMissing {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<(Tensor, Tensor)> {
-        match head::observed(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
-            Some(observed) => observed.sum_and_weight(),
+        match head::joint(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
+            Some(joint) => joint.sum_and_weight(),
             None => self.sum_and_weight(&linear.logits(hidden)?, labels, reduction),
         }
     }

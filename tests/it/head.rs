@@ -85,7 +85,7 @@ const REDUCED: [Reduction; 7] = {
 };
 
 #[test]
-fn the_observed_head_agrees_with_all_logits() {
+fn every_head_agrees_with_all_logits() {
     for (seed, size) in (0..).zip([[13i64, 9, 20], [40, 9, 3], [1, 9, 65]]) {
         for named in losses(9) {
             for (share, soft) in [(0.0, false), (0.1, false), (0.5, true), (1.0, false)] {
@@ -100,6 +100,10 @@ fn the_observed_head_agrees_with_all_logits() {
                         close(&what, &found, &expected, epsilon);
                         let sparse = labels.to_sparse().unwrap();
                         assert_eq!(layer.found(Head::Observed, loss, &sparse, reduction, true), found, "{what}");
+                        for labels in [&labels, &sparse] {
+                            let found = layer.found(Head::Chunked, loss, labels, reduction, false);
+                            close(&what, &found, &expected, epsilon);
+                        }
                     }
                 }
             }
@@ -114,7 +118,7 @@ fn micro_batches_of_any_head_add_up_to_the_batch() {
     let labels = labels(18, [12, 9], 0.2, true);
     for reduction in [Reduction::Sum, Reduction::Mean, Reduction::MeanPerRow, Reduction::MeanOver(3.5)] {
         let expected = layer.found(Head::Dense, &*named.loss, &labels, reduction, false);
-        for head in [Head::Auto, Head::Dense, Head::Observed] {
+        for head in [Head::Auto, Head::Dense, Head::Chunked, Head::Observed] {
             let mut window = Accumulator::new(reduction).unwrap();
             let whole = layer.tracked();
             for part in [&[0i64, 1, 2, 3, 4, 5, 6][..], &[7], &[8, 9, 10, 11]] {
@@ -149,11 +153,42 @@ fn weights_multiply_the_losses_of_any_head() {
         .unwrap();
     for labels in [&weighted, &weighted.to_sparse().unwrap()] {
         for reduction in REDUCED {
-            let [dense, observed] =
-                [Head::Dense, Head::Observed].map(|head| layer.found(head, &*named.loss, labels, reduction, false));
+            let [dense, observed, chunked] = [Head::Dense, Head::Observed, Head::Chunked]
+                .map(|head| layer.found(head, &*named.loss, labels, reduction, false));
             close(&format!("{reduction:?}"), &observed, &dense, f64::EPSILON);
+            close(&format!("{reduction:?}, chunked"), &chunked, &dense, f64::EPSILON);
         }
     }
+}
+
+#[test]
+fn chunks_of_labels_add_up_to_all() {
+    // More logits than are in memory at a time.
+    let size = [1100i64, 4000, 3];
+    let cells = labels(22, [30, 4000], 0.3, true).values().unwrap().repeat([37, 1]).narrow(0, 0, 1100);
+    // A run of labels that nobody observed.
+    let _ = cells.narrow(1, 1800, 2100).fill_(f64::NAN);
+    let of = |count: i64| Tensor::from_slice(&uniform(&mut rng(23), count, 0.5..2.0));
+    let matrix = Labels::from_nan(&cells).unwrap().with_weights(Weights::PerLabel(&of(4000))).unwrap();
+    let sparse = matrix.to_sparse().unwrap();
+    let backwards = Tensor::from_slice(&(0..1100).rev().collect::<Vec<i64>>());
+    let bce = || BceWithLogits { pos_weight: Some((0..4000).map(f64::from).collect()), label_smoothing: 0.1 };
+    let layer = Layer::draw(24, &losses(9)[0], size, Kind::Double);
+    for labels in [matrix.clone(), matrix.rows(&backwards).unwrap(), sparse.rows(&backwards).unwrap()] {
+        for reduction in [Reduction::WeightedMean, Reduction::MeanPerLabel] {
+            for missing in [Missing::Ignore, Missing::WeakNegative, Missing::UnknownEntropy { alpha: 0.1 }] {
+                let loss = bce().with_missing(missing);
+                let [dense, chunked] =
+                    [Head::Dense, Head::Chunked].map(|head| layer.found(head, &loss, &labels, reduction, false));
+                close(&format!("{reduction:?}"), &chunked, &dense, f64::EPSILON);
+            }
+        }
+    }
+    // So many logits that all at once take no less time.
+    let many = Labels::complete(&Tensor::ones([5, 1 << 22], (Kind::Float, Device::Cpu))).unwrap();
+    let layer = Layer::draw(25, &losses(9)[0], [5, 1 << 22, 1], Kind::Float);
+    let of = |head| layer.found(head, &BceWithLogits::default(), &many, Reduction::Mean, false);
+    assert!(of(Head::Auto) == of(Head::Chunked));
 }
 
 #[test]
@@ -304,7 +339,7 @@ fn auto_chooses_and_what_does_not_fit_is_refused() {
         loss.forward_linear(hidden, &linear, &labels, reduction).unwrap_err().to_string()
     };
     let (bce, Layer { hidden, weight, bias }) = (BceWithLogits::default(), &layer);
-    for head in [Head::Auto, Head::Dense, Head::Observed] {
+    for head in [Head::Auto, Head::Dense, Head::Chunked, Head::Observed] {
         let fault =
             |hidden: &Tensor, weight: &Tensor, bias: &Tensor| error(&bce, hidden, weight, bias, Reduction::Mean, head);
         assert_eq!(fault(&hidden.get(0), weight, bias), "hidden: expected shape [10, D], found [4]");
@@ -316,13 +351,13 @@ fn auto_chooses_and_what_does_not_fit_is_refused() {
     }
     let refused = |loss: &dyn Loss, reduction| error(loss, hidden, weight, bias, reduction, Head::Observed);
     let none = refused(&bce, Reduction::None);
-    assert_eq!(none, "the observed head has no loss for each entry of a matrix; use Head::Dense");
+    assert_eq!(none, "Head::Observed has no loss for each entry of a matrix; use Head::Dense");
     let counted = refused(&BceWithLogits::default().with_missing(Missing::Negative), Reduction::Mean);
-    assert_eq!(counted, "the observed head leaves missing entries out, and this loss counts them; use Head::Dense");
+    assert_eq!(counted, "Head::Observed leaves missing entries out, and this loss counts them; use Head::Dense");
     let softmax = refused(&SoftmaxCrossEntropy::default(), Reduction::Mean);
-    assert_eq!(softmax, "the observed head is for losses that are one formula; use Head::Dense");
+    assert_eq!(softmax, "Head::Observed is for losses that are one formula; use Head::Dense");
     let probabilities = &losses(9).into_iter().find(|named| *named.inputs.start() == 0.0).unwrap();
-    for head in [Head::Dense, Head::Observed] {
+    for head in [Head::Dense, Head::Chunked, Head::Observed] {
         let found = error(&*probabilities.loss, hidden, weight, bias, Reduction::Mean, head);
         assert!(found.starts_with("probabilities: expected numbers within [0, 1] where observed, found "), "{found}");
     }

@@ -1,6 +1,7 @@
 //! Training steps of a last layer with its loss, checked and timed on request: the Rust half of `scripts/compare_head.py`. The
 //! other half is `scripts/pytorch_head.py`.
 
+use std::cell::OnceCell;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ use crate::tensors::Tensors;
 /// Answers each line of standard input with a line of JSON, about a last layer with its loss and how long a step takes: the
 /// mean binary cross entropy of fresh rows of a table, and the gradients of hidden vectors, weight and bias.
 ///
-/// The commands are those of `step`. A CASE is a head, `auto`, `dense` or `observed`, or `observed-sparse`, with sparse
-/// gradients of weight and bias.
+/// The commands are those of `step`. A CASE is a head, `auto`, `dense`, `chunked` or `observed`, or `observed-sparse`, with
+/// sparse gradients of weight and bias; `matrix-` before a head takes the rows from labels that are held as a matrix.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -36,7 +37,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let [hidden, weight, bias] = [hidden, weight, bias].map(|tensor| tensor.set_requires_grad(true));
     let labels = Labels::from_csr(&starts, &columns, &values, bias.size()[0])?;
     let indices = get("indices")?.f_unbind(0)?;
-    serve(&Heads { hidden, weight, bias, labels, indices })
+    serve(&Heads { hidden, weight, bias, labels, matrix: OnceCell::new(), indices })
+}
+
+impl Heads {
+    fn matrix(&self) -> Result<&Labels> {
+        if let Some(made) = self.matrix.get() {
+            return Ok(made);
+        }
+        let made = Labels::from_nan(&self.labels.values()?)?;
+        Ok(self.matrix.get_or_init(|| made))
+    }
 }
 
 struct Heads {
@@ -44,6 +55,8 @@ struct Heads {
     weight: Tensor,
     bias: Tensor,
     labels: Labels,
+    /// Made when first asked for.
+    matrix: OnceCell<Labels>,
     indices: Vec<Tensor>,
 }
 
@@ -53,16 +66,21 @@ impl serve::Cases for Heads {
     }
 
     fn case(&self, name: &str) -> Result<Run<'_>> {
-        let (head, sparse_gradient) = match name {
+        let (labels, head) = match name.strip_prefix("matrix-") {
+            Some(head) => (self.matrix()?, head),
+            None => (&self.labels, name),
+        };
+        let (head, sparse_gradient) = match head {
             "auto" => (Head::Auto, false),
             "dense" => (Head::Dense, false),
+            "chunked" => (Head::Chunked, false),
             "observed" => (Head::Observed, false),
             "observed-sparse" => (Head::Observed, true),
             _ => bail!("there is no case `{name}`"),
         };
         Ok(Box::new(move |step| {
             let linear = Linear { head, sparse_gradient, ..Linear::new(&self.weight, Some(&self.bias)) };
-            let batch = self.labels.rows(&self.indices[step % self.indices.len()])?;
+            let batch = labels.rows(&self.indices[step % self.indices.len()])?;
             let loss = BceWithLogits::default().forward_linear(&self.hidden, &linear, &batch, Reduction::Mean)?;
             let inputs = [&self.hidden, &self.weight, &self.bias];
             let gradients = Tensor::f_run_backward(&[&loss], &inputs, false, false)?;

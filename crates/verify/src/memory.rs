@@ -4,10 +4,8 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::serve::Run;
-
 /// By how many bytes a run raises the peak.
-pub fn raised_by(run: Run<'_>) -> Result<Option<u64>> {
+pub fn raised_by<T>(run: impl Fn(usize) -> Result<T>) -> Result<Option<u64>> {
     drop(run(0)?); // what stays allocated is allocated here
     masked_loss::release_buffers();
     let Some(before) = fs::write("/proc/self/clear_refs", "5").ok().and_then(|()| status("VmRSS")) else {

@@ -6,14 +6,25 @@ use crate::{Error, Labels, Result, check};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Head {
-    /// [`Observed`](Self::Observed) where that is possible and likely to be faster, else [`Dense`](Self::Dense).
+    /// On the CPU, in `f32` and `f64`: [`Observed`](Self::Observed) where it can serve and few labels are observed, else
+    /// [`Chunked`](Self::Chunked) for 2²⁴ logits or more. Otherwise [`Dense`](Self::Dense).
     #[default]
     Auto,
     /// All, by one multiplication of matrices: any device, any loss.
     Dense,
+    /// All, some labels at a time, so that a few million logits are in memory at most: any device, every
+    /// [`Elementwise`](crate::Elementwise) loss, [`with_missing`](crate::Loss::with_missing) entries too. Value and gradients
+    /// are computed together; labels that nobody observed are skipped in long runs.
+    Chunked,
     /// Those of observed entries alone, on the CPU: nothing of size `[N, C]` is made, and neither time nor memory depends on
     /// what is missing. Value and gradients are computed in one pass, and are the same bits for any number of threads.
     Observed,
+}
+
+impl Head {
+    pub(super) fn refuses(self, reason: &str) -> Error {
+        Error::Head(format!("{self:?} {reason}"))
+    }
 }
 
 /// A linear last layer, for [`Loss::forward_linear`](crate::Loss::forward_linear): the logit of row n and label c is
@@ -80,7 +91,7 @@ impl<'a> Linear<'a> {
     ) -> Result<T> {
         self.check(hidden, labels)?;
         match self.head {
-            Head::Observed => Err(Error::Head("is for losses that are one formula".into())),
+            Head::Observed | Head::Chunked => Err(self.head.refuses("is for losses that are one formula")),
             Head::Auto | Head::Dense => loss(&self.logits(hidden)?),
         }
     }

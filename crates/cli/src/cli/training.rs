@@ -97,6 +97,8 @@ pub enum HeadChoice {
     Auto,
     /// All of them.
     Dense,
+    /// All of them, some labels at a time: less memory for wide tables.
+    Chunked,
     /// Those of observed labels.
     Observed,
 }
@@ -106,6 +108,7 @@ impl From<HeadChoice> for Head {
         match choice {
             HeadChoice::Auto => Self::Auto,
             HeadChoice::Dense => Self::Dense,
+            HeadChoice::Chunked => Self::Chunked,
             HeadChoice::Observed => Self::Observed,
         }
     }

@@ -57,7 +57,7 @@ impl<F: Scalar> HeadPass<'_, F> {
             labels,
             weights,
             places: &places,
-            formula: Prepared::new(formula),
+            formula: Prepared::new(formula, formula.parameter()),
             scale: F::from_f64(1.0 / divisor),
             simd,
             outside: &outside,

@@ -64,12 +64,22 @@ pub struct Entries<'a, F: ?Sized> {
     pub observed: &'a F,
     /// The loss of missing entries, if they count.
     pub missing: Option<Assumed<'a, F>>,
+    /// Of which labels the entries are, from a number up to another, where not of all that the formulas' parameters are for.
+    pub part: Option<[usize; 2]>,
 }
 
 impl<'a> Entries<'a, dyn Formula + 'a> {
-    /// The observed entries alone.
+    /// The observed entries alone, of all labels.
     pub fn observed(formula: &'a (dyn Formula + 'a)) -> Self {
-        Self { observed: formula, missing: None }
+        Self { observed: formula, missing: None, part: None }
+    }
+}
+
+impl<F: Formula + ?Sized> Entries<'_, F> {
+    /// The parameter of one of the formulas, a number for each label that the entries are of.
+    pub fn parameter<'f>(&self, formula: &'f F) -> Option<&'f [f64]> {
+        let numbers = formula.parameter()?;
+        Some(self.part.map_or(numbers, |[start, end]| &numbers[start..end]))
     }
 }
 

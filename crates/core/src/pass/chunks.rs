@@ -23,12 +23,12 @@ pub(crate) struct Prepared<'a, F> {
 }
 
 impl<'a, F: Float> Prepared<'a, F> {
-    pub(crate) fn new(formula: &'a dyn Formula) -> Self {
+    pub(crate) fn new(formula: &'a dyn Formula, parameter: Option<&[f64]>) -> Self {
         let accepted = formula.inputs();
         Self {
             formula,
             uses: formula.uses(),
-            parameter: formula.parameter().map(|numbers| Columns::new(numbers.iter().copied())),
+            parameter: parameter.map(|numbers| Columns::new(numbers.iter().copied())),
             accepted: (accepted != REAL).then(|| [*accepted.start(), *accepted.end()].map(F::from_f64)),
         }
     }

@@ -71,9 +71,9 @@ impl<X: Storage> Pass<'_, X> {
     }
 
     fn check_parameters(&self, width: usize) {
-        let Entries { observed, missing } = self.entries;
+        let Entries { observed, missing, .. } = self.entries;
         for formula in std::iter::once(observed).chain(missing.map(|assumed| assumed.formula)) {
-            if let Some(numbers) = formula.parameter() {
+            if let Some(numbers) = self.entries.parameter(formula) {
                 one_for_each_label(numbers.len(), width);
             }
         }
@@ -85,12 +85,13 @@ impl<X: Storage> Pass<'_, X> {
         targets: &dyn Targets<X::Number>,
         weights: &WeightsOf<'_, X::Number>,
     ) -> Result<Option<f64>> {
-        let Self { entries: Entries { observed, missing }, input, gradient, values, divisor } = self;
+        let Self { entries, input, gradient, values, divisor } = self;
+        let prepared = |formula| Prepared::new(formula, entries.parameter(formula));
         let task = Task {
-            observed: Prepared::new(observed),
-            missing: missing.map(|assumed| {
+            observed: prepared(entries.observed),
+            missing: entries.missing.map(|assumed| {
                 let [label, weight] = [assumed.label, assumed.weight].map(X::Number::from_f64);
-                Assumption { formula: Prepared::new(assumed.formula), label, weight }
+                Assumption { formula: prepared(assumed.formula), label, weight }
             }),
             input: Rows::new(input, 0, None),
             entries: input.len(),

@@ -156,10 +156,8 @@ fn what_is_assumed_of_missing_entries_is_added() {
     for &size in SIZES {
         let case = Case::draw(3, size, false, 0.4);
         let (input, cells) = (case.input(|x| x as f32), case.cells());
-        let entries = Entries {
-            observed: &loss as &dyn Formula,
-            missing: Some(Assumed { formula: &loss as &dyn Formula, label: 0.25, weight: 0.5 }),
-        };
+        let missing = Some(Assumed { formula: &loss as &dyn Formula, label: 0.25, weight: 0.5 });
+        let entries = Entries { missing, ..Entries::observed(&loss as &dyn Formula) };
         let table = case.table(Cells::Bytes(&cells));
         let (sum, gradient, values) =
             pass_f32(entries, &input, |pass| pass.labels(&Spread(3), &table, &Weights::default()));

@@ -1,0 +1,74 @@
+//! All logits, some labels at a time: never more of them are in memory.
+
+use masked_loss_core::Entries;
+use tch::{Kind, Tensor};
+
+use super::linear::Linear;
+use crate::composed::{TensorFormula, compute_kind};
+use crate::labels::Factors;
+use crate::loss::call::on;
+use crate::loss::path::Path;
+use crate::native::{attach, records};
+use crate::plan::Divisor;
+use crate::{Labels, Result};
+
+/// Logits that are in memory at a time, and as many derivatives.
+const LOGITS: i64 = 1 << 21;
+
+/// The sum of the losses over a divisor.
+pub(super) fn forward(
+    entries: Entries<'_, dyn TensorFormula + '_>,
+    hidden: &Tensor,
+    linear: &Linear<'_>,
+    labels: &Labels,
+    weights: &Factors,
+    divisor: &Divisor,
+) -> Result<Tensor> {
+    let kind = compute_kind(hidden)?;
+    let numbers = |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_to_kind(kind)?) };
+    let inputs = [Some(hidden), Some(linear.weight), linear.bias];
+    let wanted = inputs.map(|input| input.is_some_and(records));
+    let h = numbers(hidden)?;
+    let like = |wanted: bool, input: Option<&Tensor>| -> Result<_> {
+        let input = input.filter(|_| wanted);
+        Ok(input.map(|input| Tensor::f_zeros(input.size(), (kind, input.device()))).transpose()?)
+    };
+    let mut hidden_gradient = like(wanted[0], inputs[0])?;
+    let (weight_gradient, bias_gradient) = (like(wanted[1], inputs[1])?, like(wanted[2], inputs[2])?);
+    let mut total = Tensor::f_zeros([0i64; 0], (Kind::Double, hidden.device()))?;
+    let (rows, count) = (labels.size()[0], labels.size()[1]);
+    let step = (LOGITS / rows.max(1)).max(1);
+    for start in (0..count).step_by(step as usize) {
+        let length = step.min(count - start);
+        let of = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+        let (some, weights) = labels.of_labels(weights, start, length)?;
+        if entries.missing.is_none() && some.is_empty()? {
+            continue;
+        }
+        let w = numbers(&of(linear.weight)?)?;
+        let b = linear.bias.map(|bias| numbers(&of(bias)?)).transpose()?;
+        let logits = h.f_linear(&w, b.as_ref())?.f_set_requires_grad(wanted.contains(&true))?;
+        let entries = Entries { part: Some([start as usize, (start + length) as usize]), ..entries };
+        let loss = on(Path::Auto, entries, &logits, &some, &weights, divisor)?;
+        total = total.f_add(&loss.f_detach()?)?;
+        if !wanted.contains(&true) {
+            continue;
+        }
+        let slopes = Tensor::f_run_backward(&[&loss], &[&logits], false, false)?.remove(0);
+        if let Some(gradient) = &mut hidden_gradient {
+            let _ = gradient.f_addmm_(&slopes, &w)?;
+        }
+        if let Some(gradient) = &weight_gradient {
+            let _ = slopes.f_tr()?.f_mm_out(&of(gradient)?, &h)?;
+        }
+        if let Some(gradient) = &bias_gradient {
+            of(gradient)?.f_copy_(&slopes.f_sum_dim_intlist(0i64, false, kind)?)?;
+        }
+    }
+    let mut loss = total.f_to_kind(kind)?;
+    if wanted.contains(&true) {
+        let (h, w, b) = (hidden_gradient.as_ref(), weight_gradient.as_ref(), bias_gradient.as_ref());
+        attach(&mut loss, [(hidden, h), (linear.weight, w), (linear.bias.unwrap_or(linear.weight), b)])?;
+    }
+    Ok(loss)
+}
