@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use masked_loss_core::losses::REAL;
 use masked_loss_core::{Assumed, Entries, check_setting};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::composed::TensorFormula;
 use crate::{Error, Labels, Result, check};
@@ -49,9 +49,13 @@ pub(crate) fn labels(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labe
     within("labels", &accepted, labels.outside(&accepted))
 }
 
-/// That these inputs, all of which count, are ones that a loss of observed entries accepts.
-pub(crate) fn observed_inputs(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor) -> Result<()> {
-    bounded(name(entries), entries.observed, input, || Ok(input.f_ones_like()?.f_to_kind(Kind::Bool)?))
+/// The error for inputs that all count, of which one is known to be outside what a loss of observed entries accepts.
+pub(crate) fn outside(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor) -> Result<Error> {
+    let accepted = entries.observed.inputs();
+    let input = input.f_masked_select(&input.f_isnan()?.f_logical_not()?)?;
+    let (least, largest) = (input.f_min()?.f_double_value(&[])?, input.f_max()?.f_double_value(&[])?);
+    let found = if largest > *accepted.end() { largest } else { least };
+    Ok(Error::Range { tensor: name(entries), expected: interval(&accepted), found })
 }
 
 /// That every input that counts is one that its formula accepts.

@@ -36,14 +36,11 @@ fn forward_as<F: Scalar + Element>(
 ) -> Result<Tensor> {
     let dense =
         |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_resolve_neg()?.f_to_kind(F::KIND)?.f_contiguous()?) };
-    let inputs = [Some(hidden), Some(linear.weight), linear.bias];
-    let [hidden_numbers, weight_numbers, bias_numbers] = inputs.map(|input| input.map(dense).transpose());
-    let (Some(h), Some(w), b) = (hidden_numbers?, weight_numbers?, bias_numbers?) else {
-        unreachable!("two are there")
-    };
+    let (h, w, b) = (dense(hidden)?, dense(linear.weight)?, linear.bias.map(dense).transpose()?);
     let Some(sparse) = labels.entries()? else { unreachable!("the labels are sparse") };
 
-    let [of_hidden, of_weight, of_bias] = inputs.map(|input| input.is_some_and(records));
+    let (of_hidden, of_weight) = (records(hidden), records(linear.weight));
+    let of_bias = linear.bias.is_some_and(records);
     let touched = (of_weight || of_bias).then(|| Touched::new(&sparse));
     let packed = linear.sparse_gradient;
     let buffer = |wanted: bool, like: &Tensor| -> Result<_> {
@@ -75,8 +72,7 @@ fn forward_as<F: Scalar + Element>(
         divisor,
     };
     let Some(sum) = pass.run(&TorchThreads, &sparse, &weights.slices()?)? else {
-        accept::observed_inputs(entries, &logits(&sparse, &h, &w, b.as_ref())?)?;
-        unreachable!("a logit that is not accepted was found");
+        return Err(accept::outside(entries, &logits(&sparse, &h, &w, b.as_ref())?)?);
     };
     let mut loss = scalar(sum / divisor, F::KIND)?;
     if let (true, Some(touched)) = (packed, &touched) {
