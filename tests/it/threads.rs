@@ -1,9 +1,10 @@
 //! Reproducibility.
 
-use masked_loss::{BceWithLogits, Labels, Named, Path, Raw, Reduction, Weights};
+use masked_loss::{BceWithLogits, Head, Labels, Linear, Loss, Named, Path, Raw, Reduction, Weights};
+use tch::{Device, Kind, Tensor};
 
 use crate::common::{
-    Case, KINDS, REDUCTIONS, backward, losses, on_the_cpu, rng, run_again, tensor, uniform, value_and_gradient,
+    Case, KINDS, REDUCTIONS, backward, losses, numbers, on_the_cpu, rng, run_again, tensor, uniform, value_and_gradient,
 };
 
 /// Set in the process that may change its number of threads.
@@ -30,6 +31,37 @@ fn the_same_bits_for_any_number_of_threads() {
     let labels = case.labels().with_weights(Weights::PerRow(&tensor(&weights, &[634]))).unwrap();
     for reduction in REDUCTIONS {
         same_bits(&named, &case, &labels, reduction);
+    }
+}
+
+/// In a process of its own, as above.
+#[test]
+fn the_observed_head_has_the_same_bits_for_any_number_of_threads() {
+    if std::env::var_os(ALONE).is_none() {
+        let name = "threads::the_observed_head_has_the_same_bits_for_any_number_of_threads";
+        run_again(&[name, "--exact", "--nocapture"], ALONE, "1");
+        return;
+    }
+    let named = Named::new("bce", BceWithLogits::default());
+    let case = Case::draw(&mut rng(7), &named, &[300, 90], 0.2, false);
+    let labels = Labels::from_nan(&case.raw().to_device(Device::Cpu)).unwrap();
+    let draw = |size: [i64; 2]| {
+        let numbers = uniform(&mut rng(8), size.iter().product(), -1.0..1.0);
+        Tensor::from_slice(&numbers).view(size).to_kind(Kind::Float).set_requires_grad(true)
+    };
+    let (hidden, weight) = (draw([300, 33]), draw([90, 33]));
+    for reduction in [Reduction::Sum, Reduction::MeanPerLabel, Reduction::WeightedMean] {
+        let run = |threads| {
+            tch::set_num_threads(threads);
+            let linear = Linear { head: Head::Observed, ..Linear::new(&weight, None) };
+            let loss = named.loss.forward_linear(&hidden, &linear, &labels, reduction).unwrap();
+            let gradients = Tensor::run_backward(&[&loss], &[&hidden, &weight], false, false);
+            [numbers(&loss), numbers(&gradients[0]), numbers(&gradients[1])]
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert!(run(threads) == one, "{reduction:?}, {threads} threads");
+        }
     }
 }
 

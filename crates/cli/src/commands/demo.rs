@@ -40,7 +40,7 @@ impl Problem {
         let labels = Labels::from_mask(&self.truth, &observed)?;
         let label_names = (1..=LABELS).map(|label| format!("label {label}")).collect();
         let features = Features::new(vec![Block::Dense(self.features.shallow_clone())], None);
-        Table { features, labels, label_names, split: None, group: None }.to_device(self.device)
+        Table { features, labels, label_names, numbered: false, split: None, group: None }.to_device(self.device)
     }
 
     fn share_observed(&self, table: &Table) -> Result<f64> {

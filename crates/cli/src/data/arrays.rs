@@ -50,6 +50,7 @@ impl Arrays {
         for (other, found) in sizes {
             ensure!(rows == found, "{name} has {rows} rows and {other} has {found}");
         }
+        let numbered = self.labels.is_none();
         let (mut labels, mut label_names, mut notes) = (None, Vec::new(), Vec::new());
         if let Some(y) = y.filter(|_| source.has_labels()) {
             let (chosen, names) = chosen(&y, self.labels, source)?;
@@ -62,7 +63,7 @@ impl Arrays {
             notes.push("--labels and --ignore select columns of Y, which is not read".to_owned());
         }
         let features = features.filter(|_| source.has_features());
-        Ok(Raw { rows, features, labels, notes, label_names, split: self.split, group: self.group })
+        Ok(Raw { rows, features, labels, notes, label_names, numbered, split: self.split, group: self.group })
     }
 }
 

@@ -53,6 +53,7 @@ mod tests {
             features: Features::new(blocks, None),
             labels: Labels::from_nan(&Tensor::from_slice(&labels).view([3, 1])).unwrap(),
             label_names: vec!["y".to_owned()],
+            numbered: false,
             split: None,
             group: None,
         }

@@ -82,6 +82,7 @@ pub fn read(source: &Source) -> Result<Raw> {
         labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
         notes: roles.notes.into_iter().chain(decoder.notes()).collect(),
         label_names,
+        numbered: false,
         split: roles.split.map(|_| split),
         group: roles.group.map(|_| group),
     })

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
@@ -142,7 +143,7 @@ fn apart([low, high]: &[Tensor; 2], [least, most]: &[Tensor; 2]) -> Tensor {
 fn candidates(table: &Table) -> Result<Vec<(usize, Classes)>> {
     let (labels, width) = (table.label_names.len(), table.features.width());
     let mut seen = vec![Classes::default(); labels];
-    let repeated = repeated(table);
+    let repeated = repeated(table)?;
     for rows in parts(table) {
         let cells = Vec::<f32>::try_from(table.labels_of(&rows)?.values()?.flatten(0, -1))?;
         for (&row, cells) in rows.iter().zip(cells.chunks(labels)) {
@@ -167,13 +168,20 @@ fn candidates(table: &Table) -> Result<Vec<(usize, Classes)>> {
     Ok(candidates)
 }
 
-/// Which rows are of the group of an earlier row: they may be that row again.
-fn repeated(table: &Table) -> Vec<bool> {
-    let mut groups = HashSet::new();
-    match &table.group {
-        Some(words) => words.iter().map(|word| word.as_ref().is_some_and(|word| !groups.insert(word))).collect(),
-        None => vec![false; table.rows() as usize],
+/// Which rows are an earlier row of their group again.
+fn repeated(table: &Table) -> Result<Vec<bool>> {
+    let Some(groups) = &table.group else { return Ok(vec![false; table.rows() as usize]) };
+    let (mut seen, mut repeated) = (HashSet::new(), Vec::new());
+    for rows in parts(table) {
+        let index = Tensor::from_slice(&rows).to_device(table.features.device());
+        let cells = Vec::<f32>::try_from(table.features.inputs(&index).flatten(0, -1))?;
+        for (&row, cells) in rows.iter().zip(cells.chunks(table.features.width().max(1) as usize)) {
+            let mut hash = DefaultHasher::new();
+            cells.iter().for_each(|cell| cell.to_bits().hash(&mut hash));
+            repeated.push(groups[row as usize].as_ref().is_some_and(|group| !seen.insert((group, hash.finish()))));
+        }
     }
+    Ok(repeated)
 }
 
 /// The rows, some at a time.

@@ -24,4 +24,5 @@ mod table;
 pub use self::safetensors::tensors;
 pub use cell::word;
 pub use features::{Block, Features, chunk};
+pub use lines::{EMPTY, Lines};
 pub use table::Table;

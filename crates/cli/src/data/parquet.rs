@@ -93,6 +93,7 @@ pub fn read(source: &Source) -> Result<Raw> {
         labels: source.has_labels().then_some(labels),
         notes: roles.notes.into_iter().chain(decoder.notes()).collect(),
         label_names,
+        numbered: false,
         split,
         group,
     })

@@ -14,6 +14,8 @@ pub struct Raw {
     /// What is to be said of the labels.
     pub notes: Vec<String>,
     pub label_names: Vec<String>,
+    /// Whether these are numbers, because the file has no names.
+    pub numbered: bool,
     pub split: Option<Vec<String>>,
     pub group: Option<Vec<String>>,
 }

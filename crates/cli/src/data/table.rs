@@ -19,6 +19,8 @@ pub struct Table {
     /// `[N, C]`
     pub labels: Labels,
     pub label_names: Vec<String>,
+    /// Whether these are numbers, because the table has no names.
+    pub numbered: bool,
     /// What the split column says of each row.
     pub split: Option<Vec<String>>,
     /// What the group column says of each row; none where its cell is empty.
@@ -29,14 +31,14 @@ impl Table {
     pub fn read(source: &Source) -> Result<Self> {
         let raw = read(source)?;
         let labels = checked_labels(&raw).with_context(|| cannot_use(&source.data))?;
-        let Raw { rows, label_names, split, group, .. } = raw;
+        let Raw { rows, label_names, numbered, split, group, .. } = raw;
         let features = checked_features(raw.features, rows, source)?;
         // None where nothing is known, in whatever words.
         let known = |word: String| (!cell::is_missing(&word)).then_some(word);
         let words = |words: Vec<String>| -> Vec<_> { columns::trimmed(&words).into_iter().map(known).collect() };
         let split = split.map(|split| words(split).into_iter().map(Option::unwrap_or_default).collect());
         let group = group.map(words);
-        Ok(Self { features, labels, label_names, split, group })
+        Ok(Self { features, labels, label_names, numbered, split, group })
     }
 
     pub fn rows(&self) -> i64 {
@@ -53,6 +55,7 @@ impl Table {
             features: self.features.to_device(device),
             labels: self.labels.to_device(device)?,
             label_names: self.label_names.clone(),
+            numbered: self.numbered,
             split: self.split.clone(),
             group: self.group.clone(),
         })

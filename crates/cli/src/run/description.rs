@@ -31,6 +31,7 @@ pub fn describe(arguments: &Train, device: Device, table: &Table, split: &Split)
         "inputs": table.features.width(),
         "features": table.features.names(),
         "outputs": table.label_names,
+        "numbered_outputs": table.numbered,
         "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
         CHECKSUM: table.checksum()?,
     }))
@@ -45,6 +46,9 @@ pub struct Description {
     #[serde(default)]
     features: Option<Vec<String>>,
     pub outputs: Vec<String>,
+    /// Whether these are numbers, because the table had no names.
+    #[serde(default)]
+    numbered_outputs: bool,
 }
 
 impl Description {
@@ -72,10 +76,9 @@ impl Description {
         }
     }
 
-    /// The names of the labels, where they have names: labels of arrays may be numbered, as features may be elsewhere.
+    /// The names of the labels, where they have names: what numbers them may number features elsewhere.
     pub fn label_names(&self) -> &[String] {
-        let is_number = |name: &String| name.bytes().all(|digit| digit.is_ascii_digit());
-        if self.features.is_none() && self.outputs.iter().all(is_number) { &[] } else { &self.outputs }
+        if self.numbered_outputs { &[] } else { &self.outputs }
     }
 
     /// Whether the labels are those of the network, in their order.

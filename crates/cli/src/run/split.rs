@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use csv::{Position, Trim};
+use csv::{Position, StringRecord, Trim};
 use masked_loss::Labels;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use tch::Tensor;
 
 use crate::cli::splitting::{Fractions, Order, Splitting};
-use crate::data::Table;
+use crate::data::{EMPTY, Lines, Table};
 use crate::input;
 
 #[derive(Debug, Default, PartialEq)]
@@ -198,18 +198,23 @@ impl Split {
 
 /// The lines of a split's file.
 fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input::open(path)?);
+    let input = Lines::new(input::open(path)?);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
     let header = reader.headers()?.clone();
     let [row, part] = ["row", "part"].map(|name| {
         let place = header.iter().position(|found| found == name);
         place.with_context(|| format!("it has no column {name}: expected row and part"))
     });
     let (row, part) = (row?, part?);
-    Ok(reader.into_records().map(move |record| {
+    let is_empty = |record: &StringRecord| record.len() == 1 && &record[0] == EMPTY;
+    let records = reader.into_records().filter(move |record| !record.as_ref().is_ok_and(is_empty));
+    Ok(records.map(move |record| {
         let record = record?;
+        let (found, expected) = (record.len(), header.len());
+        let line = record.position().map_or(0, Position::line);
+        ensure!(found == expected, "line {line} has {found} cells where the header has {expected}");
         let cell = |place| record.get(place).unwrap_or_default();
         let number = cell(row).parse().ok();
-        let line = record.position().map_or(0, Position::line);
         let row = number.with_context(|| format!("line {line}: its row is {:?}, not a whole number", cell(row)))?;
         Ok(Line { row, part: cell(part).to_owned() })
     }))

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use npyz::AutoSerialize;
 use npyz::npz::NpzWriter;
+use npyz::{AutoSerialize, DType};
 
 use crate::program::{finish, printed, program, read_json, sentence, text, train};
 use crate::tables::{Example, add};
@@ -78,6 +78,19 @@ fn numbers_of_labels_are_no_names_of_columns() {
     let rows = example.features.iter().map(|[a, b]| format!("{a},{b}\n"));
     fs::write(&numbered, "0,1\n".to_owned() + &rows.collect::<String>()).unwrap();
     assert_eq!(expected, predicted(&out, &numbered, &[]));
+
+    // Names that look like numbers are names.
+    let named = folder.path().join("named.npz");
+    let mut archive = NpzWriter::create(&named).unwrap();
+    add(&mut archive, "X", f32::default_dtype(), &[80, 2], example.features.concat());
+    add(&mut archive, "Y", u8::default_dtype(), &[80, 2], (0..160).map(|place| u8::from(place % 3 == 0)));
+    add(&mut archive, "labels", DType::Plain("<U3".parse().unwrap()), &[2], ["720", "902"].map(String::from));
+    drop(archive);
+    let other = folder.path().join("named");
+    finish(train(&named, &["--out"]).arg(&other));
+    let rows = example.features.iter().map(|[a, b]| format!("{a},1,{b},0\n"));
+    fs::write(&numbered, "a,720,b,902\n".to_owned() + &rows.collect::<String>()).unwrap();
+    assert_eq!(predicted(&other, &named, &[]), predicted(&other, &numbered, &[]));
 
     let to = folder.path().join("p.csv");
     let mut predict = apply("predict", &out, &arrays, &["--labels", "none", "--to", text(&to)]);

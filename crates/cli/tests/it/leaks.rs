@@ -140,16 +140,19 @@ fn what_may_be_chance_is_not_noted() {
     };
     assert_eq!(few(11), "");
     assert_eq!(few(40), format!("{APART}: 0 (\"0\")\n"));
-    // The same rows again, as their group says.
-    let grouped = |repeat: usize| {
+    // The same rows again, as their group says, and others of the same group.
+    let grouped = |repeat: usize, other: usize| {
         let folder = tempfile::tempdir().unwrap();
-        let row = |place: usize| format!("{0},{0},{1}\n", u8::from(place.is_multiple_of(3)), place / repeat);
+        let row = |place: usize| {
+            let (group, noise) = (place / repeat, place * 7919 % other);
+            format!("{0},{0},{noise},{group}\n", u8::from(group.is_multiple_of(3)))
+        };
         let path = folder.path().join("grouped.csv");
-        std::fs::write(&path, "x,y,group\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+        std::fs::write(&path, "x,y,noise,group\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
         notes(program().args(["inspect", "--labels", "y", "--group", "group", "--data"]).arg(path))
     };
-    assert_eq!(grouped(1), format!("{APART}: \"x\" (\"y\")\n"));
-    assert_eq!(grouped(6), "");
+    let noted = format!("{APART}: \"x\" (\"y\")\n");
+    assert_eq!((grouped(1, 1), grouped(6, 1), grouped(6, 101)), (noted.clone(), String::new(), noted));
     let mut soft = Numbers::new();
     for (place, (row, labels)) in soft.x.iter_mut().zip(&mut soft.y).enumerate() {
         row[0] = labels[0].max(0.0);

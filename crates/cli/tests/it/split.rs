@@ -157,7 +157,16 @@ fn a_split_that_is_read_back_comes_to_the_same_bits() {
     );
     refuse(&whole.replace("row,part", "row,kind"), "it has no column part: expected row and part");
     refuse(&whole.replace(last, "seven,test"), r#"line 81: its row is "seven", not a whole number"#);
-    refuse(&whole.replace(last, row), &format!("row {row} has no part: expected train, validation or test"));
+    refuse(
+        &whole.replace(last, &format!("{row},")),
+        &format!("row {row} has no part: expected train, validation or test"),
+    );
+    refuse(&whole.replace(last, row), "line 81 has 1 cells where the header has 2");
+    refuse(&format!("{whole}\n\nx,test\n"), r#"line 84: its row is "x", not a whole number"#);
+    refuse(
+        &whole.replace(last, &format!("{row},\"test")),
+        "line 81: no quote ends the cell that begins with one there",
+    );
     refuse("", "it has no column row: expected row and part");
 }
 

@@ -8,7 +8,7 @@ use crate::simd::loops::Multiply;
 /// Weights of a table's entries: the product of a number for each entry, row and label, as far as there are any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weights<'a> {
-    /// One for each cell of the table, whichever rows of it are used.
+    /// One for each cell of the table, or for each entry of a [`Sparse`](super::Sparse) one, whichever rows of it are used.
     pub entries: Option<EntryWeights<'a>>,
     /// One for each row that is used.
     pub rows: Option<&'a [f64]>,
