@@ -107,11 +107,23 @@ impl Labels {
     }
 
     /// The same labels and weights, with the observed entries alone in memory: less of it where few are observed, 5 bytes or
-    /// more for each entry in place of 1 or more for each cell.
+    /// more for each entry in place of 1 or more for each cell. Labels with weights of single missing entries, as some policies
+    /// give them, stay a matrix.
     ///
     /// # Errors
     /// [`Error::Shape`] for labels that are not `[N, C]`; [`Error::Device`] for labels that are not on the CPU.
     pub fn to_sparse(&self) -> Result<Self> {
+        if self.device() == Device::Cpu
+            && let Some(entries) = self.own(&self.weights)?.entries
+            && entries.f_ne(1)?.f_logical_and(&self.missing()?)?.f_any()?.f_int64_value(&[])? != 0
+        {
+            return Ok(self.clone());
+        }
+        self.observed_alone()
+    }
+
+    /// The same, without weights of missing entries.
+    pub(crate) fn observed_alone(&self) -> Result<Self> {
         if self.entries()?.is_some() {
             return Ok(self.clone());
         }
@@ -122,6 +134,7 @@ impl Labels {
         let [_, labels] = size[..] else {
             return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
         };
+        countable("the number of labels", labels)?;
         let (table, _) = self.table(&Factors::default())?;
         let found = table.observed_entries(&TorchThreads, slice(&self.observed_per_row)?)?;
         let places = Tensor::f_from_slice(&found.places)?;

@@ -106,7 +106,9 @@ impl Compressed {
         elsewhere: f64,
     ) -> Result<Tensor> {
         let (rows, kind) = (self.slices(index)?, numbers.f_kind()?);
-        let mut matrix = Tensor::f_full([rows.rows() as i64, labels[1] - labels[0]], elsewhere, (kind, Device::Cpu))?;
+        // Not `f_full`, which panics where memory runs out.
+        let mut matrix = Tensor::f_empty([rows.rows() as i64, labels[1] - labels[0]], (kind, Device::Cpu))?;
+        let _ = matrix.f_fill_(elsewhere)?;
         match kind {
             Kind::Int8 => put::<i8>(&rows, labels, slice(numbers)?, slice_mut(&mut matrix)?),
             Kind::Double => put::<f64>(&rows, labels, slice(numbers)?, slice_mut(&mut matrix)?),

@@ -53,6 +53,9 @@ pub(crate) fn labels(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labe
 pub(crate) fn outside(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor) -> Result<Error> {
     let accepted = entries.observed.inputs();
     let input = input.f_masked_select(&input.f_isnan()?.f_logical_not()?)?;
+    if input.numel() == 0 {
+        return Ok(Error::Range { tensor: name(entries), expected: interval(&accepted), found: f64::INFINITY });
+    }
     let (least, largest) = (input.f_min()?.f_double_value(&[])?, input.f_max()?.f_double_value(&[])?);
     let found = if largest > *accepted.end() { largest } else { least };
     Ok(Error::Range { tensor: name(entries), expected: interval(&accepted), found })

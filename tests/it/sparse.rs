@@ -1,6 +1,8 @@
 //! Labels of which the observed ones alone are given: the same as a matrix of them.
 
-use masked_loss::{Error, Labels, Named, Path, Result, Weights};
+use masked_loss::{
+    BceWithLogits, Correction, Error, Labels, LargeLoss, Loss, Missing, Named, Path, Reduction, Result, Weights,
+};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use tch::{Device, Kind, Tensor};
@@ -132,6 +134,19 @@ fn sparse_labels_are_weighted_like_those_of_a_matrix() {
     assert_eq!(sparse.inverse_propensity(0.55, 1.5).unwrap(), matrix.inverse_propensity(0.55, 1.5).unwrap());
     let (some, others) = (rows(sparse).unwrap(), rows(matrix).unwrap());
     assert_eq!(some.inverse_propensity(0.55, 1.5).unwrap(), others.inverse_propensity(0.55, 1.5).unwrap());
+}
+
+#[test]
+fn labels_with_weights_of_missing_entries_stay_a_matrix() {
+    let raw = cpu(&[1.0, f64::NAN, f64::NAN, 0.0]).view([2, 2]);
+    let logits = cpu(&[0.5, 2.0, -1.0, 0.3]).view([2, 2]);
+    // Rejects the missing entry with the largest loss.
+    let policy = LargeLoss { correction: Correction::Reject, step: 0.25 };
+    let labels = policy.relabel(&logits, &Labels::from_nan(&raw).unwrap(), 2).unwrap();
+    let loss = BceWithLogits::default().with_missing(Missing::Negative);
+    let of = |labels: &Labels| loss.forward(&logits, labels, Reduction::Sum).unwrap().double_value(&[]);
+    assert_eq!(of(&labels.to_sparse().unwrap()), of(&labels));
+    assert!(of(&labels) < of(&Labels::from_nan(&raw).unwrap()));
 }
 
 #[test]

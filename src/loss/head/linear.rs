@@ -12,12 +12,12 @@ pub enum Head {
     Auto,
     /// All, by one multiplication of matrices: any device, any loss.
     Dense,
-    /// All, some labels at a time, so that a few million logits are in memory at most: any device, every
+    /// All, some labels at a time, so that about two million logits are in memory, or one for each row: any device, every
     /// [`Elementwise`](crate::Elementwise) loss, [`with_missing`](crate::Loss::with_missing) entries too. Value and gradients
     /// are computed together; labels that nobody observed are skipped in long runs.
     Chunked,
-    /// Those of observed entries alone, on the CPU: nothing of size `[N, C]` is made, and neither time nor memory depends on
-    /// what is missing. Value and gradients are computed in one pass, and are the same bits for any number of threads.
+    /// Those of observed entries alone, on the CPU. Of sparse labels nothing of size `[N, C]` is made, and neither time nor memory
+    /// depends on what is missing; labels in a matrix are searched for the observed ones. Value and gradients are computed in one pass, and are the same bits for any number of threads.
     Observed,
 }
 
@@ -38,8 +38,9 @@ pub struct Linear<'a> {
     /// Which logits are computed.
     pub head: Head,
     /// Whether the gradients of weight and bias are sparse tensors that hold the rows of those labels alone that are observed
-    /// in the batch, as those of `tch::nn::Embedding` with `sparse`. Optimizers must know of such gradients. Only where
-    /// observed logits alone are computed.
+    /// in the batch, as those of `tch::nn::Embedding` with `sparse`. Optimizers must know of such gradients, and weight and bias
+    /// must be leaves: libtorch's own operations take few sparse gradients. Where all logits are computed, gradients are not
+    /// sparse; with [`Head::Auto`] that may differ from batch to batch.
     pub sparse_gradient: bool,
 }
 

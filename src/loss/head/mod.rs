@@ -49,7 +49,7 @@ pub(super) fn joint<'a>(
     accept::labels(entries, labels)?;
     let labels = match way {
         Way::Chunked => labels.clone(),
-        Way::Observed => labels.to_sparse()?,
+        Way::Observed => labels.observed_alone()?,
     };
     let plan = reduction.plan(&labels, entries.missing.is_some())?;
     Ok(Some(Joint { way, entries, hidden, linear, labels, plan }))

@@ -17,7 +17,7 @@ impl<T> Disjoint<T> {
     /// What this was made of is alive, and no two parts in use at a time overlap.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, start: usize, length: usize) -> &mut [T] {
-        assert!(start + length <= self.length);
+        assert!(start.checked_add(length).is_some_and(|end| end <= self.length));
         // SAFETY: within bounds; the caller keeps parts apart.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
     }
