@@ -1,6 +1,7 @@
 //! What the tests share: the device, every loss, random cases, and promises that all losses keep.
 
 mod device;
+pub mod layer;
 mod process;
 mod promises;
 mod tracked;
