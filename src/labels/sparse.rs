@@ -113,7 +113,7 @@ impl Labels {
     /// # Errors
     /// [`Error::Shape`] for labels that are not `[N, C]`; [`Error::Device`] for labels that are not on the CPU.
     pub fn to_sparse(&self) -> Result<Self> {
-        if self.device() == Device::Cpu
+        if let (Stored::Dense(_), Device::Cpu) = (&self.table, self.device())
             && let Some(entries) = self.own(&self.weights)?.entries
             && entries.f_ne(1)?.f_logical_and(&self.missing()?)?.f_any()?.f_int64_value(&[])? != 0
         {
@@ -161,21 +161,25 @@ impl Labels {
         }
     }
 
-    /// Sparse labels with a further weight for each of their entries.
-    pub(super) fn weighing_each(self, weights_of: impl FnOnce(&Compressed) -> Result<Tensor>) -> Result<Self> {
-        let (entries, weights) = match (&self.table, &self.index) {
+    /// The entries of these rows alone, where entries are what is held; and their places in the table, if it has other rows.
+    pub(super) fn own_entries(&self) -> Result<Option<(Compressed, Option<Tensor>)>> {
+        Ok(match (&self.table, &self.index) {
+            (Stored::Dense(_), _) => None,
+            (Stored::Sparse(entries), None) => Some((entries.clone(), None)),
             (Stored::Sparse(entries), Some(index)) => {
                 let (entries, places) = entries.of_rows(index)?;
-                let mut weights = self.weights.clone();
-                let of_rows = weights.entries.as_ref().map(|weights| weights.f_index_select(0, &places));
-                weights.entries = of_rows.transpose()?;
-                (entries, weights)
+                Some((entries, Some(places)))
             }
-            (table, _) => match table.clone() {
-                Stored::Sparse(entries) => (entries, self.weights.clone()),
-                Stored::Dense(_) => unreachable!("labels that are held as a matrix"),
-            },
-        };
+        })
+    }
+
+    /// Sparse labels with a further weight for each of their entries.
+    pub(super) fn weighing_each(self, weights_of: impl FnOnce(&Compressed) -> Result<Tensor>) -> Result<Self> {
+        let Some((entries, places)) = self.own_entries()? else { unreachable!("labels that are held as a matrix") };
+        let mut weights = self.weights.clone();
+        if let Some(places) = places {
+            weights.entries = weights.entries.map(|weights| weights.f_index_select(0, &places)).transpose()?;
+        }
         let weights = weights.with_entries(&weights_of(&entries)?)?;
         let labels = Self { table: Stored::Sparse(entries), index: None, ..self };
         let labels = match weights.fits()? {

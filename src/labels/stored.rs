@@ -49,11 +49,16 @@ impl Clone for Stored {
     fn clone(&self) -> Self {
         match self {
             Self::Dense(cells) => Self::Dense(cells.shallow_clone()),
-            Self::Sparse(Compressed { starts, columns, values, labels }) => {
-                let [starts, columns, values] = [starts, columns, values].map(Tensor::shallow_clone);
-                Self::Sparse(Compressed { starts, columns, values, labels: *labels })
-            }
+            Self::Sparse(entries) => Self::Sparse(entries.clone()),
         }
+    }
+}
+
+impl Clone for Compressed {
+    /// Shares the tensors.
+    fn clone(&self) -> Self {
+        let [starts, columns, values] = [&self.starts, &self.columns, &self.values].map(Tensor::shallow_clone);
+        Self { starts, columns, values, labels: self.labels }
     }
 }
 

@@ -117,16 +117,10 @@ impl Labels {
                 None => Ok(values.f_eq(1)?),
             }
         };
-        match (&self.table, &self.index) {
-            (Stored::Sparse(entries), Some(index)) => {
-                let (entries, _) = entries.of_rows(index)?;
-                entries.sum_per_label(&hard(&entries.values, None)?, Kind::Double)
-            }
-            (Stored::Sparse(entries), None) => entries.sum_per_label(&hard(&entries.values, None)?, Kind::Double),
-            (Stored::Dense(_), _) => {
-                let positive = hard(&self.cells()?, Some(self.observed()?))?;
-                Ok(sum_per_label(&positive, Kind::Int64)?.f_to_kind(Kind::Double)?)
-            }
+        if let Some((entries, _)) = self.own_entries()? {
+            return entries.sum_per_label(&hard(&entries.values, None)?, Kind::Double);
         }
+        let positive = hard(&self.cells()?, Some(self.observed()?))?;
+        Ok(sum_per_label(&positive, Kind::Int64)?.f_to_kind(Kind::Double)?)
     }
 }

@@ -155,7 +155,7 @@ fn a_million_labels_need_no_matrix() {
     let labels = 1_000_000i64;
     let sparse =
         Labels::from_entries(&cpu(&[7i64, 2]), &cpu(&[999_999i64, 5]), &cpu(&[1i64, 0]), [1_000_000, labels]).unwrap();
-    let batch = sparse.with_balanced_weights().unwrap().rows(&cpu(&[7i64, 8])).unwrap();
+    let batch = sparse.with_balanced_weights().unwrap().to_sparse().unwrap().rows(&cpu(&[7i64, 8])).unwrap();
     assert_eq!((batch.size(), batch.range()), (vec![2, labels], Some((0.0, 1.0))));
     assert_eq!(batch.observed_count().unwrap().int64_value(&[]), 1);
     let counts = batch.observed_per_label().unwrap();
