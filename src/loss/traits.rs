@@ -145,10 +145,7 @@ impl<E: Elementwise> Loss for E {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<Tensor> {
-        match head::joint(observed(self), hidden, linear, labels, reduction)? {
-            Some(joint) => joint.mean(),
-            None => self.forward(&linear.logits(hidden)?, labels, reduction),
-        }
+        head::forward(observed(self), hidden, linear, labels, reduction)
     }
 
     fn sum_and_weight_linear(
@@ -158,10 +155,7 @@ impl<E: Elementwise> Loss for E {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<(Tensor, Tensor)> {
-        match head::joint(observed(self), hidden, linear, labels, reduction)? {
-            Some(joint) => joint.sum_and_weight(),
-            None => self.sum_and_weight(&linear.logits(hidden)?, labels, reduction),
-        }
+        head::sum_and_weight(observed(self), hidden, linear, labels, reduction)
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
@@ -186,10 +180,7 @@ impl Loss for WithMissing {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<Tensor> {
-        match head::joint(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
-            Some(joint) => joint.mean(),
-            None => self.forward(&linear.logits(hidden)?, labels, reduction),
-        }
+        head::forward(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)
     }
 
     fn sum_and_weight_linear(
@@ -199,10 +190,7 @@ impl Loss for WithMissing {
         labels: &Labels,
         reduction: Reduction,
     ) -> Result<(Tensor, Tensor)> {
-        match head::joint(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)? {
-            Some(joint) => joint.sum_and_weight(),
-            None => self.sum_and_weight(&linear.logits(hidden)?, labels, reduction),
-        }
+        head::sum_and_weight(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)
     }
 
     fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {

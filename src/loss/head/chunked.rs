@@ -3,30 +3,23 @@
 use masked_loss_core::Entries;
 use tch::{Kind, Tensor};
 
-use super::linear::Linear;
-use crate::composed::{TensorFormula, compute_kind};
-use crate::labels::Factors;
+use super::joint::Joint;
+use crate::Result;
+use crate::composed::compute_kind;
 use crate::loss::call::on;
 use crate::loss::path::Path;
 use crate::native::{attach, records};
 use crate::plan::Divisor;
-use crate::{Labels, Result};
 
 /// Logits that are in memory at a time, and as many derivatives.
 const LOGITS: i64 = 1 << 21;
 
 /// The sum of the losses over a divisor.
-pub(super) fn forward(
-    entries: Entries<'_, dyn TensorFormula + '_>,
-    hidden: &Tensor,
-    linear: &Linear<'_>,
-    labels: &Labels,
-    weights: &Factors,
-    divisor: &Divisor,
-) -> Result<Tensor> {
+pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
+    let Joint { entries, hidden, linear, labels, plan } = joint;
     let kind = compute_kind(hidden)?;
     let numbers = |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_to_kind(kind)?) };
-    let inputs = [Some(hidden), Some(linear.weight), linear.bias];
+    let inputs = [Some(*hidden), Some(linear.weight), linear.bias];
     let wanted = inputs.map(|input| input.is_some_and(records));
     let h = numbers(hidden)?;
     let like = |wanted: bool, input: Option<&Tensor>| -> Result<_> {
@@ -41,14 +34,14 @@ pub(super) fn forward(
     for start in (0..count).step_by(step as usize) {
         let length = step.min(count - start);
         let of = |tensor: &Tensor| tensor.f_narrow(0, start, length);
-        let (some, weights) = labels.of_labels(weights, start, length)?;
+        let (some, weights) = labels.of_labels(&plan.weights, start, length)?;
         if entries.missing.is_none() && some.is_empty()? {
             continue;
         }
         let w = numbers(&of(linear.weight)?)?;
         let b = linear.bias.map(|bias| numbers(&of(bias)?)).transpose()?;
         let logits = h.f_linear(&w, b.as_ref())?.f_set_requires_grad(wanted.contains(&true))?;
-        let entries = Entries { part: Some([start as usize, (start + length) as usize]), ..entries };
+        let entries = Entries { part: Some([start as usize, (start + length) as usize]), ..*entries };
         let loss = on(Path::Auto, entries, &logits, &some, &weights, divisor)?;
         total = total.f_add(&loss.f_detach()?)?;
         if !wanted.contains(&true) {

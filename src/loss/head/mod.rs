@@ -1,16 +1,19 @@
 //! A last layer with its loss.
 
 mod chunked;
+mod joint;
 mod linear;
 mod observed;
 
 use masked_loss_core::Entries;
 use tch::{Device, Kind, Tensor};
 
+use self::joint::Joint;
 pub use self::linear::{Head, Linear};
-use super::accept;
+use super::path::Path;
+use super::{accept, call};
 use crate::composed::TensorFormula;
-use crate::plan::{Divisor, Plan};
+use crate::plan::Divisor;
 use crate::{Labels, Reduction, Result};
 
 /// An observed logit, computed for itself, takes about the time of so many in a multiplication of matrices.
@@ -20,30 +23,60 @@ const LABELS_MORE: i64 = 50;
 /// From so many logits on, some labels at a time take no more time than all at once, and less memory.
 const MANY: i64 = 1 << 24;
 
-/// A layer with its loss in one, and its plan.
-pub(super) struct Joint<'a> {
-    way: Way,
-    entries: Entries<'a, dyn TensorFormula + 'a>,
-    hidden: &'a Tensor,
-    linear: &'a Linear<'a>,
-    labels: Labels,
-    plan: Plan,
+/// The loss of a layer.
+pub(super) fn forward(
+    entries: Entries<'_, dyn TensorFormula + '_>,
+    hidden: &Tensor,
+    linear: &Linear<'_>,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    match joint(entries, hidden, linear, labels, reduction)? {
+        Some((way, joint)) => way.forward(&joint, &joint.plan.divisor),
+        None => call::forward(entries, Path::Auto, &linear.logits(hidden)?, labels, reduction),
+    }
 }
 
+/// The pair behind it.
+pub(super) fn sum_and_weight(
+    entries: Entries<'_, dyn TensorFormula + '_>,
+    hidden: &Tensor,
+    linear: &Linear<'_>,
+    labels: &Labels,
+    reduction: Reduction,
+) -> Result<(Tensor, Tensor)> {
+    match joint(entries, hidden, linear, labels, reduction)? {
+        Some((way, joint)) => {
+            let sum = way.forward(&joint, &Divisor::Number(1.0))?;
+            Ok((sum, joint.plan.divisor.weight(hidden.device())?))
+        }
+        None => call::sum_and_weight(entries, &linear.logits(hidden)?, labels, reduction),
+    }
+}
+
+/// A way to compute logits and loss together.
 enum Way {
     Chunked,
-    /// Of sparse labels.
     Observed,
 }
 
+impl Way {
+    fn forward(self, joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
+        match self {
+            Self::Chunked => chunked::forward(joint, divisor),
+            Self::Observed => observed::forward(joint, divisor),
+        }
+    }
+}
+
 /// None where logits and loss are computed one after the other.
-pub(super) fn joint<'a>(
+fn joint<'a>(
     entries: Entries<'a, dyn TensorFormula + 'a>,
     hidden: &'a Tensor,
     linear: &'a Linear<'a>,
     labels: &Labels,
     reduction: Reduction,
-) -> Result<Option<Joint<'a>>> {
+) -> Result<Option<(Way, Joint<'a>)>> {
     linear.check(hidden, labels)?;
     let Some(way) = choose(entries, hidden, linear, labels, reduction)? else { return Ok(None) };
     accept::labels(entries, labels)?;
@@ -52,29 +85,7 @@ pub(super) fn joint<'a>(
         Way::Observed => labels.observed_alone()?,
     };
     let plan = reduction.plan(&labels, entries.missing.is_some())?;
-    Ok(Some(Joint { way, entries, hidden, linear, labels, plan }))
-}
-
-impl Joint<'_> {
-    pub(super) fn mean(self) -> Result<Tensor> {
-        self.over(&self.plan.divisor)
-    }
-
-    pub(super) fn sum_and_weight(self) -> Result<(Tensor, Tensor)> {
-        let sum = self.over(&Divisor::Number(1.0))?;
-        Ok((sum, self.plan.divisor.weight(self.hidden.device())?))
-    }
-
-    fn over(&self, divisor: &Divisor) -> Result<Tensor> {
-        let Self { way, entries, hidden, linear, labels, plan } = self;
-        match way {
-            Way::Chunked => chunked::forward(*entries, hidden, linear, labels, &plan.weights, divisor),
-            Way::Observed => {
-                let divisor = divisor.number()?.unwrap_or(1.0);
-                observed::forward(*entries, hidden, linear, labels, &plan.weights, divisor)
-            }
-        }
-    }
+    Ok(Some((way, Joint { entries, hidden, linear, labels, plan })))
 }
 
 fn choose(

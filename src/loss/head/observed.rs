@@ -1,39 +1,27 @@
 //! The observed logits alone. The pass itself is in `masked_loss_core`; here are its tensors.
 
-use masked_loss_core::{Entries, HeadGradients, HeadPass, LayerGradients, Scalar, Sparse, Touched};
+use masked_loss_core::{HeadGradients, HeadPass, LayerGradients, Scalar, Sparse, Touched};
 use tch::{Device, Kind, Tensor};
 
-use super::linear::Linear;
-use crate::composed::{TensorFormula, compute_kind};
+use super::joint::Joint;
+use crate::Result;
+use crate::composed::compute_kind;
 use crate::fused::scalar;
-use crate::labels::Factors;
 use crate::loss::accept;
 use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice, slice_mut};
-use crate::{Labels, Result};
+use crate::plan::Divisor;
 
 /// The sum of the losses of sparse labels over a divisor.
-pub(super) fn forward(
-    entries: Entries<'_, dyn TensorFormula + '_>,
-    hidden: &Tensor,
-    linear: &Linear<'_>,
-    labels: &Labels,
-    weights: &Factors,
-    divisor: f64,
-) -> Result<Tensor> {
-    match compute_kind(hidden)? {
-        Kind::Double => forward_as::<f64>(entries, hidden, linear, labels, weights, divisor),
-        _ => forward_as::<f32>(entries, hidden, linear, labels, weights, divisor),
+pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
+    let divisor = divisor.number()?.unwrap_or(1.0);
+    match compute_kind(joint.hidden)? {
+        Kind::Double => forward_as::<f64>(joint, divisor),
+        _ => forward_as::<f32>(joint, divisor),
     }
 }
 
-fn forward_as<F: Scalar + Element>(
-    entries: Entries<'_, dyn TensorFormula + '_>,
-    hidden: &Tensor,
-    linear: &Linear<'_>,
-    labels: &Labels,
-    weights: &Factors,
-    divisor: f64,
-) -> Result<Tensor> {
+fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Tensor> {
+    let Joint { entries, hidden, linear, labels, plan } = joint;
     let dense =
         |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_resolve_neg()?.f_to_kind(F::KIND)?.f_contiguous()?) };
     let (h, w, b) = (dense(hidden)?, dense(linear.weight)?, linear.bias.map(dense).transpose()?);
@@ -71,8 +59,8 @@ fn forward_as<F: Scalar + Element>(
         gradients: HeadGradients { hidden: slice_of::<F>(&mut hidden_gradient)?, layer },
         divisor,
     };
-    let Some(sum) = pass.run(&TorchThreads, &sparse, &weights.slices()?)? else {
-        return Err(accept::outside(entries, &logits(&sparse, &h, &w, b.as_ref())?)?);
+    let Some(sum) = pass.run(&TorchThreads, &sparse, &plan.weights.slices()?)? else {
+        return Err(accept::outside(*entries, &logits(&sparse, &h, &w, b.as_ref())?)?);
     };
     let mut loss = scalar(sum / divisor, F::KIND)?;
     if let (true, Some(touched)) = (packed, &touched) {

@@ -52,9 +52,8 @@ pub struct Training {
     /// Rows that go through the network at a time. The steps are still those of --batch-size.
     #[arg(long, value_name = "ROWS", value_parser = value_parser!(u32).range(1..))]
     pub micro_batch: Option<u32>,
-    /// Which logits of the last layer training computes. Those of missing labels are not needed where --missing is ignore, on
-    /// the CPU: observed takes time for what is observed alone, and is faster where that is about a tenth or less. auto
-    /// chooses for each step.
+    /// Which logits of the last layer training computes. observed is for --missing ignore on the CPU, and faster where about a
+    /// tenth of the labels or less are observed. auto chooses for each step.
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub head: HeadChoice,

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::layer::Linear;
 use super::units::{piece_length, units};
 use super::vectors::{Combine, Dots};
-use crate::labels::{Cells, EntryWeights, Label, Sparse, Weights};
+use crate::labels::{Cells, Label, Sparse, Weights};
 use crate::memory::Disjoint;
 use crate::pass::{ChunkBuffers, Chunks, Prepared};
 use crate::scalar::Scalar;
@@ -177,13 +177,11 @@ impl<F: Scalar> Walk<'_, F> {
             Some(labels) => fill(weights, columns, |&label| F::from_f64(labels[label as usize]) * row),
             None => weights.fill(row),
         }
-        let of = |entry: usize| match entries {
-            Some(EntryWeights::F32(entries)) => F::from_f64(f64::from(entries[entry])),
-            Some(EntryWeights::F64(entries)) => F::from_f64(entries[entry]),
-            None => F::ONE,
-        };
         if entries.is_some() {
-            weights.iter_mut().zip(part.entries.clone()).for_each(|(weight, entry)| *weight = *weight * of(entry));
+            weights
+                .iter_mut()
+                .zip(part.entries.clone())
+                .for_each(|(weight, entry)| *weight = *weight * F::from_f64(self.weights.of_entry(entry)));
         }
     }
 }

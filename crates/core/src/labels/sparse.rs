@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::table::{Cells, Table};
-use super::weights::{EntryWeights, Weights};
+use super::weights::Weights;
 use crate::memory::Disjoint;
 use crate::sizes::rows_of_blocks;
 use crate::{Result, Threads};
@@ -73,20 +73,6 @@ impl Sparse<'_> {
         assert!(entries.is_none_or(|entries| entries.len() == self.columns.len()), "one weight for each entry");
         assert!(rows.is_none_or(|rows| rows.len() == self.rows()), "one weight for each row");
         assert!(labels.is_none_or(|labels| labels.len() == self.labels), "one weight for each label");
-    }
-}
-
-impl Weights<'_> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
-    }
-
-    fn of_entry(&self, entry: usize) -> f64 {
-        match self.entries {
-            Some(EntryWeights::F32(weights)) => f64::from(weights[entry]),
-            Some(EntryWeights::F64(weights)) => weights[entry],
-            None => 1.0,
-        }
     }
 }
 

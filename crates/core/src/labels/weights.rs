@@ -48,12 +48,25 @@ impl<F: Float> Columns<F> {
         }
         block
     }
-}
 
-impl<F: Float> Columns<F> {
     /// The number of one label.
     pub(crate) fn of_label(&self, label: usize) -> F {
         self.0[label]
+    }
+}
+
+impl Weights<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
+    }
+
+    /// Of a cell or an entry of the table alone, without those of its row and its label.
+    pub(crate) fn of_entry(&self, entry: usize) -> f64 {
+        match self.entries {
+            Some(EntryWeights::F32(weights)) => f64::from(weights[entry]),
+            Some(EntryWeights::F64(weights)) => weights[entry],
+            None => 1.0,
+        }
     }
 }
 
