@@ -15,6 +15,7 @@ mod scalar;
 mod simd;
 mod sizes;
 mod threads;
+mod update;
 
 pub use error::{Error, Result, check_setting};
 pub use head::{HeadGradients, HeadPass, LayerGradients, Linear, Touched};
@@ -30,3 +31,4 @@ pub use pass::Pass;
 pub use scalar::{Scalar, Storage};
 pub use simd::Simd;
 pub use threads::{Serial, Threads};
+pub use update::{Moments, Moving, Rule, Step};

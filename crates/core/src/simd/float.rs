@@ -22,6 +22,8 @@ pub trait Float:
     const ONE: Self;
     const INFINITY: Self;
     const NAN: Self;
+    /// The smallest positive normal number.
+    const MIN_POSITIVE: Self;
     const LOG2_E: Self;
     /// ln 2 in two parts; the high one has trailing zeros, so that its product with an exponent is exact.
     const LN_2: (Self, Self);
@@ -40,6 +42,7 @@ pub trait Float:
     fn to_f64(self) -> f64;
     fn abs(self) -> Self;
     fn is_nan(self) -> bool;
+    fn sqrt(self) -> Self;
     /// The number, or 0, by its bits: a choice between the two would become a branch, which is mispredicted too often.
     fn or_zero(self, keep: bool) -> Self;
     fn mul_add(self, factor: Self, addend: Self) -> Self;
@@ -154,6 +157,10 @@ macro_rules! float {
             $type::is_nan(self)
         }
         #[inline(always)]
+        fn sqrt(self) -> Self {
+            $type::sqrt(self)
+        }
+        #[inline(always)]
         fn or_zero(self, keep: bool) -> Self {
             Self::from_bits(self.to_bits() & $bits::from(keep).wrapping_neg())
         }
@@ -194,6 +201,7 @@ impl Float for f32 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f32::INFINITY;
     const NAN: Self = f32::NAN;
+    const MIN_POSITIVE: Self = f32::MIN_POSITIVE;
     const LOG2_E: Self = std::f32::consts::LOG2_E;
     const LN_2: (Self, Self) = (0.693_359_4, -2.121_944_4e-4);
     const ROUNDER: Self = 12_582_912.0; // 1.5 * 2^23
@@ -218,6 +226,7 @@ impl Float for f64 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f64::INFINITY;
     const NAN: Self = f64::NAN;
+    const MIN_POSITIVE: Self = f64::MIN_POSITIVE;
     const LOG2_E: Self = std::f64::consts::LOG2_E;
     const LN_2: (Self, Self) = (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10);
     const ROUNDER: Self = 6_755_399_441_055_744.0; // 1.5 * 2^52

@@ -5,3 +5,4 @@ mod head;
 mod labels;
 mod levels;
 mod pass;
+mod update;
