@@ -54,6 +54,14 @@ pub enum Error {
     /// A head that was asked for by name cannot serve.
     #[error("Head::{0}; use Head::Dense")]
     Head(String),
+    /// A parameter cannot move while its loss is computed.
+    #[error("{parameter}: it {reason}, so `Linear::update` cannot move it")]
+    Update {
+        /// The argument at fault.
+        parameter: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
     /// A reduction cannot do what is asked of it.
     #[error("Reduction::{reduction:?} {reason}")]
     Reduction {

@@ -28,8 +28,8 @@
 //! * A loss of your own: implement [`Elementwise`], and check it with [`gradcheck`](gradcheck()).
 //! * For wide tables of few labels: [`Loss::forward_linear`] computes the last layer where labels are observed, and
 //!   [`Labels::from_csr`] and [`Labels::from_entries`] hold nothing else.
-//! * For training loops: [`Accumulator`] (exact gradient accumulation), [`RowGuard`] (weights of unobserved labels stay
-//!   where they are), [`Missing`], [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing
+//! * For training loops: [`Accumulator`] (exact gradient accumulation), [`Optimizer`] (moves the weights of observed labels
+//!   alone), [`RowGuard`] (weights of unobserved labels stay where they are, whatever the optimizer), [`Missing`], [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing
 //!   labels).
 //! * For evaluation: [`metrics`] over the observed entries.
 //!
@@ -50,6 +50,7 @@ mod loss;
 mod losses;
 pub mod metrics;
 mod native;
+mod optimizer;
 mod plan;
 mod reduction;
 mod training;
@@ -70,6 +71,7 @@ pub use masked_loss_core::losses::{
 };
 pub use masked_loss_core::{Dual, Elementwise, Real, check_setting};
 pub use native::release_buffers;
+pub use optimizer::{Optimizer, Rule, Update};
 pub use reduction::Reduction;
 pub use training::{Accumulator, ClassSelective, Correction, LargeLoss, RowGuard, SelfPaced};
 

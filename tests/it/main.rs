@@ -16,6 +16,7 @@ mod levels;
 mod metrics;
 mod missing;
 mod nnpu;
+mod optimizer;
 mod oracle;
 mod patterns;
 mod raw;

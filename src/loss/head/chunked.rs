@@ -20,7 +20,13 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     let kind = compute_kind(hidden)?;
     let numbers = |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_to_kind(kind)?) };
     let inputs = [Some(*hidden), Some(linear.weight), linear.bias];
-    let wanted = inputs.map(|input| input.is_some_and(records));
+    let places = linear.update.map_or(Ok([None; 2]), |update| linear.claim(update, None))?;
+    let mut wanted = inputs.map(|input| input.is_some_and(records));
+    let moves = linear.update.is_some();
+    if moves {
+        (wanted[1], wanted[2]) = (false, false);
+    }
+    let derives = moves || wanted.contains(&true);
     let h = numbers(hidden)?;
     let like = |wanted: bool, input: Option<&Tensor>| -> Result<_> {
         let input = input.filter(|_| wanted);
@@ -35,16 +41,17 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
         let length = step.min(count - start);
         let of = |tensor: &Tensor| tensor.f_narrow(0, start, length);
         let (some, weights) = labels.of_labels(&plan.weights, start, length)?;
-        if entries.missing.is_none() && some.is_empty()? {
+        // A row without a gradient moves too.
+        if entries.missing.is_none() && !moves && some.is_empty()? {
             continue;
         }
         let w = numbers(&of(linear.weight)?)?;
         let b = linear.bias.map(|bias| numbers(&of(bias)?)).transpose()?;
-        let logits = h.f_linear(&w, b.as_ref())?.f_set_requires_grad(wanted.contains(&true))?;
+        let logits = h.f_linear(&w, b.as_ref())?.f_set_requires_grad(derives)?;
         let entries = Entries { part: Some([start as usize, (start + length) as usize]), ..*entries };
         let loss = on(Path::Auto, entries, &logits, &some, &weights, divisor)?;
         total = total.f_add(&loss.f_detach()?)?;
-        if !wanted.contains(&true) {
+        if !derives {
             continue;
         }
         let slopes = Tensor::f_run_backward(&[&loss], &[&logits], false, false)?.remove(0);
@@ -57,9 +64,17 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
         if let Some(gradient) = &bias_gradient {
             of(gradient)?.f_copy_(&slopes.f_sum_dim_intlist(0i64, false, kind)?)?;
         }
+        if let (Some(update), [weight, bias]) = (linear.update, places) {
+            if let Some(bias) = bias {
+                update.part(bias, start, &slopes.f_sum_dim_intlist(0i64, false, kind)?)?;
+            }
+            if let Some(weight) = weight {
+                update.part(weight, start, &slopes.f_tr()?.f_mm(&h)?)?;
+            }
+        }
     }
     let mut loss = total.f_to_kind(kind)?;
-    if wanted.contains(&true) {
+    if derives {
         let (h, w, b) = (hidden_gradient.as_ref(), weight_gradient.as_ref(), bias_gradient.as_ref());
         attach(&mut loss, [(hidden, h), (linear.weight, w), (linear.bias.unwrap_or(linear.weight), b)])?;
     }

@@ -1,6 +1,6 @@
 use tch::Tensor;
 
-use crate::{Error, Labels, Result, check};
+use crate::{Error, Labels, Result, Update, check};
 
 /// Which logits of a last layer are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub enum Head {
     /// depends on what is missing; labels in a matrix are searched for the observed ones. Value and gradients are computed in one pass, and are the same bits for any number of threads.
     Observed,
 }
+
+/// Of a layer with an update.
+pub(super) const NO_UPDATE: &str = "with an update needs a loss that is one formula, and a sum or a mean of it";
 
 impl Head {
     pub(super) fn refuses(self, reason: &str) -> Error {
@@ -42,12 +45,16 @@ pub struct Linear<'a> {
     /// must be leaves: libtorch's own operations take few sparse gradients. Where all logits are computed, gradients are not
     /// sparse; with [`Head::Auto`] that may differ from batch to batch.
     pub sparse_gradient: bool,
+    /// Moves weight and bias during the forward pass, so that no gradient of all of them is ever in memory. For
+    /// [`Head::Observed`], where labels that are not observed in the batch do not move unless the optimizer catches up, and
+    /// [`Head::Chunked`], where all do; [`Head::Auto`] chooses between them. After an error some weights may have moved.
+    pub update: Option<&'a Update<'a>>,
 }
 
 impl<'a> Linear<'a> {
-    /// A layer with this weight and bias, [`Head::Auto`], and gradients that are not sparse.
+    /// A layer with this weight and bias, [`Head::Auto`], gradients that are not sparse, and no update.
     pub fn new(weight: &'a Tensor, bias: Option<&'a Tensor>) -> Self {
-        Self { weight, bias, head: Head::Auto, sparse_gradient: false }
+        Self { weight, bias, head: Head::Auto, sparse_gradient: false, update: None }
     }
 
     pub(super) fn check(&self, hidden: &Tensor, labels: &Labels) -> Result<()> {
@@ -75,6 +82,13 @@ impl<'a> Linear<'a> {
         Ok(())
     }
 
+    /// The places of weight and bias among the parameters that an update moves, with these rows up to date, or all.
+    pub(super) fn claim(&self, update: &Update<'_>, rows: Option<&[i32]>) -> Result<[Option<usize>; 2]> {
+        let weight = update.claim("weight", self.weight, rows)?;
+        let bias = self.bias.map(|bias| update.claim("bias", bias, rows)).transpose()?;
+        Ok([Some(weight), bias])
+    }
+
     /// All logits: `[N, C]`.
     ///
     /// # Errors
@@ -93,6 +107,7 @@ impl<'a> Linear<'a> {
         self.check(hidden, labels)?;
         match self.head {
             Head::Observed | Head::Chunked => Err(self.head.refuses("is for losses that are one formula")),
+            Head::Auto | Head::Dense if self.update.is_some() => Err(self.head.refuses(NO_UPDATE)),
             Head::Auto | Head::Dense => loss(&self.logits(hidden)?),
         }
     }

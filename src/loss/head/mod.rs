@@ -45,6 +45,9 @@ pub(super) fn sum_and_weight(
     labels: &Labels,
     reduction: Reduction,
 ) -> Result<(Tensor, Tensor)> {
+    if linear.update.is_some() {
+        return Err(linear.head.refuses("moves weights by a mean, not by a sum that others are added to"));
+    }
     match joint(entries, hidden, linear, labels, reduction)? {
         Some((way, joint)) => {
             let sum = way.forward(&joint, &Divisor::Number(1.0))?;
@@ -103,9 +106,14 @@ fn choose(
         _ => None,
     };
     let (obstacle, way) = match linear.head {
+        Head::Dense if linear.update.is_some() => (Some("computes gradients that move no weight"), Way::Chunked),
         Head::Dense => return Ok(None),
         Head::Chunked => (whole, Way::Chunked),
         Head::Observed => (observed, Way::Observed),
+        Head::Auto if linear.update.is_some() => match observed.is_none() && are_few(labels)? {
+            true => (None, Way::Observed),
+            false => (whole, Way::Chunked),
+        },
         Head::Auto if whole.is_some() || hidden.device() != Device::Cpu || is_half(hidden)? => return Ok(None),
         Head::Auto if observed.is_none() && are_few(labels)? => (None, Way::Observed),
         Head::Auto if labels.size().iter().product::<i64>() >= MANY => (None, Way::Chunked),

@@ -24,13 +24,18 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
     let Joint { entries, hidden, linear, labels, plan } = joint;
     let dense =
         |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_resolve_neg()?.f_to_kind(F::KIND)?.f_contiguous()?) };
-    let (h, w, b) = (dense(hidden)?, dense(linear.weight)?, linear.bias.map(dense).transpose()?);
     let Some(sparse) = labels.entries()? else { unreachable!("the labels are sparse") };
-
-    let (of_hidden, of_weight) = (records(hidden), records(linear.weight));
-    let of_bias = linear.bias.is_some_and(records);
+    let moves = linear.update.is_some();
+    let of_hidden = records(hidden);
+    let [of_weight, of_bias] = [Some(linear.weight), linear.bias].map(|of| of.is_some_and(|of| moves || records(of)));
     let touched = (of_weight || of_bias).then(|| Touched::new(&sparse));
-    let packed = linear.sparse_gradient;
+    let packed = linear.sparse_gradient || moves;
+    // First: the rows that are about to be read may be behind.
+    let moving = match (linear.update, &touched) {
+        (Some(update), Some(touched)) => Some((update, linear.claim(update, Some(touched.labels()))?, touched)),
+        _ => None,
+    };
+    let (h, w, b) = (dense(hidden)?, dense(linear.weight)?, linear.bias.map(dense).transpose()?);
     let buffer = |wanted: bool, like: &Tensor| -> Result<_> {
         match (wanted, packed, &touched) {
             (false, ..) => Ok(None),
@@ -63,6 +68,13 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
         return Err(accept::outside(*entries, &logits(&sparse, &h, &w, b.as_ref())?)?);
     };
     let mut loss = scalar(sum / divisor, F::KIND)?;
+    if let Some((update, places, touched)) = moving {
+        for (place, gradient) in places.into_iter().zip([weight_gradient.take(), bias_gradient.take()]) {
+            if let (Some(place), Some(gradient)) = (place, gradient) {
+                update.rows(place, touched.labels(), &gradient)?;
+            }
+        }
+    }
     if let (true, Some(touched)) = (packed, &touched) {
         let indices = Tensor::f_from_slice(touched.labels())?.f_to_kind(Kind::Int64)?.f_unsqueeze(0)?;
         for (gradient, like) in [(&mut weight_gradient, Some(&w)), (&mut bias_gradient, b.as_ref())] {
@@ -73,7 +85,8 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
         }
     }
     let gradients = [&hidden_gradient, &weight_gradient, &bias_gradient].map(Option::as_ref);
-    if gradients.iter().any(Option::is_some) {
+    // Of a layer that has moved, too: its loss goes backward like any other.
+    if moves || gradients.iter().any(Option::is_some) {
         let bias = (linear.bias.unwrap_or(linear.weight), gradients[2]);
         attach(&mut loss, [(hidden, gradients[0]), (linear.weight, gradients[1]), bias])?;
     }

@@ -1,0 +1,224 @@
+//! One parameter, and what is remembered of it.
+
+use std::cell::RefCell;
+
+use masked_loss_core::{Moving, Rule, Scalar, Step};
+use tch::{Device, Kind, Tensor};
+
+use super::composed;
+use crate::native::{Element, TorchThreads, slice, slice_mut};
+use crate::{Error, Result, check};
+
+/// So many steps are kept for the rows that are to catch up on them.
+const MOST: usize = 1 << 12;
+
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) weight: Tensor,
+    pub(super) first: Tensor,
+    pub(super) second: Option<Tensor>,
+    /// None where all rows are up to date.
+    behind: RefCell<Option<Behind>>,
+}
+
+/// Rows that have not taken all steps.
+#[derive(Debug)]
+struct Behind {
+    steps: Vec<Step>,
+    /// How many of them each row has taken.
+    taken: Vec<usize>,
+}
+
+/// Some rows of a weight, one after another.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'a> {
+    All,
+    /// These, which ascend.
+    Some(&'a [i32]),
+}
+
+impl Parameter {
+    pub(super) fn new(weight: &Tensor, rule: Rule) -> Result<Self> {
+        check::floating("parameters", weight)?;
+        let zeros = || weight.f_detach()?.f_zeros_like();
+        let (first, second) = (zeros()?, rule.has_second().then(zeros).transpose()?);
+        Ok(Self { weight: weight.shallow_clone(), first, second, behind: RefCell::default() })
+    }
+
+    pub(super) fn is(&self, weight: &Tensor) -> bool {
+        self.weight.data_ptr() == weight.data_ptr() && self.weight.size() == weight.size()
+    }
+
+    /// Whether steps are taken by the kernel, which can move some rows alone.
+    fn has_kernel(&self) -> Result<bool> {
+        let is_plain = self.weight.device() == Device::Cpu && self.weight.dim() > 0 && self.weight.is_contiguous();
+        Ok(is_plain && matches!(self.weight.f_kind()?, Kind::Float | Kind::Double))
+    }
+
+    /// A step with the gradient that is there, if there is one.
+    pub(super) fn step(&self, step: &Step, catches_up: bool) -> Result<()> {
+        let gradient = self.weight.f_grad()?;
+        if !gradient.defined() {
+            return Ok(());
+        }
+        if !gradient.is_sparse() {
+            return self.step_all(step, &gradient);
+        }
+        let size = gradient.size();
+        if gradient.f_sparse_dim()? != 1 {
+            let (expected, found) = ("a gradient that is sparse in its rows", format!("one of {size:?}"));
+            return Err(Error::Kind { tensor: "parameters", expected, found });
+        }
+        // What backward leaves is in order, but not marked so.
+        let parts = |gradient: &Tensor| -> Result<_> {
+            let rows =
+                Vec::<i64>::try_from(&gradient.f_internal_indices()?.f_reshape([-1])?.f_to_device(Device::Cpu)?)?;
+            Ok((rows, gradient.f_internal_values()?))
+        };
+        let (mut rows, mut values) = parts(&gradient)?;
+        if !rows.is_sorted_by(|a, b| a < b) {
+            (rows, values) = parts(&gradient.f_coalesce()?)?;
+        }
+        let rows: Vec<i32> = rows.into_iter().map(|row| row as i32).collect();
+        self.step_rows(step, &rows, &values, catches_up)
+    }
+
+    /// A step of all rows.
+    pub(super) fn step_all(&self, step: &Step, gradient: &Tensor) -> Result<()> {
+        self.catch_up(Rows::All)?;
+        let [weight, first] = [&self.weight, &self.first].map(Tensor::shallow_clone);
+        self.move_all(step, weight, first, self.second.as_ref().map(Tensor::shallow_clone), gradient)
+    }
+
+    /// A step of `length` rows from `start` on, all of which are up to date.
+    pub(super) fn step_part(&self, step: &Step, start: i64, length: i64, gradient: &Tensor) -> Result<()> {
+        let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+        let second = self.second.as_ref().map(part).transpose()?;
+        self.move_all(step, part(&self.weight)?, part(&self.first)?, second, gradient)
+    }
+
+    fn move_all(
+        &self,
+        step: &Step,
+        weight: Tensor,
+        mut first: Tensor,
+        mut second: Option<Tensor>,
+        gradient: &Tensor,
+    ) -> Result<()> {
+        let (mut weight, gradient) = (weight.f_detach()?, gradient.f_detach()?.f_to_kind(self.weight.f_kind()?)?);
+        if !self.has_kernel()? {
+            return composed::step(step, &mut weight, &mut first, second.as_mut(), &gradient);
+        }
+        let gradient = gradient.f_contiguous()?;
+        match weight.f_kind()? {
+            Kind::Double => {
+                moving(&mut weight, &mut first, &mut second)?.step(&TorchThreads, step, slice::<f64>(&gradient)?)
+            }
+            _ => moving(&mut weight, &mut first, &mut second)?.step(&TorchThreads, step, slice::<f32>(&gradient)?),
+        }?;
+        Ok(())
+    }
+
+    /// A step of some rows, which `gradient` has.
+    pub(super) fn step_rows(&self, step: &Step, rows: &[i32], gradient: &Tensor, catches_up: bool) -> Result<()> {
+        if !self.has_kernel()? {
+            return self.step_composed_rows(step, rows, gradient, catches_up);
+        }
+        if catches_up {
+            self.catch_up(Rows::Some(rows))?;
+        }
+        let gradient = gradient.f_detach()?.f_to_kind(self.weight.f_kind()?)?.f_contiguous()?;
+        let (mut weight, mut first) = (self.weight.f_detach()?, self.first.shallow_clone());
+        let mut second = self.second.as_ref().map(Tensor::shallow_clone);
+        match weight.f_kind()? {
+            Kind::Double => {
+                let moving = moving(&mut weight, &mut first, &mut second)?;
+                moving.step_rows(&TorchThreads, step, rows, slice::<f64>(&gradient)?)
+            }
+            _ => {
+                let moving = moving(&mut weight, &mut first, &mut second)?;
+                moving.step_rows(&TorchThreads, step, rows, slice::<f32>(&gradient)?)
+            }
+        }?;
+        if !catches_up {
+            return Ok(());
+        }
+        let mut behind = self.behind.borrow_mut();
+        let count = self.weight.size()[0] as usize;
+        let Behind { steps, taken } = behind.get_or_insert_with(|| Behind { steps: Vec::new(), taken: vec![0; count] });
+        steps.push(*step);
+        rows.iter().for_each(|&row| taken[row as usize] = steps.len());
+        let many = steps.len() >= MOST;
+        drop(behind);
+        if many { self.catch_up(Rows::All) } else { Ok(()) }
+    }
+
+    /// Where there is no kernel, nothing is ever behind: a step that is to reach all rows does so at once.
+    fn step_composed_rows(&self, step: &Step, rows: &[i32], gradient: &Tensor, catches_up: bool) -> Result<()> {
+        let device = self.weight.device();
+        let index = Tensor::f_from_slice(rows)?.f_to_device(device)?.f_to_kind(Kind::Int64)?;
+        let gradient = gradient.f_to_kind(self.weight.f_kind()?)?;
+        if catches_up {
+            let whole = self.weight.f_detach()?.f_zeros_like()?.f_index_copy(0, &index, &gradient)?;
+            return self.step_all(step, &whole);
+        }
+        let of = |tensor: &Tensor| tensor.f_detach()?.f_index_select(0, &index);
+        let (mut weight, mut first) = (of(&self.weight)?, of(&self.first)?);
+        let mut second = self.second.as_ref().map(of).transpose()?;
+        composed::step(step, &mut weight, &mut first, second.as_mut(), &gradient)?;
+        let parts =
+            [Some((&self.weight, &weight)), Some((&self.first, &first)), self.second.as_ref().zip(second.as_ref())];
+        for (whole, part) in parts.into_iter().flatten() {
+            let _ = whole.f_detach()?.f_index_copy_(0, &index, part)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn state(&self) -> Vec<Tensor> {
+        std::iter::once(&self.first).chain(&self.second).map(Tensor::shallow_clone).collect()
+    }
+
+    /// Takes all rows to be up to date.
+    pub(super) fn forget(&self) {
+        self.behind.take();
+    }
+
+    /// Brings rows up to date.
+    pub(super) fn catch_up(&self, rows: Rows<'_>) -> Result<()> {
+        let mut behind = self.behind.borrow_mut();
+        let Some(Behind { steps, taken }) = &mut *behind else { return Ok(()) };
+        let is_late = |row: &i32| taken[*row as usize] < steps.len();
+        let late: Vec<i32> = match rows {
+            Rows::All => (0..taken.len() as i32).filter(is_late).collect(),
+            Rows::Some(rows) => rows.iter().copied().filter(is_late).collect(),
+        };
+        let had: Vec<usize> = late.iter().map(|&row| taken[row as usize]).collect();
+        let (mut weight, mut first) = (self.weight.f_detach()?, self.first.shallow_clone());
+        let mut second = self.second.as_ref().map(Tensor::shallow_clone);
+        match weight.f_kind()? {
+            Kind::Double => {
+                moving::<f64>(&mut weight, &mut first, &mut second)?.replay(&TorchThreads, steps, &late, &had)
+            }
+            _ => moving::<f32>(&mut weight, &mut first, &mut second)?.replay(&TorchThreads, steps, &late, &had),
+        }?;
+        match rows {
+            Rows::All => *behind = None,
+            Rows::Some(_) => late.iter().for_each(|&row| taken[row as usize] = steps.len()),
+        }
+        Ok(())
+    }
+}
+
+fn moving<'a, F: Scalar + Element>(
+    weight: &'a mut Tensor,
+    first: &'a mut Tensor,
+    second: &'a mut Option<Tensor>,
+) -> Result<Moving<'a, F>> {
+    let width = weight.size()[1..].iter().product::<i64>() as usize;
+    Ok(Moving {
+        weight: slice_mut(weight)?,
+        first: slice_mut(first)?,
+        second: second.as_mut().map_or(Ok(&mut [][..]), slice_mut)?,
+        width,
+    })
+}
