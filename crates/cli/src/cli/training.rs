@@ -10,7 +10,7 @@ use tch::{Device, Kind};
 use super::device::{DeviceChoice, parse_device};
 use crate::model::network::Design;
 use crate::model::objective;
-use crate::model::optimizer::Rule;
+use crate::model::optimizer::{Rule, Unobserved};
 
 /// The network and how it is trained.
 #[derive(Args, Clone, Serialize, Deserialize, PartialEq)]
@@ -57,6 +57,11 @@ pub struct Training {
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub head: HeadChoice,
+    /// What becomes of the output weights of labels that no row of a step observed. wait and keep are for --head observed, which
+    /// auto then is, and --precision f32.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub unobserved: Unobserved,
     /// The number type of the layers' products. Weights, sums and the loss are always f32.
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
@@ -152,15 +157,27 @@ impl Training {
             ensure!(rows <= self.batch_size, "--micro-batch {rows} is above --batch-size {}", self.batch_size);
         }
         let device = self.device.device().context("--device")?;
-        if self.head == HeadChoice::Observed {
-            ensure!(
-                self.missing == "ignore",
-                "--head observed computes no logit that --missing {} counts",
-                self.missing
-            );
-            ensure!(device == Device::Cpu, "--head observed is for --device cpu, and this is {device:?}");
+        let option = match self.unobserved {
+            Unobserved::Move if self.head != HeadChoice::Observed => return Ok(device),
+            Unobserved::Move => "--head observed",
+            Unobserved::Wait => "--unobserved wait",
+            Unobserved::Keep => "--unobserved keep",
+        };
+        ensure!(self.missing == "ignore", "{option} computes no logit that --missing {} counts", self.missing);
+        ensure!(device == Device::Cpu, "{option} is for --device cpu, and this is {device:?}");
+        if self.unobserved != Unobserved::Move {
+            let is_observed = matches!(self.head, HeadChoice::Auto | HeadChoice::Observed);
+            ensure!(is_observed, "{option} is for --head observed");
+            ensure!(self.precision == Precision::F32, "{option} is for --precision f32");
         }
         Ok(device)
+    }
+
+    pub fn head(&self) -> Head {
+        match (self.unobserved, self.head.into()) {
+            (Unobserved::Wait | Unobserved::Keep, _) => Head::Observed,
+            (Unobserved::Move, head) => head,
+        }
     }
 
     /// The network for a table of this size.

@@ -20,7 +20,7 @@ use crate::cli::training::Training;
 use crate::data::Table;
 use crate::model::network::Network;
 use crate::model::objective::Objective;
-use crate::model::optimizer::Optimizer;
+use crate::model::optimizer::{Optimizer, Unobserved};
 
 /// A network with the weights of its best epoch.
 pub struct Fit {
@@ -80,7 +80,10 @@ impl<'a> Run<'a> {
             table,
             split,
             objective: Objective::new(&training.loss, &training.missing)?,
-            optimizer: Optimizer::new(training.optimizer, training.weight_decay, &network.weights),
+            optimizer: {
+                let Training { optimizer, weight_decay, unobserved, .. } = *training;
+                Optimizer::new(optimizer, weight_decay, unobserved, &network.weights)?
+            },
             network,
             best,
             progress: Progress::new(training),
@@ -104,8 +107,7 @@ impl<'a> Run<'a> {
         for (prefix, network) in [("network.", &self.network), ("best.", &self.best)] {
             network.restore(|name| tensors.get(&format!("{prefix}{name}")).map(Tensor::shallow_clone))?;
         }
-        self.optimizer.steps = progress.steps;
-        self.optimizer.restore(|name| tensors.get(name).map(Tensor::shallow_clone))?;
+        self.optimizer.restore(progress.steps, |name| tensors.get(name).map(Tensor::shallow_clone))?;
         self.totals = [progress.sum, progress.weight].map(|total| scalar(total, self.rows.device()));
         self.progress = Progress { training: self.progress.training.clone(), ..progress };
         self.write_events(folder)
@@ -122,7 +124,7 @@ impl<'a> Run<'a> {
             let variables = network.weights.variables();
             variables.into_iter().map(|(name, weight)| (format!("{prefix}{name}"), weight)).collect::<Vec<_>>()
         };
-        let mut tensors = self.optimizer.state();
+        let mut tensors = self.optimizer.state()?;
         tensors.extend(named("network.", &self.network));
         tensors.extend(named("best.", &self.best));
         folder.write(checkpoint::FILE, |path| checkpoint::write(path, &self.progress, &tensors))?;
@@ -169,25 +171,27 @@ impl<'a> Run<'a> {
         tch::manual_seed(mixed(training.seed, *steps));
         let mut window = Accumulator::new(Reduction::Mean)?;
         let mut observed = Vec::new();
-        self.optimizer.zero_grad();
+        self.optimizer.updates.zero_grad()?;
         for part in batch.chunks(training.micro_batch.unwrap_or(u32::MAX) as usize) {
             let index = Tensor::from_slice(part).to_device(self.rows.device());
             let labels = self.labels.rows(&index)?;
+            self.optimizer.updates.catch_up(&labels)?;
             let inputs = self.table.features.inputs(&self.rows.index_select(0, &index));
             let (hidden, [weight, bias]) = (self.network.hidden(&inputs, true), self.network.output());
-            let output = Linear { head: training.head.into(), ..Linear::new(&weight, Some(&bias)) };
+            let sparse_gradient = training.unobserved != Unobserved::Move;
+            let output = Linear { head: training.head(), sparse_gradient, ..Linear::new(&weight, Some(&bias)) };
             self.objective.backward(&mut window, &hidden, &output, &labels, *epoch)?;
             if training.guard {
                 observed.push(labels.observed_per_label()?);
             }
         }
         let (sum, weight) = window.totals()?;
-        let _ = window.finish(&self.optimizer.weights())?;
+        let _ = window.finish(self.optimizer.weights())?;
         if let Some(norm) = training.clip {
-            self.optimizer.clip_gradients(norm);
+            self.optimizer.clip_gradients(norm)?;
         }
         let guard = if training.guard { Some(self.guard(&observed)?) } else { None };
-        self.optimizer.step(rate);
+        self.optimizer.updates.step(rate)?;
         if let Some(guard) = guard {
             guard.restore()?;
         }
@@ -216,6 +220,7 @@ impl<'a> Run<'a> {
         let train_loss = (sum / weight).double_value(&[]);
         // First: scores of weights that are not finite say nothing.
         self.check_loss("training", train_loss)?;
+        self.optimizer.updates.catch_up_all()?;
         let validation = evaluate(&self.network, self.table, &self.split.validation)?;
         self.check_loss("validation", validation.loss)?;
         let epoch = self.progress.epoch;
