@@ -4,6 +4,7 @@ use anyhow::{Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
 /// Checked: the rows lie within the entries, and the columns within the width.
+#[derive(Debug)]
 pub struct Csr {
     /// `[N + 1]`, `i64`: where the entries of each row start, and where the last ones end.
     starts: Tensor,
@@ -69,13 +70,42 @@ impl Csr {
         [&self.starts, &self.columns, &self.values]
     }
 
-    /// The rows that `index` names, dense, as `f32`; of entries of one place the sum, as SciPy has it.
-    pub fn inputs(&self, index: &Tensor) -> Tensor {
-        let rows = index.size()[0];
-        let (cells, values) = self.entries(index);
-        Tensor::zeros([rows * self.width], (Kind::Float, self.device()))
-            .index_add_(0, &cells, &values.to_kind(Kind::Float))
-            .view([rows, self.width])
+    /// The cells of a matrix that are not 0.
+    pub fn of_dense(cells: &Tensor) -> Self {
+        let found = cells.nonzero();
+        Self {
+            starts: starts(&cells.count_nonzero_dim_intlist(1i64)),
+            columns: found.select(1, 1),
+            values: cells.masked_select(&cells.ne(0)),
+            width: cells.size()[1],
+        }
+    }
+
+    /// The rows that `index` names.
+    pub fn of_rows(&self, index: &Tensor) -> Self {
+        let first = self.starts.index_select(0, index);
+        let lengths = self.starts.index_select(0, &(index + 1)) - &first;
+        let starts = starts(&lengths);
+        let shift = (first - starts.narrow(0, 0, lengths.size()[0])).repeat_interleave_self_tensor(&lengths, 0, None);
+        let places = Tensor::arange(shift.size()[0], (Kind::Int64, self.device())) + shift;
+        let [columns, values] = [&self.columns, &self.values].map(|entries| entries.index_select(0, &places));
+        Self { starts, columns, values, width: self.width }
+    }
+
+    /// As a matrix of `f32`; of entries of one place the sum, as SciPy has it.
+    pub fn dense(&self) -> Tensor {
+        Tensor::zeros([self.rows() * self.width], (Kind::Float, self.device()))
+            .index_add_(0, &self.cells(), &self.values.to_kind(Kind::Float))
+            .view([self.rows(), self.width])
+    }
+
+    /// Its product with a matrix that has a row for each of its columns: sums of those rows.
+    pub fn times(&self, matrix: &Tensor) -> Tensor {
+        const SUM: i64 = 0;
+        let (starts, values) = (self.starts.to_kind(self.columns.kind()), self.values.to_kind(matrix.kind()));
+        let (products, ..) =
+            Tensor::embedding_bag(matrix, &self.columns, &starts, false, SUM, false, Some(values), true);
+        products
     }
 
     /// Its values, `convert`ed.
@@ -85,7 +115,7 @@ impl Csr {
 
     /// As labels: `[N, C]`, of a type that holds all values; NaN where nothing is stored.
     pub fn to_labels(&self) -> Result<Tensor> {
-        let (cells, values) = self.entries(&Tensor::arange(self.rows(), (Kind::Int64, self.device())));
+        let (cells, values) = (self.cells(), &self.values);
         let (sorted, _) = cells.sort(0, false);
         let twice = sorted.diff(1, 0, None::<Tensor>, None::<Tensor>).eq(0).nonzero();
         if twice.size()[0] > 0 {
@@ -103,18 +133,11 @@ impl Csr {
         Ok(labels.index_copy_(0, &cells, &values.to_kind(kind)).view([self.rows(), self.width]))
     }
 
-    /// Where the entries of some rows lie in the dense matrix of these rows, as one long row, and what they are.
-    fn entries(&self, index: &Tensor) -> (Tensor, Tensor) {
-        let starts = self.starts.index_select(0, index);
-        let lengths = self.starts.index_select(0, &(index + 1)) - &starts;
-        let ends = lengths.cumsum(0, Kind::Int64);
-        let repeat = |of_rows: Tensor| of_rows.repeat_interleave_self_tensor(&lengths, 0, None);
-        let count = ends.size()[0];
-        let shift = repeat(starts - (&ends - &lengths));
-        let places = Tensor::arange(shift.size()[0], (Kind::Int64, self.device())) + shift;
-        let row = repeat(Tensor::arange(count, (Kind::Int64, self.device())));
-        let cells = row * self.width + self.columns.index_select(0, &places);
-        (cells, self.values.index_select(0, &places))
+    /// Where the entries lie in the matrix, as one long row.
+    fn cells(&self) -> Tensor {
+        let lengths = self.starts.diff(1, 0, None::<Tensor>, None::<Tensor>);
+        let rows = Tensor::arange(self.rows(), (Kind::Int64, self.device()));
+        rows.repeat_interleave_self_tensor(&lengths, 0, None) * self.width + &self.columns
     }
 
     /// How many entries are not 0.
@@ -131,4 +154,9 @@ impl Csr {
             (row, self.columns.int64_value(&[place]), self.values.double_value(&[place]))
         })
     }
+}
+
+/// Where rows of these lengths start, and where the last one ends.
+fn starts(lengths: &Tensor) -> Tensor {
+    Tensor::cat(&[lengths.new_zeros([1], (Kind::Int64, lengths.device())), lengths.cumsum(0, Kind::Int64)], 0)
 }

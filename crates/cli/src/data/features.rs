@@ -9,10 +9,13 @@ use super::csr::Csr;
 /// Blocks of columns; each block has all rows.
 pub struct Features {
     blocks: Vec<Block>,
+    /// Of each block whether it has so few cells that are not 0 that a batch of it is sparse.
+    sparse: Vec<bool>,
     /// None for arrays: their columns have positions only.
     names: Option<Vec<String>>,
 }
 
+#[derive(Debug)]
 pub enum Block {
     /// `[N, F]`, `u8` (fingerprints stay at one byte a bit) or `f32`.
     Dense(Tensor),
@@ -37,7 +40,8 @@ impl Features {
             Block::Sparse(csr) => Block::Sparse(csr.map(slim)),
             bits => bits,
         };
-        Self { blocks: blocks.into_iter().map(slim).collect(), names }
+        let blocks: Vec<_> = blocks.into_iter().map(slim).collect();
+        Self { sparse: blocks.iter().map(Block::is_sparse).collect(), blocks, names }
     }
 
     pub fn blocks(&self) -> &[Block] {
@@ -65,15 +69,27 @@ impl Features {
     }
 
     pub fn to_device(&self, device: Device) -> Self {
-        Self { blocks: self.blocks.iter().map(|block| block.to_device(device)).collect(), names: self.names.clone() }
+        let blocks = self.blocks.iter().map(|block| block.to_device(device)).collect();
+        Self { blocks, sparse: self.sparse.clone(), names: self.names.clone() }
     }
 
     /// The rows that `index` names, as `f32`.
     pub fn inputs(&self, index: &Tensor) -> Tensor {
-        match &self.blocks[..] {
-            [block] => block.inputs(index),
-            blocks => Tensor::cat(&blocks.iter().map(|block| block.inputs(index)).collect::<Vec<_>>(), 1),
-        }
+        Batch { blocks: self.blocks.iter().map(|block| Block::Dense(block.inputs(index))).collect() }.dense()
+    }
+
+    /// The rows that `index` names, in a form that the network takes.
+    pub fn batch(&self, index: &Tensor) -> Batch {
+        let is_cpu = self.device() == Device::Cpu;
+        let of_block = |(block, &is_sparse): (&Block, &bool)| match block {
+            block if !is_sparse || !is_cpu => Block::Dense(block.inputs(index)),
+            Block::Sparse(csr) => Block::Sparse(csr.of_rows(index)),
+            Block::Dense(cells) => Block::Sparse(Csr::of_dense(&cells.index_select(0, index))),
+            Block::Bits { bytes, width } => {
+                Block::Sparse(Csr::of_dense(&unpacked(&bytes.index_select(0, index), *width)))
+            }
+        };
+        Batch { blocks: self.blocks.iter().zip(&self.sparse).map(of_block).collect() }
     }
 
     /// Every feature must be a finite number, with a name of its own where it has one.
@@ -91,6 +107,25 @@ impl Features {
             before += block.width();
         }
         Ok(())
+    }
+}
+
+/// Some rows of features: sparse blocks, or `f32`.
+#[derive(Debug)]
+pub struct Batch {
+    blocks: Vec<Block>,
+}
+
+impl Batch {
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    pub fn dense(&self) -> Tensor {
+        match &self.blocks[..] {
+            [block] => block.dense(),
+            blocks => Tensor::cat(&blocks.iter().map(Block::dense).collect::<Vec<_>>(), 1),
+        }
     }
 }
 
@@ -126,13 +161,24 @@ impl Block {
     fn inputs(&self, index: &Tensor) -> Tensor {
         match self {
             Self::Dense(cells) => cells.index_select(0, index).to_kind(Kind::Float),
-            Self::Bits { bytes, width } => {
-                let places = Tensor::from_slice(&[128u8, 64, 32, 16, 8, 4, 2, 1]).to_device(bytes.device());
-                let bits = bytes.index_select(0, index).unsqueeze(-1).bitwise_and_tensor(&places);
-                bits.ne(0).to_kind(Kind::Float).view([index.size()[0], 8 * bytes.size()[1]]).narrow(1, 0, *width)
-            }
-            Self::Sparse(csr) => csr.inputs(index),
+            Self::Bits { bytes, width } => unpacked(&bytes.index_select(0, index), *width).to_kind(Kind::Float),
+            Self::Sparse(csr) => csr.of_rows(index).dense(),
         }
+    }
+
+    /// All rows, as `f32`.
+    pub fn dense(&self) -> Tensor {
+        match self {
+            Self::Dense(cells) => cells.to_kind(Kind::Float),
+            Self::Bits { bytes, width } => unpacked(bytes, *width).to_kind(Kind::Float),
+            Self::Sparse(csr) => csr.dense(),
+        }
+    }
+
+    /// Whether so few cells are not 0 that the products of these alone take less time.
+    fn is_sparse(&self) -> bool {
+        const SHARE: i64 = 8;
+        SHARE * self.nonzero() <= self.rows() * self.width()
     }
 
     /// How a cell lies in memory.
@@ -171,6 +217,12 @@ impl Block {
             Self::Sparse(csr) => csr.first_unusable(),
         }
     }
+}
+
+/// Which bits of packed rows are 1.
+fn unpacked(bytes: &Tensor, width: i64) -> Tensor {
+    let places = Tensor::from_slice(&[128u8, 64, 32, 16, 8, 4, 2, 1]).to_device(bytes.device());
+    bytes.unsqueeze(-1).bitwise_and_tensor(&places).ne(0).flatten(1, -1).narrow(1, 0, width)
 }
 
 /// Row and column of the first true cell.

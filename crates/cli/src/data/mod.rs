@@ -23,6 +23,6 @@ mod table;
 
 pub use self::safetensors::tensors;
 pub use cell::word;
-pub use features::{Block, Features, chunk};
+pub use features::{Batch, Block, Features, chunk};
 pub use lines::{EMPTY, Lines};
 pub use table::Table;

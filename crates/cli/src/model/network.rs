@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use tch::nn::{self, Init, ModuleT};
+use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
+
+use crate::data::{Batch, Block};
+
+const FIRST: &str = "hidden.0.weight";
 
 /// What it takes to make a network.
 pub struct Design {
@@ -26,7 +30,8 @@ impl Design {
         let widths = &self.widths;
         let standard = if self.standardize { widths[0].checked_mul(2) } else { Some(0) };
         let add = |sum: Option<i64>, layer: &[i64]| layer[0].checked_add(1)?.checked_mul(layer[1])?.checked_add(sum?);
-        let count = widths.windows(2).fold(standard, add).filter(|_| widths.iter().all(|&width| width > 0));
+        let is_possible = widths.len() > 2 && widths.iter().all(|&width| width > 0);
+        let count = widths.windows(2).fold(standard, add).filter(|_| is_possible);
         count.with_context(|| format!("there is no network of {} units", self.shape()))
     }
 }
@@ -37,6 +42,8 @@ pub struct Network {
     pub weights: nn::VarStore,
     /// Mean and deviation of the inputs. They are saved with the weights.
     standard: Option<[Tensor; 2]>,
+    /// Its weight has a row for each input and not for each unit, so that inputs of 0 need not be read.
+    first: nn::Linear,
     hidden: Vec<nn::Linear>,
     output: nn::Linear,
     dropout: f64,
@@ -61,17 +68,28 @@ impl Network {
         } else {
             None
         };
+        let root = weights.root();
+        let first = first(&root / "hidden" / 0, widths[0], widths[1])?;
         let layer = |depth: usize, path| linear(path, widths[depth], widths[depth + 1]);
         let last = widths.len() - 2;
-        let hidden = (0..last).map(|depth| layer(depth, weights.root() / "hidden" / depth)).collect::<Result<_>>()?;
-        let output = layer(last, weights.root() / "output")?;
-        Ok(Self { weights, standard, hidden, output, dropout: design.dropout, kind: design.kind })
+        let hidden = (1..last).map(|depth| layer(depth, &root / "hidden" / depth)).collect::<Result<_>>()?;
+        let output = layer(last, &root / "output")?;
+        Ok(Self { weights, standard, first, hidden, output, dropout: design.dropout, kind: design.kind })
+    }
+
+    /// All weights as files have them: with a row for each unit.
+    pub fn named(&self) -> BTreeMap<String, Tensor> {
+        let turned = |(name, weight): (String, Tensor)| match name == FIRST {
+            true => (name, weight.tr()),
+            false => (name, weight),
+        };
+        self.weights.variables().into_iter().map(turned).collect()
     }
 
     /// Takes weights by name. One that is NaN or infinite is an error.
     pub fn restore(&self, find: impl Fn(&str) -> Option<Tensor>) -> Result<()> {
         // In order, so that the same one is reported every time.
-        for (name, mut weight) in self.weights.variables().into_iter().collect::<BTreeMap<_, _>>() {
+        for (name, mut weight) in self.named() {
             let saved = find(&name).with_context(|| format!("there is no weight {name}"))?;
             ensure!(saved.size() == weight.size(), "{name} has shape {:?}, not {:?}", saved.size(), weight.size());
             tch::no_grad(|| weight.f_copy_(&saved))?;
@@ -101,13 +119,39 @@ impl Network {
 
 impl Network {
     /// What the last layer takes.
-    pub fn hidden(&self, inputs: &Tensor, train: bool) -> Tensor {
-        let inputs = match &self.standard {
-            Some([mean, deviation]) => (inputs - mean) / deviation,
-            None => inputs.shallow_clone(),
+    pub fn hidden(&self, batch: &Batch, train: bool) -> Tensor {
+        let activated = |x: Tensor| x.relu().dropout(self.dropout, train);
+        let layer = |x: Tensor, layer| {
+            let [weight, bias] = self.parameters(layer);
+            activated(x.linear(&weight, Some(bias)))
         };
-        let hidden = |x: Tensor, layer| self.apply(layer, &x).relu().dropout(self.dropout, train);
-        self.hidden.iter().fold(inputs.to_kind(self.kind), hidden)
+        self.hidden.iter().fold(activated(self.apply_first(batch)), layer)
+    }
+
+    fn apply_first(&self, batch: &Batch) -> Tensor {
+        let [weight, bias] = self.parameters(&self.first);
+        let dense = |inputs: Tensor| inputs.to_kind(self.kind).linear(&weight.tr(), None::<Tensor>);
+        let products = match &self.standard {
+            Some([mean, deviation]) => dense((batch.dense() - mean) / deviation),
+            None if self.kind != Kind::Float => dense(batch.dense()),
+            None => match batch.blocks() {
+                [Block::Sparse(csr)] => csr.times(&weight),
+                [_] => dense(batch.dense()),
+                blocks => {
+                    let mut start = 0;
+                    let products = blocks.iter().map(|block| {
+                        let rows = weight.narrow(0, start, block.width());
+                        start += block.width();
+                        match block {
+                            Block::Sparse(csr) => csr.times(&rows),
+                            block => block.dense().linear(&rows.tr(), None::<Tensor>),
+                        }
+                    });
+                    products.reduce(|sum, product| sum + product).expect("features have a block")
+                }
+            },
+        };
+        products + bias
     }
 
     /// Weight and bias of the last layer, in the number type of the products.
@@ -119,24 +163,32 @@ impl Network {
         [&layer.ws, layer.bs.as_ref().expect("every layer has a bias")].map(|parameter| parameter.to_kind(self.kind))
     }
 
-    fn apply(&self, layer: &nn::Linear, x: &Tensor) -> Tensor {
-        let [weight, bias] = self.parameters(layer);
-        x.linear(&weight, Some(bias))
-    }
-}
-
-impl ModuleT for Network {
-    fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
-        self.apply(&self.output, &self.hidden(inputs, train))
+    /// All logits.
+    pub fn logits(&self, batch: &Batch) -> Tensor {
+        let [weight, bias] = self.output();
+        self.hidden(batch, false).linear(&weight, Some(bias))
     }
 }
 
 /// With PyTorch's initial weights; tch's own are √6 times as large.
 fn linear(path: nn::Path, inputs: i64, outputs: i64) -> Result<nn::Linear> {
-    let bound = 1.0 / (inputs as f64).sqrt();
-    let init = Init::Uniform { lo: -bound, up: bound };
+    let init = initial(inputs);
     let bias = path.f_var("bias", &[outputs], init)?;
     Ok(nn::Linear { ws: path.f_var("weight", &[outputs, inputs], init)?, bs: Some(bias) })
+}
+
+/// The same numbers, with a row for each input.
+fn first(path: nn::Path, inputs: i64, outputs: i64) -> Result<nn::Linear> {
+    let init = initial(inputs);
+    let bias = path.f_var("bias", &[outputs], init)?;
+    let mut weight = Tensor::f_empty([outputs, inputs], (Kind::Float, path.device()))?;
+    init.set(&mut weight);
+    Ok(nn::Linear { ws: path.f_var_copy("weight", &weight.tr())?, bs: Some(bias) })
+}
+
+fn initial(inputs: i64) -> Init {
+    let bound = 1.0 / (inputs as f64).sqrt();
+    Init::Uniform { lo: -bound, up: bound }
 }
 
 #[cfg(test)]
@@ -145,10 +197,10 @@ mod tests {
 
     #[test]
     fn weights_that_are_not_finite_are_refused() {
-        let design = Design { widths: vec![1, 1], dropout: 0.0, standardize: false, kind: Kind::Float };
+        let design = Design { widths: vec![1, 1, 1], dropout: 0.0, standardize: false, kind: Kind::Float };
         let network = Network::new(&design, Device::Cpu).unwrap();
-        let refused = |value: f64| network.restore(|_| Some(Tensor::full([1], value, (Kind::Float, Device::Cpu))));
+        let refused = |value: f64| network.restore(|name| Some(network.named()[name].full_like(value)));
         let found = refused(f64::INFINITY).unwrap_err().to_string();
-        assert_eq!(found, "output.bias has numbers that are not finite");
+        assert_eq!(found, "hidden.0.bias has numbers that are not finite");
     }
 }

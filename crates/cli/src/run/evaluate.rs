@@ -4,7 +4,6 @@ use anyhow::{Result, bail};
 use masked_loss::metrics::{Metric, auroc, average_precision, summarize};
 use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
 use serde::Serialize;
-use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 use crate::data::{Features, Table, chunk};
@@ -141,7 +140,7 @@ pub fn logits(network: &Network, features: &Features, rows: &[i64]) -> Tensor {
     let index = Tensor::from_slice(rows).to_device(features.device());
     let chunk = CHUNK.min(chunk(features.width()));
     tch::no_grad(|| {
-        let chunks = index.split(chunk, 0).into_iter().map(|rows| network.forward_t(&features.inputs(&rows), false));
+        let chunks = index.split(chunk, 0).into_iter().map(|rows| network.logits(&features.batch(&rows)));
         Tensor::cat(&chunks.collect::<Vec<_>>(), 0)
     })
 }

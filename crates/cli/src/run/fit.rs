@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
     fn save(&mut self, folder: &Folder) -> Result<()> {
         [self.progress.sum, self.progress.weight] = [0, 1].map(|i| self.totals[i].double_value(&[]));
         let named = |prefix: &str, network: &Network| {
-            let variables = network.weights.variables();
+            let variables = network.named();
             variables.into_iter().map(|(name, weight)| (format!("{prefix}{name}"), weight)).collect::<Vec<_>>()
         };
         let mut tensors = self.optimizer.state()?;
@@ -176,8 +176,8 @@ impl<'a> Run<'a> {
             let index = Tensor::from_slice(part).to_device(self.rows.device());
             let labels = self.labels.rows(&index)?;
             self.optimizer.updates.catch_up(&labels)?;
-            let inputs = self.table.features.inputs(&self.rows.index_select(0, &index));
-            let (hidden, [weight, bias]) = (self.network.hidden(&inputs, true), self.network.output());
+            let features = self.table.features.batch(&self.rows.index_select(0, &index));
+            let (hidden, [weight, bias]) = (self.network.hidden(&features, true), self.network.output());
             let sparse_gradient = training.unobserved != Unobserved::Move;
             let output = Linear { head: training.head(), sparse_gradient, ..Linear::new(&weight, Some(&bias)) };
             self.objective.backward(&mut window, &hidden, &output, &labels, *epoch)?;

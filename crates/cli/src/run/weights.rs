@@ -17,7 +17,7 @@ pub const FILE: &str = "weights.safetensors";
 const CONFIG: &str = "config";
 
 pub fn write(folder: &Folder, network: &Network, config: &Value) -> Result<()> {
-    let tensors: Vec<_> = network.weights.variables().into_iter().collect();
+    let tensors: Vec<_> = network.named().into_iter().collect();
     let config = checksum(json(config)?.as_bytes());
     folder.write(FILE, |path| sealed::write(path, (CONFIG, &config), &tensors))
 }
