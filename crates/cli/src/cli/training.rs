@@ -58,7 +58,7 @@ pub struct Training {
     #[serde(default)]
     pub head: HeadChoice,
     /// What becomes of the output weights of labels that no row of a step observed. wait and keep are for --head observed, which
-    /// auto then is, and --precision f32.
+    /// auto then is, and --precision f32. With --clip, wait may differ from move by the rounding of the norm.
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub unobserved: Unobserved,

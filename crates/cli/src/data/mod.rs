@@ -23,6 +23,8 @@ mod table;
 
 pub use self::safetensors::tensors;
 pub use cell::word;
+#[cfg(test)]
+pub use csr::Csr;
 pub use features::{Batch, Block, Features, chunk};
 pub use lines::{EMPTY, Lines};
 pub use table::Table;

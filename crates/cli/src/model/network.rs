@@ -194,13 +194,66 @@ fn initial(inputs: i64) -> Init {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Csr, Features};
+
+    fn network(inputs: i64) -> Network {
+        tch::manual_seed(1);
+        let design = Design { widths: vec![inputs, 7, 3], dropout: 0.0, standardize: false, kind: Kind::Float };
+        Network::new(&design, Device::Cpu).unwrap()
+    }
 
     #[test]
     fn weights_that_are_not_finite_are_refused() {
-        let design = Design { widths: vec![1, 1, 1], dropout: 0.0, standardize: false, kind: Kind::Float };
-        let network = Network::new(&design, Device::Cpu).unwrap();
+        let network = network(1);
         let refused = |value: f64| network.restore(|name| Some(network.named()[name].full_like(value)));
         let found = refused(f64::INFINITY).unwrap_err().to_string();
         assert_eq!(found, "hidden.0.bias has numbers that are not finite");
+    }
+
+    /// Logits of some rows, and the gradient of the first weight.
+    fn found(blocks: Vec<Block>, sparse: &[bool]) -> [Tensor; 2] {
+        let features = Features::new(blocks, None);
+        let network = network(features.width());
+        let batch = features.batch(&Tensor::from_slice(&[4i64, 0, 4, 9]));
+        let is_sparse: Vec<_> = batch.blocks().iter().map(|block| matches!(block, Block::Sparse(_))).collect();
+        assert_eq!(is_sparse, sparse);
+        let logits = network.logits(&batch);
+        logits.square().sum(Kind::Float).backward();
+        [logits, network.first.ws.grad()]
+    }
+
+    #[test]
+    fn sparse_inputs_give_the_logits_and_gradients_of_dense_ones() {
+        // Row 4 has none; some are 2 and 3.
+        let index = |limit: i64| Tensor::arange(limit, (Kind::Int64, Device::Cpu));
+        let cells = (index(10).unsqueeze(1) * 16 + index(16)).remainder(11).eq(0).to_kind(Kind::Uint8);
+        let cells = cells * index(10).ne(4).to_kind(Kind::Uint8).unsqueeze(1);
+        let counts = (&cells * (index(16).remainder(3) + 1)).to_kind(Kind::Uint8);
+        let powers = Tensor::from_slice(&[128u8, 64, 32, 16, 8, 4, 2, 1]);
+        let bytes = (cells.view([10, 2, 8]) * powers).sum_dim_intlist(2i64, false, Kind::Uint8);
+        let csr = |cells: &Tensor| Block::Sparse(Csr::of_dense(cells));
+        let bits = || Block::Bits { bytes: bytes.shallow_clone(), width: 16 };
+        let numbers = || index(10).to_kind(Kind::Float).view([10, 1]).sin();
+        let cases = [
+            (vec![bits()], &[true][..], cells.shallow_clone()),
+            (vec![Block::Dense(counts.shallow_clone())], &[true], counts.shallow_clone()),
+            (vec![csr(&counts)], &[true], counts.shallow_clone()),
+            (
+                vec![csr(&counts), Block::Dense(numbers()), bits()],
+                &[true, false, true],
+                Tensor::cat(&[counts.to_kind(Kind::Float), numbers(), cells.to_kind(Kind::Float)], 1),
+            ),
+            (vec![Block::Dense(numbers())], &[false], numbers()),
+        ];
+        for (blocks, sparse, dense) in cases {
+            // Too full to be taken for sparse.
+            let width = dense.size()[1];
+            let full =
+                Tensor::cat(&[dense.to_kind(Kind::Float), Tensor::ones([3, width], (Kind::Float, Device::Cpu))], 0);
+            for (found, expected) in found(blocks, sparse).iter().zip(found(vec![Block::Dense(full)], &[false])) {
+                let largest = (found - &expected).abs().max().double_value(&[]);
+                assert!(found.size() == expected.size() && largest < 1e-5, "{sparse:?}: {largest}");
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which logits of the last layer are computed.
 
-use crate::program::{complaint, finish, read_json, train};
+use crate::program::{bits, complaint, finish, read_json, train};
 use crate::tables::Example;
 
 #[test]
@@ -26,4 +26,44 @@ fn the_observed_head_is_refused_where_missing_labels_count() {
     let data = Example::new(80).npz(folder.path());
     let found = complaint(&data, &["--head", "observed", "--missing", "negative"]);
     assert_eq!(found, "error: --head observed computes no logit that --missing negative counts\n");
+}
+
+#[test]
+fn output_weights_that_wait_come_to_the_bits_of_those_that_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(60).npz(folder.path());
+    for rule in ["adam", "adamw", "sgd"] {
+        let found = |unobserved: &str, options: &[&str]| {
+            let out = folder.path().join(format!("{unobserved}-{rule}"));
+            let own = ["--head", "observed", "--batch-size", "2", "--micro-batch", "1", "--weight-decay", "0.01"];
+            let own = [&own[..], &["--optimizer", rule, "--unobserved", unobserved, "--out"]].concat();
+            finish(train(&data, &own).arg(&out).args(options));
+            // The configuration differs, and with it what the weights are sealed with.
+            bits(&out)[1].clone()
+        };
+        for options in [&[][..], &["--clip", "0.1"]] {
+            let moving = found("move", options);
+            assert!(found("wait", options) == moving, "{rule}, {options:?}");
+            assert!(found("keep", options) != moving, "{rule}, {options:?}");
+        }
+        let parts = found("wait", &["--epochs", "2"]);
+        let resumed = found("wait", &["--epochs", "4", "--resume"]);
+        assert!(parts != resumed && resumed == found("move", &["--epochs", "4"]), "{rule}");
+    }
+}
+
+#[test]
+fn output_weights_wait_or_stay_only_where_observed_logits_alone_are_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Example::new(80).npz(folder.path());
+    for (options, expected) in [
+        (["--unobserved", "wait", "--head", "dense"], "--unobserved wait is for --head observed"),
+        (["--unobserved", "keep", "--precision", "bf16"], "--unobserved keep is for --precision f32"),
+        (
+            ["--unobserved", "keep", "--missing", "negative"],
+            "--unobserved keep computes no logit that --missing negative counts",
+        ),
+    ] {
+        assert_eq!(complaint(&data, &options), format!("error: {expected}\n"));
+    }
 }
