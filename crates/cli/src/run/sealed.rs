@@ -1,24 +1,23 @@
 //! Safetensors files of weights, with a checksum of all that they hold.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor};
 
 use crate::data;
 
-/// Tensors become `f32`. In the metadata is, under the key, the checksum and the text: two keys would have no order, and the
-/// same run would not always write the same bytes.
+/// Tensors become `f32`; the bytes of one of them are in memory at a time. In the metadata is, under the key, the checksum and
+/// the text: two keys would have no order, and the same run would not always write the same bytes.
 pub fn write(path: &Path, (key, text): (&str, &str), tensors: &[(String, Tensor)]) -> Result<()> {
-    let stored: Vec<(Vec<usize>, Vec<u8>)> = tensors.iter().map(|(_, tensor)| stored(tensor)).collect::<Result<_>>()?;
-    let named = tensors.iter().map(|(name, _)| name.as_str()).zip(&stored);
-    let views: Vec<_> = named
-        .map(|(name, (shape, bytes))| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<_>>()?;
-    let metadata = HashMap::from([(key.to_owned(), format!("{} {text}", checksum(text, views.clone())))]);
-    Ok(safetensors::serialize_to_file(views, Some(metadata), path)?)
+    let stored = |(name, tensor): &'_ (String, Tensor)| Ok((name.clone(), Stored::new(tensor)?));
+    let stored: Vec<_> = tensors.iter().map(stored).collect::<Result<_>>()?;
+    let views = || stored.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    let metadata = HashMap::from([(key.to_owned(), format!("{} {text}", checksum(text, views().collect())))]);
+    Ok(safetensors::serialize_to_file(views(), Some(metadata), path)?)
 }
 
 /// The text under the key, and the tensors.
@@ -31,20 +30,46 @@ pub fn read(file: &[u8], key: &str) -> Result<(String, HashMap<String, Tensor>)>
     Ok((text.to_owned(), data::tensors(file)?))
 }
 
-fn stored(tensor: &Tensor) -> Result<(Vec<usize>, Vec<u8>)> {
-    let tensor = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
-    let mut bytes = vec![0; 4 * tensor.numel()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    Ok((tensor.size().into_iter().map(|length| length as usize).collect(), bytes))
+/// A contiguous tensor of `f32` on the CPU.
+struct Stored {
+    tensor: Tensor,
+    shape: Vec<usize>,
+}
+
+impl Stored {
+    fn new(tensor: &Tensor) -> Result<Self> {
+        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+        Ok(Self { shape: tensor.size().into_iter().map(|length| length as usize).collect(), tensor })
+    }
+}
+
+impl View for &Stored {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = vec![0; self.data_len()];
+        self.tensor.copy_data_u8(&mut bytes, self.tensor.numel());
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.tensor.numel()
+    }
 }
 
 /// CRC-32C of the text, and of names, types, shapes and bytes.
-fn checksum(text: &str, mut tensors: Vec<(&str, TensorView)>) -> String {
+fn checksum<V: View>(text: &str, mut tensors: Vec<(&str, V)>) -> String {
     // The format has an order of its own.
     tensors.sort_by(|a, b| a.0.cmp(b.0));
     let sum = tensors.iter().fold(crc32c::crc32c(text.as_bytes()), |sum, (name, tensor)| {
         let head = format!("{name} {} {:?}", tensor.dtype(), tensor.shape());
-        crc32c::crc32c_append(crc32c::crc32c_append(sum, head.as_bytes()), tensor.data())
+        crc32c::crc32c_append(crc32c::crc32c_append(sum, head.as_bytes()), &tensor.data())
     });
     format!("{sum:08x}")
 }
