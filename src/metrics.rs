@@ -1,7 +1,8 @@
 //! What a model's scores are worth, over the observed entries only.
 //!
 //! [`summarize`] takes tensors and [`Labels`], and returns a [`Metric`] for each label, their mean, and that of all entries
-//! together. Behind it are functions of slices, for one label: pass them the observed entries.
+//! together; [`ByLabel`] does so for several metrics, and for scores of the observed entries alone. Behind them are functions of
+//! slices, for one label: pass them the observed entries.
 //!
 //! A metric that the data does not define is `None`, never 0: it is left out of a mean, and counted.
 
@@ -33,65 +34,161 @@ pub struct Summary {
 /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors do not fit each other; [`Error::Range`] for an
 /// observed label outside [0, 1], an observed score that is NaN, or one outside [0, 1] where the metric takes probabilities.
 pub fn summarize(metric: Metric, scores: &Tensor, labels: &Labels) -> Result<Summary> {
-    check::floating("scores", scores)?;
-    check::like("scores", scores, &labels.size(), labels.device())?;
-    if let Some(found) = labels.outside(&(0.0..=1.0)) {
-        return Err(Error::Range { tensor: "labels", expected: "within [0, 1] where observed".into(), found });
-    }
-    let (unusable, expected) = if metric.takes_probabilities() {
-        let within = scores.f_ge(0.0)?.f_logical_and(&scores.f_le(1.0)?)?;
-        (within.f_logical_not()?, "probabilities where observed")
-    } else {
-        (scores.f_isnan()?, "numbers where observed")
-    };
-    if let Some(found) = check::first(scores, &unusable.f_logical_and(&labels.observed()?)?)? {
-        return Err(Error::Range { tensor: "scores", expected: expected.into(), found });
-    }
-    let scores = if metric == Metric::LogLoss { held_within_epsilon(scores)? } else { scores.shallow_clone() };
-    let columns = *labels.size().last().unwrap_or(&0);
-    let rows = labels.size().iter().product::<i64>().checked_div(columns).unwrap_or(0);
-    let (scores, labels) = (scores.f_detach()?, labels.values()?);
-    // The observed entries, label by label.
-    let (mut all_scores, mut all_labels, mut per_label) = (Vec::new(), Vec::new(), Vec::new());
-    let block = (BLOCK / rows.max(1)).max(1);
-    for start in (0..columns).step_by(block as usize) {
-        let width = block.min(columns - start);
-        let [scores, labels] = [&scores, &labels].map(|matrix| by_label(&matrix.f_narrow(-1, start, width)?));
-        let (scores, labels) = (scores?, labels?);
-        for label in 0..width as usize {
-            let (column, before) = (label * rows as usize..(label + 1) * rows as usize, all_scores.len());
-            for (score, label) in
-                scores[column.clone()].iter().zip(&labels[column]).filter(|(_, label)| !label.is_nan())
-            {
-                all_scores.push(*score);
-                all_labels.push(*label);
-            }
-            per_label.push(metric.of(&all_scores[before..], &all_labels[before..]));
-        }
-    }
-    let defined: Vec<f64> = per_label.iter().copied().flatten().collect();
-    Ok(Summary {
-        undefined: per_label.len() - defined.len(),
-        per_label,
-        macro_mean: mean(&defined),
-        micro: metric.of(&all_scores, &all_labels),
-    })
+    ByLabel::of_all(scores, labels)?.summarize(metric)
 }
 
-fn held_within_epsilon(scores: &Tensor) -> Result<Tensor> {
-    let epsilon = match scores.f_kind()? {
+/// Scores and labels of the observed entries, label by label: put in order once, for any number of metrics.
+#[derive(Clone, Debug)]
+pub struct ByLabel {
+    /// Where the entries of each label start, and where those of the last one end.
+    starts: Vec<usize>,
+    scores: Vec<f64>,
+    labels: Vec<f64>,
+    /// Of the scores' dtype.
+    epsilon: f64,
+}
+
+impl ByLabel {
+    /// From scores of all entries, missing ones too, in the labels' shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors do not fit each other; [`Error::Range`] for an
+    /// observed label outside [0, 1], and an observed score that is NaN.
+    pub fn of_all(scores: &Tensor, labels: &Labels) -> Result<Self> {
+        check::floating("scores", scores)?;
+        check::like("scores", scores, &labels.size(), labels.device())?;
+        let mut order = Order::new(scores, labels)?;
+        let width = *labels.size().last().unwrap_or(&0);
+        let matrix = |tensor: &Tensor| tensor.f_detach()?.f_reshape([-1, width.max(1)]);
+        let (scores, values) = (matrix(scores)?, matrix(&labels.shared_values()?)?);
+        let rows = scores.size()[0];
+        let block = (BLOCK / width.max(1)).max(1);
+        for start in (0..rows).step_by(block as usize) {
+            let part = |matrix: &Tensor| numbers(&matrix.f_narrow(0, start, block.min(rows - start))?);
+            for (place, (score, value)) in part(&scores)?.into_iter().zip(part(&values)?).enumerate() {
+                if !value.is_nan() {
+                    order.push(place % width as usize, score, value);
+                }
+            }
+        }
+        order.end()
+    }
+
+    /// From scores of the observed entries alone, row by row, `[K]`, as
+    /// [`Linear::observed_logits`](crate::Linear::observed_logits) gives them. Of sparse labels, nothing of size `[N, C]` is made.
+    ///
+    /// # Errors
+    /// As [`of_all`](Self::of_all).
+    pub fn of_observed(scores: &Tensor, labels: &Labels) -> Result<Self> {
+        check::floating("scores", scores)?;
+        let [_, columns, values] = labels.to_entries()?;
+        check::like("scores", scores, &values.size(), labels.device())?;
+        let mut order = Order::new(scores, labels)?;
+        let columns = Vec::<i64>::try_from(&columns.f_to_device(Device::Cpu)?)?;
+        for ((column, score), value) in columns.into_iter().zip(numbers(scores)?).zip(numbers(&values)?) {
+            order.push(column as usize, score, value);
+        }
+        order.end()
+    }
+
+    /// How many labels there are.
+    pub fn labels(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Scores and values of one label, in the order of the rows.
+    ///
+    /// # Panics
+    /// If there is no such label.
+    pub fn label(&self, label: usize) -> [&[f64]; 2] {
+        let entries = self.starts[label]..self.starts[label + 1];
+        [&self.scores[entries.clone()], &self.labels[entries]]
+    }
+
+    /// Scores and values of all, label by label.
+    pub fn all(&self) -> [&[f64]; 2] {
+        [&self.scores, &self.labels]
+    }
+
+    /// See [`summarize`].
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a score outside [0, 1] where the metric takes probabilities.
+    pub fn summarize(&self, metric: Metric) -> Result<Summary> {
+        if metric.takes_probabilities()
+            && let Some(&found) = self.scores.iter().find(|score| !(0.0..=1.0).contains(*score))
+        {
+            return Err(Error::Range { tensor: "scores", expected: "probabilities where observed".into(), found });
+        }
+        let held = metric == Metric::LogLoss;
+        let of = |[scores, labels]: [&[f64]; 2]| match held {
+            true => {
+                let within = |score: &f64| score.clamp(self.epsilon, 1.0 - self.epsilon);
+                metric.of(&scores.iter().map(within).collect::<Vec<_>>(), labels)
+            }
+            false => metric.of(scores, labels),
+        };
+        let per_label: Vec<_> = (0..self.labels()).map(|label| of(self.label(label))).collect();
+        let defined: Vec<f64> = per_label.iter().copied().flatten().collect();
+        Ok(Summary {
+            undefined: per_label.len() - defined.len(),
+            per_label,
+            macro_mean: mean(&defined),
+            micro: of(self.all()),
+        })
+    }
+}
+
+/// Entries on their way into the order of the labels.
+struct Order {
+    found: ByLabel,
+    /// Where the next entry of each label goes.
+    next: Vec<usize>,
+}
+
+impl Order {
+    fn new(scores: &Tensor, labels: &Labels) -> Result<Self> {
+        if let Some(found) = labels.outside(&(0.0..=1.0)) {
+            return Err(Error::Range { tensor: "labels", expected: "within [0, 1] where observed".into(), found });
+        }
+        let counts = Vec::<i64>::try_from(&labels.observed_per_label()?.f_to_device(Device::Cpu)?)?;
+        let mut end = 0;
+        let mut starts = vec![0];
+        starts.extend(counts.into_iter().map(|count| {
+            end += count as usize;
+            end
+        }));
+        let zeros = vec![0.0; end];
+        let next = starts.clone();
+        Ok(Self { found: ByLabel { starts, scores: zeros.clone(), labels: zeros, epsilon: epsilon(scores)? }, next })
+    }
+
+    fn push(&mut self, label: usize, score: f64, value: f64) {
+        let place = self.next[label];
+        (self.found.scores[place], self.found.labels[place]) = (score, value);
+        self.next[label] += 1;
+    }
+
+    fn end(self) -> Result<ByLabel> {
+        match self.found.scores.iter().find(|score| score.is_nan()) {
+            Some(&found) => Err(Error::Range { tensor: "scores", expected: "numbers where observed".into(), found }),
+            None => Ok(self.found),
+        }
+    }
+}
+
+fn epsilon(scores: &Tensor) -> Result<f64> {
+    Ok(match scores.f_kind()? {
         Kind::Double => f64::EPSILON,
         Kind::Half => 2f64.powi(-10),
         Kind::BFloat16 => 2f64.powi(-7),
         _ => f64::from(f32::EPSILON),
-    };
-    Ok(scores.f_clamp(epsilon, 1.0 - epsilon)?)
+    })
 }
 
-/// The elements of a tensor, label by label.
-fn by_label(tensor: &Tensor) -> Result<Vec<f64>> {
-    let matrix = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_movedim_int(-1, 0)?;
-    Ok(Vec::try_from(&matrix.f_reshape([-1])?)?)
+fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    let numbers = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
+    Ok(Vec::try_from(&numbers.f_reshape([-1])?)?)
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

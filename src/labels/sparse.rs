@@ -72,6 +72,33 @@ impl Labels {
         Self::compressed(starts, order, &columns, values, labels)
     }
 
+    /// The observed entries, row by row: of each its row, its label and its value, as [`from_entries`](Self::from_entries) takes
+    /// them. Rows and labels are `i64`; all are `[K]`, on the labels' device.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for labels that are not `[N, C]`.
+    pub fn to_entries(&self) -> Result<[Tensor; 3]> {
+        let size = self.size();
+        if size.len() != 2 {
+            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+        }
+        if self.device() != Device::Cpu {
+            let (observed, values) = (self.observed()?, self.shared_values()?);
+            let places = observed.f_nonzero()?;
+            let [rows, columns] = [0, 1].map(|axis| places.f_select(1, axis));
+            return Ok([rows?, columns?, values.f_masked_select(&observed)?]);
+        }
+        let labels = self.observed_alone()?;
+        let Some((entries, _)) = labels.own_entries()? else { unreachable!("the labels are sparse") };
+        let values = match entries.values.f_kind()? {
+            Kind::Int8 => entries.values.f_to_kind(Kind::Float)?,
+            _ => entries.values.f_detach_copy()?,
+        };
+        let rows = Tensor::f_arange(size[0], (Kind::Int64, Device::Cpu))?;
+        let rows = rows.f_repeat_interleave_self_tensor(&self.observed_per_row, 0, None)?;
+        Ok([rows, entries.columns.f_to_kind(Kind::Int64)?, values])
+    }
+
     /// From entries that stand row by row in this order.
     fn compressed(
         starts: Vec<i64>,

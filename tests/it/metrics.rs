@@ -1,7 +1,7 @@
 //! Metrics of tables: only observed entries count, and what is undefined is no number.
 
 use crate::common::{GARBAGE, here, tensor, vector};
-use masked_loss::metrics::{Metric, Summary, summarize};
+use masked_loss::metrics::{ByLabel, Metric, Summary, summarize};
 use masked_loss::{Error, Labels};
 use tch::{Kind, Tensor};
 
@@ -85,4 +85,31 @@ fn log_loss_of_a_certain_error_depends_on_the_dtype() {
         let found = summarize(Metric::LogLoss, &vector(&[1.0, 0.25]).to_kind(kind), &labels).unwrap();
         approx::assert_relative_eq!(found.micro.unwrap(), expected, max_relative = 1e-3);
     }
+}
+
+#[test]
+fn scores_of_observed_entries_alone_are_worth_the_same() {
+    let scores = tensor(&[0.9, 0.7, NAN, 0.2, 0.5, NAN, NAN, 0.6, 0.1, 0.3, 0.4, 0.8], &[4, 3]);
+    let cells = tensor(&[1.0, 1.0, NAN, 0.0, 0.0, NAN, NAN, 0.25, 1.0, 1.0, NAN, 0.0], &[4, 3]);
+    let labels = Labels::from_nan(&cells).unwrap();
+    let observed = scores.masked_select(&labels.observed().unwrap());
+    let mut forms = vec![(labels.clone(), observed.shallow_clone())];
+    if labels.device() == tch::Device::Cpu {
+        forms.push((labels.to_sparse().unwrap(), observed.shallow_clone()));
+    }
+    for kind in [Kind::Double, Kind::Float] {
+        for (form, observed) in &forms {
+            let by_label = ByLabel::of_observed(&observed.to_kind(kind), form).unwrap();
+            assert_eq!(by_label.labels(), 3);
+            assert_eq!(by_label.label(0)[1], [1.0, 0.0, 1.0]);
+            for metric in Metric::all() {
+                let expected = summarize(metric, &scores.to_kind(kind), &labels).unwrap();
+                assert_eq!(by_label.summarize(metric).unwrap(), expected, "{metric:?}");
+            }
+        }
+    }
+    let few = ByLabel::of_observed(&vector(&[0.5]), &labels);
+    assert!(matches!(few, Err(Error::Shape { tensor: "scores", .. })), "{few:?}");
+    let unknown = ByLabel::of_observed(&observed.full_like(NAN), &labels);
+    assert!(matches!(unknown, Err(Error::Range { tensor: "scores", .. })), "{unknown:?}");
 }

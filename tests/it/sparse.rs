@@ -201,3 +201,30 @@ fn what_is_wrong_with_entries_is_named() {
     let out_of_bounds = from_entries(&[(0, 0, 1.0)], &[2, 2]).unwrap().rows(&cpu(&[2i64]));
     assert!(matches!(out_of_bounds, Err(Error::Torch(_))));
 }
+
+#[test]
+fn entries_are_given_back_as_they_were_taken() {
+    let named = &losses(5)[0];
+    for (seed, soft) in [(1, false), (2, true)] {
+        let case = Case::draw(&mut rng(seed), named, &[7, 5], 0.4, soft);
+        let matrix = case.labels();
+        let labels = [matrix.clone(), matrix.to_device(Device::Cpu).unwrap().to_sparse().unwrap()];
+        for labels in &labels {
+            let backwards = Tensor::arange(7, (Kind::Int64, labels.device())).flip([0]);
+            for (labels, turned) in [(labels.clone(), false), (labels.rows(&backwards).unwrap(), true)] {
+                let mut expected = entries(&case);
+                if turned {
+                    expected.sort_by_key(|entry| -entry.0);
+                    expected.iter_mut().for_each(|entry| entry.0 = 6 - entry.0);
+                }
+                let [rows, columns, values] = labels.to_entries().unwrap().map(|tensor| numbers(&tensor));
+                let of = |part: fn(&(i64, i64, f64)) -> f64| expected.iter().map(part).collect::<Vec<_>>();
+                assert_eq!((rows, columns), (of(|entry| entry.0 as f64), of(|entry| entry.1 as f64)));
+                // Soft labels are held in f32.
+                assert!(values.iter().zip(of(|entry| entry.2)).all(|(a, b)| (a - b).abs() < 1e-6));
+            }
+        }
+    }
+    let vector = Labels::complete(&cpu(&[1.0, 0.0])).unwrap();
+    assert!(matches!(vector.to_entries(), Err(Error::Shape { tensor: "labels", .. })));
+}

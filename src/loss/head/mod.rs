@@ -4,6 +4,7 @@ mod chunked;
 mod joint;
 mod linear;
 mod observed;
+mod packed;
 
 use masked_loss_core::Entries;
 use tch::{Device, Kind, Tensor};

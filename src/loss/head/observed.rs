@@ -1,14 +1,15 @@
 //! The observed logits alone. The pass itself is in `masked_loss_core`; here are its tensors.
 
-use masked_loss_core::{HeadGradients, HeadPass, LayerGradients, Scalar, Sparse, Touched};
+use masked_loss_core::{HeadGradients, HeadPass, LayerGradients, Scalar, Touched};
 use tch::{Device, Kind, Tensor};
 
 use super::joint::Joint;
+use super::packed::Packed;
 use crate::Result;
 use crate::composed::compute_kind;
 use crate::fused::scalar;
 use crate::loss::accept;
-use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice, slice_mut};
+use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice_mut};
 use crate::plan::Divisor;
 
 /// The sum of the losses of sparse labels over a divisor.
@@ -22,8 +23,6 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
 
 fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Tensor> {
     let Joint { entries, hidden, linear, labels, plan } = joint;
-    let dense =
-        |tensor: &Tensor| -> Result<_> { Ok(tensor.f_detach()?.f_resolve_neg()?.f_to_kind(F::KIND)?.f_contiguous()?) };
     let Some(sparse) = labels.entries()? else { unreachable!("the labels are sparse") };
     let moves = linear.update.is_some();
     let of_hidden = records(hidden);
@@ -35,7 +34,8 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
         (Some(update), Some(touched)) => Some((update, linear.claim(update, Some(touched.labels()))?, touched)),
         _ => None,
     };
-    let (h, w, b) = (dense(hidden)?, dense(linear.weight)?, linear.bias.map(dense).transpose()?);
+    let layer = Packed::<F>::of(hidden, linear)?;
+    let Packed { hidden: h, weight: w, bias: b, .. } = &layer;
     let buffer = |wanted: bool, like: &Tensor| -> Result<_> {
         match (wanted, packed, &touched) {
             (false, ..) => Ok(None),
@@ -43,10 +43,10 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
             _ => Ok(Some(buffer_like(like)?)),
         }
     };
-    let mut hidden_gradient = of_hidden.then(|| buffer_like(&h)).transpose()?;
-    let mut weight_gradient = buffer(of_weight, &w)?;
+    let mut hidden_gradient = of_hidden.then(|| buffer_like(h)).transpose()?;
+    let mut weight_gradient = buffer(of_weight, w)?;
     let mut bias_gradient = b.as_ref().map_or(Ok(None), |bias| buffer(of_bias, bias))?;
-    let layer = match &touched {
+    let of_layer = match &touched {
         Some(touched) => {
             let (weight, bias) = (slice_of::<F>(&mut weight_gradient)?, slice_of::<F>(&mut bias_gradient)?);
             Some(LayerGradients { touched, packed, weight, bias })
@@ -55,17 +55,12 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
     };
     let pass = HeadPass {
         formula: entries.observed,
-        linear: masked_loss_core::Linear {
-            hidden: slice::<F>(&h)?,
-            weight: slice(&w)?,
-            bias: b.as_ref().map(slice).transpose()?,
-            width: h.size()[1] as usize,
-        },
-        gradients: HeadGradients { hidden: slice_of::<F>(&mut hidden_gradient)?, layer },
+        linear: layer.slices()?,
+        gradients: HeadGradients { hidden: slice_of::<F>(&mut hidden_gradient)?, layer: of_layer },
         divisor,
     };
     let Some(sum) = pass.run(&TorchThreads, &sparse, &plan.weights.slices()?)? else {
-        return Err(accept::outside(*entries, &logits(&sparse, &h, &w, b.as_ref())?)?);
+        return Err(accept::outside(*entries, &layer.logits(&sparse)?)?);
     };
     let mut loss = scalar(sum / divisor, F::KIND)?;
     if let Some((update, places, touched)) = moving {
@@ -77,7 +72,7 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
     }
     if let (true, Some(touched)) = (packed, &touched) {
         let indices = Tensor::f_from_slice(touched.labels())?.f_to_kind(Kind::Int64)?.f_unsqueeze(0)?;
-        for (gradient, like) in [(&mut weight_gradient, Some(&w)), (&mut bias_gradient, b.as_ref())] {
+        for (gradient, like) in [(&mut weight_gradient, Some(w)), (&mut bias_gradient, b.as_ref())] {
             if let (Some(rows), Some(like)) = (gradient.as_ref(), like) {
                 let options = (F::KIND, Device::Cpu);
                 *gradient = Some(Tensor::f_sparse_coo_tensor_indices_size(&indices, rows, like.size(), options, true)?);
@@ -103,20 +98,4 @@ fn rows_like(like: &Tensor, count: i64) -> Result<Tensor> {
     const STEP: i64 = 512;
     let rows = ((count + STEP - 1) / STEP * STEP).min(like.size()[0]);
     Ok(buffer_like(&like.f_narrow(0, 0, rows)?)?.f_narrow(0, 0, count)?)
-}
-
-/// The observed logits, one after another.
-fn logits(labels: &Sparse<'_>, hidden: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (mut rows, mut columns) = (Vec::new(), Vec::new());
-    for row in 0..labels.rows() {
-        columns.extend(labels.columns[labels.row(row)].iter().map(|&label| i64::from(label)));
-        rows.resize(columns.len(), row as i64);
-    }
-    let (rows, columns) = (Tensor::f_from_slice(&rows)?, Tensor::f_from_slice(&columns)?);
-    let products = hidden.f_index_select(0, &rows)?.f_mul(&weight.f_index_select(0, &columns)?)?;
-    let logits = products.f_sum_dim_intlist(1i64, false, hidden.f_kind()?)?;
-    Ok(match bias {
-        Some(bias) => logits.f_add(&bias.f_index_select(0, &columns)?)?,
-        None => logits,
-    })
 }

@@ -3,6 +3,7 @@
 mod by_label;
 mod by_row;
 mod layer;
+mod logits;
 mod order;
 mod units;
 mod vectors;
@@ -42,10 +43,7 @@ impl<F: Scalar> HeadPass<'_, F> {
     pub fn run(self, threads: &dyn Threads, labels: &Sparse<'_>, weights: &Weights<'_>) -> Result<Option<f64>> {
         let Self { formula, linear, gradients: HeadGradients { hidden, layer }, divisor } = self;
         let (rows, width) = (labels.rows(), linear.width);
-        let numbers = |vectors: usize| vectors.checked_mul(width).expect("vectors that memory can hold");
-        assert_eq!(linear.hidden.len(), numbers(rows), "a hidden vector for each row");
-        assert_eq!(linear.weight.len(), numbers(labels.labels), "a weight vector for each label");
-        assert!(linear.bias.is_none_or(|bias| bias.len() == labels.labels), "a bias for each label");
+        linear.check(labels);
         assert!(formula.parameter().is_none_or(|numbers| numbers.len() == labels.labels), "a number for each label");
         assert!(hidden.as_ref().is_none_or(|hidden| hidden.len() == rows * width), "a gradient for each hidden number");
         labels.check(weights);

@@ -218,6 +218,31 @@ fn the_bits_depend_on_no_thread_and_on_no_unobserved_weight() {
 }
 
 #[test]
+fn logits_alone_are_those_of_observed_entries() {
+    for (seed, &shape) in SHAPES.iter().enumerate() {
+        let case = Case::draw(seed as u64, shape);
+        let backwards: Vec<i64> = (0..shape.0 as i64).rev().collect();
+        for (index, bias) in [(None, Some(&case.bias[..])), (Some(&backwards[..]), None)] {
+            let (labels, linear) = (case.labels(index), Linear { bias, ..case.linear() });
+            let expected: Vec<f32> = entries(&labels)
+                .into_iter()
+                .map(|(row, _, label)| {
+                    let vector = |matrix: &[f32], row: usize| matrix[row * shape.2..][..shape.2].to_vec();
+                    let pairs = vector(linear.hidden, row).into_iter().zip(vector(linear.weight, label));
+                    // No term is rounded.
+                    pairs.map(|(a, b)| a * b).sum::<f32>() + bias.map_or(0.0, |bias| bias[label])
+                })
+                .collect();
+            for threads in [1, 3] {
+                let mut found = vec![f32::NAN; expected.len()];
+                linear.logits(&Spread(threads), &labels, &mut found).unwrap();
+                assert!(found == expected, "{shape:?}, {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
 fn numbers_that_weigh_nothing_or_are_not_wanted_are_left_out() {
     let case = Case::draw(7, SHAPES[0]);
     let (formula, labels) = (&BceWithLogits::default(), case.labels(None));

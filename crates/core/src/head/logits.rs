@@ -1,0 +1,48 @@
+//! Logits alone.
+
+use super::layer::Linear;
+use super::order;
+use super::units::{piece_length, units};
+use super::vectors::Dots;
+use crate::labels::Sparse;
+use crate::memory::Disjoint;
+use crate::scalar::Scalar;
+use crate::simd::Simd;
+use crate::{Result, Threads};
+
+impl<F: Scalar> Linear<'_, F> {
+    /// The logits of the observed entries, row by row. No other logit is computed, and no other weight is read.
+    ///
+    /// # Errors
+    /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
+    ///
+    /// # Panics
+    /// If layer, labels and logits do not fit each other, or an index is out of bounds.
+    pub fn logits(&self, threads: &dyn Threads, labels: &Sparse<'_>, logits: &mut [F]) -> Result<()> {
+        self.check(labels);
+        let (simd, places, width) = (Simd::chosen()?, order::places(labels), self.width);
+        assert_eq!(logits.len(), places[labels.rows()], "a logit for each entry");
+        let (units, output) = (units(&places, piece_length::<F>(width)), Disjoint::new(logits));
+        threads.run(units.len(), 4, &|range| {
+            for row in range.flat_map(|unit| units[unit].clone()) {
+                let rows = &labels.columns[labels.row(row)];
+                // SAFETY: the logits outlive this call, and each row is visited once.
+                let results = unsafe { output.part(places[row], rows.len()) };
+                let vector = &self.hidden[row * width..][..width];
+                simd.run(Dots { vector, matrix: self.weight, rows, results: &mut *results });
+                if let Some(bias) = self.bias {
+                    results.iter_mut().zip(rows).for_each(|(logit, &label)| *logit = *logit + bias[label as usize]);
+                }
+            }
+        })
+    }
+
+    /// # Panics
+    /// If the layer is not one of these labels.
+    pub(super) fn check(&self, labels: &Sparse<'_>) {
+        let numbers = |vectors: usize| vectors.checked_mul(self.width).expect("vectors that memory can hold");
+        assert_eq!(self.hidden.len(), numbers(labels.rows()), "a hidden vector for each row");
+        assert_eq!(self.weight.len(), numbers(labels.labels), "a weight vector for each label");
+        assert!(self.bias.is_none_or(|bias| bias.len() == labels.labels), "a bias for each label");
+    }
+}
