@@ -72,6 +72,11 @@ impl Labels {
         Self::compressed(starts, order, &columns, values, labels)
     }
 
+    /// Whether the observed entries alone are held.
+    pub fn is_sparse(&self) -> bool {
+        matches!(self.table, Stored::Sparse(_))
+    }
+
     /// The observed entries, row by row: of each its row, its label and its value, as [`from_entries`](Self::from_entries) takes
     /// them. Rows and labels are `i64`; all are `[K]`, on the labels' device.
     ///

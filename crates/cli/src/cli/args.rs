@@ -101,6 +101,10 @@ pub struct Predict {
     /// The file to write: .csv, or .npz with the arrays P and labels.
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
+    /// Writes only so many labels of each row, those of the highest probabilities: the .csv has the columns row, label and
+    /// probability, and the .npz an array top with the numbers of the labels.
+    #[arg(long, value_name = "LABELS", value_parser = value_parser!(u32).range(1..))]
+    pub top: Option<u32>,
 }
 
 #[derive(Args)]

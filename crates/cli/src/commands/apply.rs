@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tch::{Device, Kind};
 
 use crate::cli::args::{Applied, Evaluate, Predict};
 use crate::data::{Features, Table};
 use crate::input;
-use crate::report::predictions::{write_csv, write_npz};
+use crate::report::predictions::{write_csv, write_npz, write_top_csv};
 use crate::report::terminal;
 use crate::run::description;
 use crate::run::evaluate::{self, Scores};
 use crate::run::output::Folder;
+use crate::run::predict::{self, Part, Wanted};
 use crate::run::weights;
 
 /// Which of these the name that `--to` gives ends in.
@@ -56,7 +56,7 @@ pub fn evaluate(Evaluate { what, to }: &Evaluate) -> Result<()> {
     terminal::print(terminal::scores(&evaluation))
 }
 
-pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
+pub fn predict(Predict { what, to, top }: &Predict) -> Result<()> {
     let Applied { run, source, device } = what;
     let ending = ending(to, &[".csv", ".npz"])?;
     keep_inputs(what, to)?;
@@ -66,11 +66,24 @@ pub fn predict(Predict { what, to }: &Predict) -> Result<()> {
     description.check(&features)?;
     let (folder, name) = Folder::of(to).context("--to")?;
     let rows: Vec<i64> = (0..features.rows()).collect();
-    let logits = evaluate::logits(&network, &features.to_device(device), &rows);
-    evaluate::ensure_finite(&logits, None, &rows, &description.outputs)?;
-    let probabilities = logits.sigmoid().to_device(Device::Cpu).to_kind(Kind::Float);
-    folder.write(name, |path| match ending {
-        ".npz" => write_npz(path, &probabilities, &description.outputs),
-        _ => write_csv(path, None, &probabilities, &description.outputs),
+    let (features, labels) = (features.to_device(device), &description.outputs);
+    let width = top.map_or(labels.len(), |top| labels.len().min(top as usize));
+    let wanted = top.map_or(Wanted::All, |_| Wanted::Top(width as i64));
+    let parts = predict::predict(&network, &features, &rows, wanted).map(|part| finite(part, labels));
+    folder.write(name, |path| match (ending, top.is_some()) {
+        (".npz", top) => write_npz(path, [rows.len(), width], top, labels, parts),
+        (_, true) => write_top_csv(path, labels, parts),
+        (_, false) => write_csv(path, false, labels, parts).map(drop),
     })
+}
+
+/// An error where a logit is not finite.
+fn finite<'a>(part: Part<'a>, names: &[String]) -> Result<Part<'a>> {
+    let faults = part.logits.isfinite().logical_not().nonzero();
+    if faults.size()[0] == 0 {
+        return Ok(part);
+    }
+    let place = [0, 1].map(|axis| faults.int64_value(&[0, axis]));
+    let label = part.labels.as_ref().map_or(place[1], |labels| labels.int64_value(&place));
+    Err(evaluate::not_finite(&names[label as usize], part.rows[place[0] as usize], part.logits.double_value(&place)))
 }

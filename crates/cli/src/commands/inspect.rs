@@ -1,7 +1,7 @@
 //! `inspect`: what is in a table.
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::cli::args::Inspect;
 use crate::data::{Block, Features, Table, chunk, leaks};
@@ -52,16 +52,17 @@ struct Counts {
 
 impl Counts {
     fn of(table: &Table) -> Result<Self> {
-        let observed = table.labels.observed()?;
-        // Soft labels count as positive from one half; NaN is below.
-        let positive = table.labels.values()?.ge(0.5);
-        let per_label = |mask: &Tensor| Vec::try_from(mask.sum_dim_intlist(0i64, false, Kind::Int64));
-        Ok(Self {
-            rows: table.rows(),
-            observed: per_label(&observed)?,
-            positive: per_label(&positive)?,
-            empty_rows: observed.any_dim(1, false).logical_not().sum(Kind::Int64).int64_value(&[]),
-        })
+        let (rows, mut positive) = (table.rows(), vec![0; table.label_names.len()]);
+        let mut empty = vec![true; rows as usize];
+        for entries in table.entries() {
+            for (row, label, value) in entries?.iter() {
+                // Soft labels count as positive from one half.
+                positive[label] += i64::from(value >= 0.5);
+                empty[row] = false;
+            }
+        }
+        let empty_rows = empty.into_iter().filter(|empty| *empty).count() as i64;
+        Ok(Self { rows, observed: Vec::try_from(table.labels.observed_per_label()?)?, positive, empty_rows })
     }
 
     fn summary(&self, names: &[String]) -> String {
@@ -127,12 +128,14 @@ fn together(table: &Table) -> Result<()> {
     if labels > COUNTED {
         return print(format_args!("Pairs of labels are not counted: there are more than {COUNTED} labels"));
     }
-    let parts = table.labels.observed()?.split(chunk(labels as i64), 0);
-    // Within a part the counts are exact in f32.
-    let products =
-        parts.iter().map(|part| part.to_kind(Kind::Float)).map(|part| part.tr().matmul(&part).to_kind(Kind::Double));
-    let counts = products.reduce(|sum, part| sum + part).map(|counts| Vec::<f64>::try_from(counts.flatten(0, -1)));
-    let counts: Vec<i64> = counts.transpose()?.unwrap_or_default().iter().map(|&count| count as i64).collect();
+    let mut counts = Tensor::zeros([labels as i64; 2], (Kind::Double, Device::Cpu));
+    let rows: Vec<i64> = (0..table.rows()).collect();
+    for rows in rows.chunks(chunk(labels as i64) as usize) {
+        // Within a part the counts are exact in f32.
+        let part = table.labels_of(rows)?.observed()?.to_kind(Kind::Float);
+        counts += part.tr().matmul(&part).to_kind(Kind::Double);
+    }
+    let counts: Vec<i64> = Vec::<f64>::try_from(counts.flatten(0, -1))?.iter().map(|&count| count as i64).collect();
     let count = |a: usize, b: usize| counts[a * labels + b];
     let pairs: Vec<i64> = (0..labels).flat_map(|a| (0..a).map(move |b| (a, b))).map(|(a, b)| count(a, b)).collect();
     let met = pairs.iter().filter(|&&count| count > 0).count();

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde::Serialize;
 use tch::Device;
 
 use crate::cli::args::Train;
@@ -17,6 +17,7 @@ use crate::report::{files, terminal};
 use crate::run::evaluate::Scores;
 use crate::run::fit::{Fit, Outcome, Run};
 use crate::run::output::Folder;
+use crate::run::progress::Epoch;
 use crate::run::split::{self, Split};
 use crate::run::stop::Stop;
 use crate::run::{checkpoint, description, events, weights};
@@ -24,6 +25,14 @@ use crate::run::{checkpoint, description, events, weights};
 const METRICS: &str = "metrics.json";
 /// The options of the run, for `--config`.
 const OPTIONS: &str = "run.toml";
+
+#[derive(Serialize)]
+struct Metrics<'a> {
+    best_epoch: u64,
+    history: &'a [Epoch],
+    test: &'a Scores,
+    validation: &'a Scores,
+}
 
 pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Train { source, splitting, training, out, resume, .. } = arguments;
@@ -91,17 +100,11 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     // Files first: the reader of the output may be gone.
     if let (Some(folder), Some(description)) = (&folder, &description) {
         let validation = Scores::of(&network, &table, &split.validation)?;
-        let metrics = json!({
-            "best_epoch": best_epoch,
-            "test": serde_json::to_value(&test)?,
-            "validation": serde_json::to_value(&validation)?,
-            "history": serde_json::to_value(&history)?,
-        });
         weights::write(folder, &network, description)?;
         let (table, split, history, test) = (&table, &split, &history, &test);
-        let results = Results { table, split, training, description, best_epoch, history, test };
+        let results = Results { table, split, training, description, best_epoch, history, test, network: &network };
         files::write(&results, folder)?;
-        folder.write_json(METRICS, &metrics)?;
+        folder.write_json(METRICS, &Metrics { best_epoch, history, test, validation: &validation })?;
     }
     unprinted.map_or(Ok(()), Err)?;
     terminal::print(format_args!(

@@ -1,10 +1,12 @@
 //! Tables in arrays: X, Y and the names of Y's columns.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use masked_loss::Labels;
 use tch::{Kind, Tensor};
 
 use super::cell;
 use super::columns::{self, Claims, Role};
+use super::csr::Csr;
 use super::decode::Decoder;
 use super::features::{Block, Features};
 use super::raw::Raw;
@@ -14,12 +16,45 @@ use crate::cli::source::Source;
 /// The arrays of a file, as far as they were requested; X or Y in any case, which have its rows.
 pub struct Arrays {
     pub x: Option<Block>,
-    pub y: Option<Tensor>,
-    /// Whether Y was sparse: -1 is then a negative, because an entry of 0 is easily lost from a sparse matrix.
-    pub sparse: bool,
+    pub y: Option<Y>,
     pub labels: Option<Vec<String>>,
     pub split: Option<Vec<String>>,
     pub group: Option<Vec<String>>,
+}
+
+/// Labels as a file has them.
+pub enum Y {
+    /// A vector is one column.
+    Dense(Tensor),
+    /// What is stored is observed. -1 is a negative, because an entry of 0 is easily lost from a sparse matrix.
+    Sparse(Csr),
+}
+
+impl Y {
+    /// Rows and columns.
+    fn size(&self) -> Result<[i64; 2]> {
+        match self {
+            Self::Dense(y) if y.dim() == 1 => Ok([y.size()[0], 1]),
+            Self::Dense(y) => matrix("Y", y),
+            Self::Sparse(csr) => {
+                let (width, most) = (csr.width(), i64::from(i32::MAX));
+                ensure!(width <= most, "Y has {width} columns where at most {most} are supported");
+                Ok([csr.rows(), width])
+            }
+        }
+    }
+
+    /// Some columns, decoded.
+    fn labels(&self, columns: &[usize], decoder: &mut Decoder) -> Result<Labels> {
+        match self {
+            Self::Dense(y) => {
+                let index: Vec<i64> = columns.iter().map(|&column| column as i64).collect();
+                let chosen = y.reshape(self.size()?).index_select(1, &Tensor::from_slice(&index));
+                Ok(Labels::from_nan(&decoder.array(&chosen)?)?)
+            }
+            Self::Sparse(csr) => decoder.csr(csr, columns),
+        }
+    }
 }
 
 /// Integers without a sign are read as `i64`.
@@ -37,11 +72,10 @@ impl Arrays {
             ensure!(data.is_none(), "{option} {} names an array that is no column", data.unwrap_or_default());
         }
         let features = self.x.map(|block| Features::new(vec![block], None));
-        // A vector is one column.
-        let y = self.y.map(|y| if y.dim() == 1 { y.unsqueeze(1) } else { y });
+        let y = self.y;
         let sizes = [
             ("X", features.as_ref().map(Features::rows)),
-            ("Y", y.as_ref().map(|y| matrix("Y", y)).transpose()?.map(|[rows, _]| rows)),
+            ("Y", y.as_ref().map(Y::size).transpose()?.map(|[rows, _]| rows)),
             ("the split", self.split.as_ref().map(|words| words.len() as i64)),
             ("the group", self.group.as_ref().map(|words| words.len() as i64)),
         ];
@@ -53,10 +87,10 @@ impl Arrays {
         let numbered = self.labels.is_none();
         let (mut labels, mut label_names, mut notes) = (None, Vec::new(), Vec::new());
         if let Some(y) = y.filter(|_| source.has_labels()) {
-            let (chosen, names) = chosen(&y, self.labels, source)?;
+            let (columns, names) = chosen(y.size()?[1], self.labels, source)?;
             let decoder = Decoder::new(source, &names);
-            let mut decoder = if self.sparse { decoder.signed() } else { decoder };
-            labels = Some(decoder.array(&chosen)?);
+            let mut decoder = if matches!(y, Y::Sparse(_)) { decoder.signed() } else { decoder };
+            labels = Some(y.labels(&columns, &mut decoder)?);
             notes = decoder.notes();
             label_names = names;
         } else if !source.has_labels() && (!source.labels.is_empty() || !source.ignore.is_empty()) {
@@ -67,9 +101,8 @@ impl Arrays {
     }
 }
 
-/// The selected columns of Y, and their names.
-fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Tensor, Vec<String>)> {
-    let count = matrix("Y", y)?[1];
+/// The selected columns of Y, of which there are `count`, and their names.
+fn chosen(count: i64, names: Option<Vec<String>>, source: &Source) -> Result<(Vec<usize>, Vec<String>)> {
     let names = names.map_or_else(|| positions(count), |names| columns::trimmed(&names));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
     let (wanted, ignored) = (names::all(&source.labels), names::all(&source.ignore));
@@ -84,9 +117,8 @@ fn chosen(y: &Tensor, names: Option<Vec<String>>, source: &Source) -> Result<(Te
     let kept = (0..names.len()).filter(|&column| claims.roles[column] != Some(Role::Ignored));
     columns::distinct(kept.map(|column| &names[column]))?;
     let chosen = claims.of(Some(Role::Label));
-    let index: Vec<i64> = chosen.iter().map(|&column| column as i64).collect();
-    let labels = y.index_select(1, &Tensor::from_slice(&index));
-    Ok((labels, chosen.into_iter().map(|column| names[column].clone()).collect()))
+    let names = chosen.iter().map(|&column| names[column].clone()).collect();
+    Ok((chosen, names))
 }
 
 /// Rows and columns of what must be a matrix.

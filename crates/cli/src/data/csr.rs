@@ -113,24 +113,16 @@ impl Csr {
         Self { values: convert(self.values), ..self }
     }
 
-    /// As labels: `[N, C]`, of a type that holds all values; NaN where nothing is stored.
-    pub fn to_labels(&self) -> Result<Tensor> {
-        let (cells, values) = (self.cells(), &self.values);
-        let (sorted, _) = cells.sort(0, false);
+    /// An error where a place has two entries.
+    pub fn check_single(&self) -> Result<()> {
+        let (sorted, _) = self.cells().sort(0, false);
         let twice = sorted.diff(1, 0, None::<Tensor>, None::<Tensor>).eq(0).nonzero();
         if twice.size()[0] > 0 {
             let cell = sorted.int64_value(&[twice.int64_value(&[0, 0])]);
             let (row, column) = (cell / self.width + 1, cell % self.width);
             bail!("data row {row} has two values in column {column}; sum_duplicates() makes one of them");
         }
-        let size = [self.rows() * self.width];
-        let kind = match values.kind() {
-            Kind::Int | Kind::Int64 => Kind::Double,
-            Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Bool => Kind::Float,
-            floating => floating,
-        };
-        let mut labels = Tensor::f_full(size, f64::NAN, (kind, self.device()))?;
-        Ok(labels.index_copy_(0, &cells, &values.to_kind(kind)).view([self.rows(), self.width]))
+        Ok(())
     }
 
     /// Where the entries lie in the matrix, as one long row.

@@ -5,6 +5,7 @@ use std::io::Read;
 use anyhow::{Context, Error, Result, anyhow, ensure};
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
+use masked_loss::Labels;
 use tch::Tensor;
 
 use super::bits::Bits;
@@ -79,7 +80,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     Ok(Raw {
         rows,
         features: source.has_features().then(|| Features::new(blocks, Some(feature_names))),
-        labels: source.has_labels().then(|| matrix(&labels, &roles.labels)),
+        labels: source.has_labels().then(|| Labels::from_nan(&matrix(&labels, &roles.labels))).transpose()?,
         notes: roles.notes.into_iter().chain(decoder.notes()).collect(),
         label_names,
         numbered: false,

@@ -1,9 +1,11 @@
 //! Labels as a file holds them become labels to train on.
 
 use anyhow::{Result, ensure};
+use masked_loss::Labels;
 use npyz::half::{bf16, f16};
 use tch::{Kind, Tensor};
 
+use super::csr::Csr;
 use super::features::chunk;
 use crate::cli::source::Source;
 
@@ -15,6 +17,15 @@ pub const EXACT: Rounding = |number| number;
 pub const SINGLE: Rounding = |number| f64::from(number as f32);
 pub const HALF: Rounding = |number| f16::from_f64(number).to_f64();
 pub const BRAIN: Rounding = |number| bf16::from_f64(number).to_f64();
+
+fn rounding(kind: Kind) -> Rounding {
+    match kind {
+        Kind::Half => HALF,
+        Kind::BFloat16 => BRAIN,
+        Kind::Float => SINGLE,
+        _ => EXACT,
+    }
+}
 
 /// Checks labels in the type that a file holds them in, applies the options, and only then rounds to `f32`.
 pub struct Decoder<'a> {
@@ -75,12 +86,7 @@ impl<'a> Decoder<'a> {
 
     /// The labels of an array: `[N, C]`.
     pub fn array(&mut self, found: &Tensor) -> Result<Tensor> {
-        let rounding = match found.kind() {
-            Kind::Half => HALF,
-            Kind::BFloat16 => BRAIN,
-            Kind::Float => SINGLE,
-            _ => EXACT,
-        };
+        let rounding = rounding(found.kind());
         let width = self.names.len();
         let labels = Tensor::f_empty(found.size(), (Kind::Float, found.device()))?;
         let mut row = 0;
@@ -93,6 +99,32 @@ impl<'a> Decoder<'a> {
             row += rows;
         }
         Ok(labels)
+    }
+
+    /// The labels in these columns of a sparse matrix; what is not stored is missing.
+    pub fn csr(&mut self, csr: &Csr, columns: &[usize]) -> Result<Labels> {
+        csr.check_single()?;
+        let mut places = vec![None; csr.width() as usize];
+        columns.iter().enumerate().for_each(|(place, &column)| places[column] = Some(place));
+        let [starts, found, values] = csr.parts();
+        let rounding = rounding(values.kind());
+        let starts = Vec::<i64>::try_from(starts)?;
+        let found = Vec::<i64>::try_from(found.to_kind(Kind::Int64))?;
+        let values = Vec::<f64>::try_from(values.to_kind(Kind::Double))?;
+        let (mut rows, mut labels, mut decoded) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, ends) in (0..).zip(starts.windows(2)) {
+            for entry in ends[0] as usize..ends[1] as usize {
+                let Some(place) = places[found[entry] as usize] else { continue };
+                let label = self.label(values[entry], rounding, row + 1, place)?;
+                if !label.is_nan() {
+                    rows.push(row);
+                    labels.push(place as i64);
+                    decoded.push(label);
+                }
+            }
+        }
+        let [rows, labels] = [rows, labels].map(|numbers| Tensor::from_slice(&numbers));
+        Ok(Labels::from_entries(&rows, &labels, &Tensor::from_slice(&decoded), [csr.rows(), columns.len() as i64])?)
     }
 
     /// Which options did nothing.

@@ -68,6 +68,11 @@ impl Features {
         }
     }
 
+    /// Rows by their numbers, where the features lie.
+    pub fn index(&self, rows: &[i64]) -> Tensor {
+        Tensor::from_slice(rows).to_device(self.device())
+    }
+
     pub fn to_device(&self, device: Device) -> Self {
         let blocks = self.blocks.iter().map(|block| block.to_device(device)).collect();
         Self { blocks, sparse: self.sparse.clone(), names: self.names.clone() }

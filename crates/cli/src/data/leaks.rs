@@ -117,7 +117,7 @@ fn confirmed(table: &Table, pairs: &[(i64, i64)]) -> Result<Vec<(usize, usize)>>
     let mut bounds: [Option<[Tensor; 2]>; 2] = [None, None];
     for rows in parts(table) {
         let x = table.features.inputs(&Tensor::from_slice(&rows).to_device(device)).index_select(1, &features);
-        let y = table.labels_of(&rows)?.values()?.index_select(1, &labels);
+        let y = values(table, &rows, &labels)?;
         for (class, bounds) in [0.0, 1.0].into_iter().zip(&mut bounds) {
             let others = y.ne(class);
             let low = x.masked_fill(&others, f64::INFINITY).amin(0i64, false);
@@ -134,6 +134,22 @@ fn confirmed(table: &Table, pairs: &[(i64, i64)]) -> Result<Vec<(usize, usize)>>
     Ok(held.map(|(&(feature, label), _)| (feature as usize, label as usize)).collect())
 }
 
+/// The labels of these columns in some rows; NaN where missing.
+fn values(table: &Table, rows: &[i64], columns: &Tensor) -> Result<Tensor> {
+    if !table.labels.is_sparse() {
+        return Ok(table.labels_of(rows)?.values()?.index_select(1, columns));
+    }
+    let [in_rows, labels, values] = table.labels_of(rows)?.to_entries()?;
+    let places = labels.unsqueeze(1).eq_tensor(&columns.unsqueeze(0)).nonzero();
+    let [entries, columns_of] = [0, 1].map(|axis| places.select(1, axis));
+    let matrix = Tensor::full([rows.len() as i64, columns.size()[0]], f64::NAN, (values.kind(), values.device()));
+    Ok(matrix.index_put(
+        &[Some(in_rows.index_select(0, &entries)), Some(columns_of)],
+        &values.index_select(0, &entries),
+        false,
+    ))
+}
+
 /// Where the ranges of two classes, from least to most, do not overlap.
 fn apart([low, high]: &[Tensor; 2], [least, most]: &[Tensor; 2]) -> Tensor {
     high.lt_tensor(least).logical_or(&most.lt_tensor(low))
@@ -144,19 +160,16 @@ fn candidates(table: &Table) -> Result<Vec<(usize, Classes)>> {
     let (labels, width) = (table.label_names.len(), table.features.width());
     let mut seen = vec![Classes::default(); labels];
     let repeated = repeated(table)?;
-    for rows in parts(table) {
-        let cells = Vec::<f32>::try_from(table.labels_of(&rows)?.values()?.flatten(0, -1))?;
-        for (&row, cells) in rows.iter().zip(cells.chunks(labels)) {
-            for (classes, &cell) in seen.iter_mut().zip(cells) {
-                let class = usize::from(cell == 1.0);
-                if cell == class as f32 {
-                    classes.counts[class] += usize::from(!repeated[row as usize]);
-                    if classes.rows[class].len() < SCREENED {
-                        classes.rows[class].push(row);
-                    }
-                } else {
-                    classes.soft |= !cell.is_nan();
+    for entries in table.entries() {
+        for (row, label, value) in entries?.iter() {
+            let (classes, class) = (&mut seen[label], usize::from(value == 1.0));
+            if value == class as f64 {
+                classes.counts[class] += usize::from(!repeated[row]);
+                if classes.rows[class].len() < SCREENED {
+                    classes.rows[class].push(row as i64);
                 }
+            } else {
+                classes.soft = true;
             }
         }
     }
@@ -187,7 +200,8 @@ fn repeated(table: &Table) -> Result<Vec<bool>> {
 /// The rows, some at a time.
 fn parts(table: &Table) -> impl Iterator<Item = Vec<i64>> {
     let rows = table.rows();
-    let step = chunk(table.features.width().max(table.label_names.len() as i64));
+    let labels = if table.labels.is_sparse() { KEPT as i64 } else { table.label_names.len() as i64 };
+    let step = chunk(table.features.width().max(labels));
     (0..rows).step_by(step as usize).map(move |start| (start..rows.min(start + step)).collect())
 }
 

@@ -13,7 +13,7 @@ use npyz::{DType, Deserialize, NpyFile, Order, TypeChar};
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
-use super::arrays::{Arrays, TOO_LARGE, matrix, words};
+use super::arrays::{Arrays, TOO_LARGE, Y, matrix, words};
 use super::csr::Csr;
 use super::features::Block;
 use super::file;
@@ -26,27 +26,26 @@ type Member<'a> = NpyFile<BufReader<ZipFile<'a>>>;
 pub fn read(source: &Source) -> Result<Arrays> {
     let mut archive = open(&source.data)?;
     let sparse = sparse(&mut archive)?;
-    let is_sparse = sparse.is_some();
     let (x, y) = match sparse {
         Some(csr) if !source.has_labels() => (Some(Block::Sparse(csr)), None),
         Some(csr) => {
             ensure!(!source.has_features(), "it is one sparse matrix, taken as Y: --features names the file of X");
-            (None, Some(csr.to_labels()?))
+            (None, Some(Y::Sparse(csr)))
         }
         // Only the number of rows is wanted.
         None if !source.has_features() && !source.has_labels() => match optional(&mut archive, "Y", tensor)? {
-            Some(y) => (None, Some(y)),
+            Some(y) => (None, Some(Y::Dense(y))),
             None => (Some(block(&mut archive)?), None),
         },
         None => (
             if source.has_features() { Some(block(&mut archive)?) } else { None },
-            if source.has_labels() { Some(required(&mut archive, "Y", tensor)?) } else { None },
+            if source.has_labels() { Some(Y::Dense(required(&mut archive, "Y", tensor)?)) } else { None },
         ),
     };
     let mut column =
         |name: &Option<String>| name.as_ref().map(|name| required(&mut archive, name, strings)).transpose();
     let (split, group) = (column(&source.split)?, column(&source.group)?);
-    Ok(Arrays { x, y, sparse: is_sparse, labels: optional(&mut archive, "labels", strings)?, split, group })
+    Ok(Arrays { x, y, labels: optional(&mut archive, "labels", strings)?, split, group })
 }
 
 /// X alone.

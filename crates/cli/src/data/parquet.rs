@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
+use masked_loss::Labels;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use serde_json::Value;
@@ -90,7 +91,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     Ok(Raw {
         rows,
         features: source.has_features().then(|| Features::new(blocks, Some(names))),
-        labels: source.has_labels().then_some(labels),
+        labels: source.has_labels().then(|| Labels::from_nan(&labels)).transpose()?,
         notes: roles.notes.into_iter().chain(decoder.notes()).collect(),
         label_names,
         numbered: false,

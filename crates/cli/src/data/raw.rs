@@ -1,6 +1,6 @@
 //! A table as its file holds it.
 
-use tch::Tensor;
+use masked_loss::Labels;
 
 use super::features::Features;
 
@@ -9,8 +9,8 @@ pub struct Raw {
     pub rows: i64,
     /// None where they are in another file.
     pub features: Option<Features>,
-    /// `[N, C]`, `f32`, decoded; none where only the features are read.
-    pub labels: Option<Tensor>,
+    /// `[N, C]`, decoded; none where only the features are read.
+    pub labels: Option<Labels>,
     /// What is to be said of the labels.
     pub notes: Vec<String>,
     pub label_names: Vec<String>,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::{Kind, Tensor};
 
-use super::arrays::{Arrays, TOO_LARGE, matrix, words};
+use super::arrays::{Arrays, TOO_LARGE, Y, matrix, words};
 use super::features::Block;
 use crate::cli::source::Source;
 use crate::input;
@@ -26,7 +26,7 @@ pub fn read(source: &Source) -> Result<Arrays> {
         array.transpose()
     };
     let (split, group) = (column(&source.split)?, column(&source.group)?);
-    Ok(Arrays { x, y, sparse: false, labels: label_names(&bytes)?, split, group })
+    Ok(Arrays { x, y: y.map(Y::Dense), labels: label_names(&bytes)?, split, group })
 }
 
 /// X alone.

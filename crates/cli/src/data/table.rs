@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use masked_loss::Labels;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::features::Features;
+use super::features::{Features, chunk};
 use super::raw::Raw;
 use super::read;
 use super::{cell, columns};
@@ -25,6 +25,20 @@ pub struct Table {
     pub split: Option<Vec<String>>,
     /// What the group column says of each row; none where its cell is empty.
     pub group: Option<Vec<Option<String>>>,
+}
+
+/// Observed entries, row by row.
+pub struct Entries {
+    pub rows: Vec<i64>,
+    pub columns: Vec<i64>,
+    pub values: Vec<f64>,
+}
+
+impl Entries {
+    pub fn iter(&self) -> impl Iterator<Item = (usize, usize, f64)> {
+        let places = self.rows.iter().zip(&self.columns);
+        places.zip(&self.values).map(|((&row, &column), &value)| (row as usize, column as usize, value))
+    }
 }
 
 impl Table {
@@ -48,6 +62,21 @@ impl Table {
     /// The labels of some rows.
     pub fn labels_of(&self, rows: &[i64]) -> Result<Labels> {
         Ok(self.labels.rows(&Tensor::from_slice(rows).to_device(self.features.device()))?)
+    }
+
+    /// The observed entries, some rows at a time: row in the table, label and value of each.
+    pub fn entries(&self) -> impl Iterator<Item = Result<Entries>> {
+        let (rows, labels) = (self.rows(), self.label_names.len() as i64);
+        let step = if self.labels.is_sparse() { rows } else { chunk(labels) }.max(1);
+        (0..rows).step_by(step as usize).map(move |start| {
+            let part: Vec<i64> = (start..rows.min(start + step)).collect();
+            let [rows, columns, values] = self.labels_of(&part)?.to_entries()?;
+            Ok(Entries {
+                rows: Vec::try_from((rows + start).to_device(Device::Cpu))?,
+                columns: Vec::try_from(columns.to_device(Device::Cpu))?,
+                values: Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Double))?,
+            })
+        })
     }
 
     pub fn to_device(&self, device: Device) -> Result<Self> {
@@ -101,9 +130,8 @@ fn checked_labels(raw: &Raw) -> Result<Labels> {
     let labels = raw.labels.as_ref().context("there are no labels")?;
     ensure!(!raw.label_names.is_empty(), "no label is left");
     ensure!(labels.size()[0] > 0, "there is no row");
-    let labels = Labels::from_nan(labels)?;
     ensure!(labels.range().is_some(), "no label is observed at all");
-    Ok(labels)
+    Ok(labels.clone())
 }
 
 fn cannot_use(path: &Path) -> String {

@@ -163,10 +163,14 @@ impl Network {
         [&layer.ws, layer.bs.as_ref().expect("every layer has a bias")].map(|parameter| parameter.to_kind(self.kind))
     }
 
-    /// All logits.
-    pub fn logits(&self, batch: &Batch) -> Tensor {
-        let [weight, bias] = self.output();
-        self.hidden(batch, false).linear(&weight, Some(bias))
+    /// Units that the last layer takes.
+    pub fn hidden_width(&self) -> i64 {
+        self.output.ws.size()[1]
+    }
+
+    /// Units of the widest of the last two layers.
+    pub fn widths(&self) -> i64 {
+        self.output.ws.size().into_iter().max().unwrap_or(0)
     }
 }
 
@@ -217,7 +221,8 @@ mod tests {
         let batch = features.batch(&Tensor::from_slice(&[4i64, 0, 4, 9]));
         let is_sparse: Vec<_> = batch.blocks().iter().map(|block| matches!(block, Block::Sparse(_))).collect();
         assert_eq!(is_sparse, sparse);
-        let logits = network.logits(&batch);
+        let [weight, bias] = network.output();
+        let logits = network.hidden(&batch, false).linear(&weight, Some(bias));
         logits.square().sum(Kind::Float).backward();
         [logits, network.first.ws.grad()]
     }

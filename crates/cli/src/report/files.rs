@@ -3,7 +3,6 @@
 use std::fs;
 
 use anyhow::Result;
-use tch::Kind;
 
 use super::charts::{calibration, curves, observed, scores};
 use super::page;
@@ -11,9 +10,13 @@ use super::predictions;
 use super::results::Results;
 use crate::note::note;
 use crate::run::output::Folder;
+use crate::run::predict::{Wanted, predict};
 
 pub const PAGE: &str = "report.html";
 const PREDICTIONS: &str = "predictions.csv";
+/// For more labels than these, predictions.csv has so many of each row.
+const WIDE: usize = 2000;
+const TOP: i64 = 20;
 /// All that [`write`] leaves.
 pub const ALL: [&str; 6] = [curves::FILE, scores::FILE, calibration::FILE, observed::FILE, PAGE, PREDICTIONS];
 
@@ -23,17 +26,26 @@ pub fn write(results: &Results, folder: &Folder) -> Result<()> {
     let charts = [
         curves::chart(results.history, results.best_epoch, results.training),
         scores::chart(&results.test.evaluation, &trained),
-        calibration::chart(&results.entries()?, results.test.probabilistic.calibration_error.micro),
-        observed::chart(&results.table.labels, names)?,
+        calibration::chart(results.test.probabilities.all(), results.test.probabilistic.calibration_error.micro),
+        observed::chart(results.table)?,
     ];
     for chart in &charts {
         folder.write(chart.file, |path| Ok(fs::write(path, chart.alone())?))?;
     }
     folder.write(PAGE, |path| Ok(fs::write(path, page::page(results, &trained, &charts))?))?;
-    let (rows, probabilities) = (&results.split.test, &results.test.probabilities);
-    let nan = probabilities.isnan().sum(Kind::Int64).int64_value(&[]);
-    if nan > 0 {
-        note(format!("{nan} scores of entries without a label are NaN: their cells in {PREDICTIONS} are empty"));
+    let (table, rows) = (results.table, &results.split.test);
+    let wanted = if names.len() > WIDE { Wanted::Top(TOP) } else { Wanted::All };
+    let parts = predict(results.network, &table.features, rows, wanted).map(Ok);
+    let mut empty = 0;
+    folder.write(PREDICTIONS, |path| match wanted {
+        Wanted::Top(_) => predictions::write_top_csv(path, names, parts),
+        Wanted::All => {
+            empty = predictions::write_csv(path, true, names, parts)?;
+            Ok(())
+        }
+    })?;
+    if empty > 0 {
+        note(format!("{empty} scores of entries without a label are NaN: their cells in {PREDICTIONS} are empty"));
     }
-    folder.write(PREDICTIONS, |path| predictions::write_csv(path, Some(rows), probabilities, names))
+    Ok(())
 }

@@ -5,37 +5,79 @@ use std::path::Path;
 use anyhow::Result;
 use npyz::npz::NpzWriter;
 use npyz::{DType, WriterBuilder};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-/// A cell is empty where the network gives no probability. `rows`: the numbers of the rows in the table, for a first column
-/// named `row`, with `_` at its end where a label has that name.
-pub fn write_csv(path: &Path, rows: Option<&[i64]>, probabilities: &Tensor, labels: &[String]) -> Result<()> {
-    let mut writer = csv::Writer::from_path(path)?;
+use crate::run::predict::Part;
+
+/// Of all labels, a row of a table in a row. A cell is empty where the network gives no probability. With `numbered`, a first
+/// column named `row` has the numbers of the rows in the table, with `_` at its end where a label has that name. How many
+/// cells are empty.
+pub fn write_csv<'a>(
+    path: &Path,
+    numbered: bool,
+    labels: &[String],
+    parts: impl Iterator<Item = Result<Part<'a>>>,
+) -> Result<u64> {
+    let (mut writer, mut empty) = (csv::Writer::from_path(path)?, 0);
     let mut row = "row".to_owned();
     while labels.contains(&row) {
         row.push('_');
     }
-    writer.write_record(rows.map(|_| &row).into_iter().chain(labels))?;
-    for (position, row) in probabilities.to_kind(Kind::Float).split(1, 0).iter().enumerate() {
-        writer.serialize((rows.map(|rows| rows[position]).as_slice(), known(row)?))?;
+    writer.write_record(numbered.then_some(&row).into_iter().chain(labels))?;
+    for part in parts {
+        let part = part?;
+        let cells = numbers(&part.probabilities())?;
+        for (row, cells) in part.rows.iter().zip(cells.chunks(labels.len())) {
+            let cells: Vec<_> = cells.iter().map(|cell| (!cell.is_nan()).then_some(cell)).collect();
+            empty += cells.iter().filter(|cell| cell.is_none()).count() as u64;
+            writer.serialize((numbered.then_some(row).as_slice(), cells))?;
+        }
+    }
+    writer.flush()?;
+    Ok(empty)
+}
+
+/// Of the labels with the highest probabilities, one in a row, the highest first; none whose logit is −∞, as NaN counts.
+pub fn write_top_csv<'a>(path: &Path, labels: &[String], parts: impl Iterator<Item = Result<Part<'a>>>) -> Result<()> {
+    let mut writer = csv::Writer::from_path(path)?;
+    writer.write_record(["row", "label", "probability"])?;
+    for part in parts {
+        let part = part?;
+        let (places, cells) = (places(&part)?, numbers(&part.probabilities())?);
+        let (known, width) =
+            (Vec::<bool>::try_from(part.logits.isneginf().logical_not().reshape([-1]))?, cells.len() / part.rows.len());
+        for (place, (label, cell)) in places.into_iter().zip(cells).enumerate().filter(|(place, _)| known[*place]) {
+            writer.serialize((part.rows[place / width], &labels[label as usize], cell))?;
+        }
     }
     Ok(writer.flush()?)
 }
 
-/// None for NaN.
-fn known(row: &Tensor) -> Result<Vec<Option<f32>>> {
-    let probabilities = Vec::<f32>::try_from(row.reshape([-1]))?;
-    Ok(probabilities.into_iter().map(|probability| (!probability.is_nan()).then_some(probability)).collect())
-}
-
-/// The arrays P and labels.
-pub fn write_npz(path: &Path, probabilities: &Tensor, labels: &[String]) -> Result<()> {
+/// The arrays P and labels; with `top`, the array top has the label of each number in P. `size`: that of P.
+pub fn write_npz<'a>(
+    path: &Path,
+    size: [usize; 2],
+    top: bool,
+    labels: &[String],
+    parts: impl Iterator<Item = Result<Part<'a>>>,
+) -> Result<()> {
+    let shape = size.map(|length| length as u64);
     let mut archive = NpzWriter::create(path)?;
-    let shape: Vec<u64> = probabilities.size().into_iter().map(|length| length as u64).collect();
-    let numbers = Vec::<f32>::try_from(probabilities.reshape([-1]))?;
+    let mut chosen = Vec::new();
     let mut array = archive.array("P", Default::default())?.default_dtype().shape(&shape).begin_nd()?;
-    array.extend(numbers)?;
+    for part in parts {
+        let part = part?;
+        array.extend(numbers(&part.probabilities())?)?;
+        if top {
+            chosen.extend(places(&part)?);
+        }
+    }
     array.finish()?;
+    if top {
+        let mut array = archive.array("top", Default::default())?.default_dtype().shape(&shape).begin_nd()?;
+        array.extend(chosen)?;
+        array.finish()?;
+    }
     let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(1);
     let dtype = DType::Plain(format!("<U{width}").parse()?);
     let mut array =
@@ -45,4 +87,13 @@ pub fn write_npz(path: &Path, probabilities: &Tensor, labels: &[String]) -> Resu
     }
     array.finish()?;
     Ok(())
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(Vec::try_from(tensor.reshape([-1]))?)
+}
+
+/// The labels of a part's numbers.
+fn places(part: &Part<'_>) -> Result<Vec<i64>> {
+    part.labels.as_ref().map_or_else(|| Ok(Vec::new()), |labels| Ok(Vec::try_from(labels.reshape([-1]))?))
 }

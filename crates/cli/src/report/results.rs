@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use serde_json::Value;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 use crate::cli::training::Training;
 use crate::data::Table;
+use crate::model::network::Network;
 use crate::run::evaluate::Scores;
 use crate::run::progress::Epoch;
 use crate::run::split::Split;
@@ -19,6 +20,7 @@ pub struct Results<'a> {
     pub best_epoch: u64,
     pub history: &'a [Epoch],
     pub test: &'a Scores,
+    pub network: &'a Network,
 }
 
 impl Results<'_> {
@@ -27,15 +29,5 @@ impl Results<'_> {
         let counts = self.table.labels_of(&self.split.train)?.observed_per_label()?.to_device(Device::Cpu);
         let counts = Vec::<i64>::try_from(counts.to_kind(Kind::Int64))?;
         Ok(counts.into_iter().map(|count| count as usize).collect())
-    }
-
-    /// Probability and label of every observed test entry.
-    pub fn entries(&self) -> Result<Vec<(f64, f64)>> {
-        let labels = self.table.labels_of(&self.split.test)?.values()?.to_device(Device::Cpu);
-        let observed = labels.isnan().logical_not();
-        let entries = |tensor: &Tensor| -> Result<Vec<f64>> {
-            Ok(Vec::try_from(tensor.masked_select(&observed).to_kind(Kind::Double))?)
-        };
-        Ok(entries(&self.test.probabilities)?.into_iter().zip(entries(&labels)?).collect())
     }
 }

@@ -1,12 +1,12 @@
 //! Scores of a network, over observed labels only.
 
-use anyhow::{Result, bail};
-use masked_loss::metrics::{Metric, auroc, average_precision, summarize};
-use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
+use anyhow::{Error, Result, anyhow};
+use masked_loss::metrics::{ByLabel, Metric, auroc, average_precision};
+use masked_loss::{BceWithLogits, Labels, Linear, Loss, Reduction};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::data::{Features, Table, chunk};
+use crate::data::{Table, chunk};
 use crate::model::network::Network;
 
 #[derive(Serialize)]
@@ -21,21 +21,13 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    fn of(logits: &Tensor, labels: &Labels, names: &[String]) -> Result<Self> {
-        let loss = BceWithLogits::default().forward(logits, labels, Reduction::Mean)?.double_value(&[]);
-        let (rows, values) = (logits.size()[0], labels.values()?);
-        let mut labels = Vec::new();
-        // Some labels at a time: the numbers become `f64`.
-        let block = chunk(rows);
-        for names in names.chunks(block as usize) {
-            let [logits, values] =
-                [logits, &values].map(|matrix| by_label(&matrix.narrow(1, labels.len() as i64, names.len() as i64)));
-            let (logits, values) = (logits?, values?);
-            let columns = logits.chunks(rows as usize).zip(values.chunks(rows as usize));
-            labels.extend(
-                names.iter().zip(columns).map(|(name, (logits, labels))| LabelScore::new(name, logits, labels)),
-            );
-        }
+    fn of(found: &Found, names: &[String]) -> Result<Self> {
+        let by_label = ByLabel::of_observed(&found.logits, &found.labels)?;
+        let [_, _, values] = found.labels.to_entries()?;
+        let loss = BceWithLogits::default();
+        let loss = loss.forward(&found.logits, &Labels::complete(&values)?, Reduction::Mean)?.double_value(&[]);
+        let score = |(label, name): (usize, &String)| LabelScore::new(name, by_label.label(label));
+        let labels: Vec<_> = names.iter().enumerate().map(score).collect();
         Ok(Self {
             loss,
             macro_auroc: mean(labels.iter().filter_map(|label| label.auroc)),
@@ -57,18 +49,16 @@ pub struct LabelScore {
 }
 
 impl LabelScore {
-    /// `labels` is NaN where missing.
-    fn new(name: &str, logits: &[f64], labels: &[f64]) -> Self {
-        let observed = logits.iter().zip(labels).filter(|(_, label)| !label.is_nan());
-        let (scores, positive): (Vec<f64>, Vec<bool>) = observed.map(|(logit, &label)| (*logit, label >= 0.5)).unzip();
-        let auroc = auroc(&scores, &positive);
+    fn new(name: &str, [scores, labels]: [&[f64]; 2]) -> Self {
+        let positive: Vec<bool> = labels.iter().map(|&label| label >= 0.5).collect();
+        let auroc = auroc(scores, &positive);
         Self {
             name: name.to_owned(),
             observed: scores.len(),
             positive: positive.iter().filter(|&&positive| positive).count(),
             auroc,
             // Where all are positive it would be 1 whatever the scores: such a label says nothing in a mean.
-            average_precision: auroc.and(average_precision(&scores, &positive)),
+            average_precision: auroc.and(average_precision(scores, &positive)),
         }
     }
 }
@@ -95,9 +85,9 @@ impl Probabilistic {
     /// Bins of the calibration error.
     pub const BINS: usize = 15;
 
-    pub fn of(probabilities: &Tensor, labels: &Labels) -> Result<Self> {
+    fn of(probabilities: &ByLabel) -> Result<Self> {
         let means = |metric| -> Result<Means> {
-            let summary = summarize(metric, probabilities, labels)?;
+            let summary = probabilities.summarize(metric)?;
             let macro_labels = summary.per_label.len() - summary.undefined;
             Ok(Means { of_labels: summary.macro_mean, macro_labels, micro: summary.micro })
         };
@@ -116,70 +106,83 @@ pub struct Scores {
     pub evaluation: Evaluation,
     #[serde(flatten)]
     pub probabilistic: Probabilistic,
-    /// `[N, C]`, `f64` on the CPU.
+    /// Of the observed entries.
     #[serde(skip)]
-    pub probabilities: Tensor,
+    pub probabilities: ByLabel,
 }
 
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
-        let (logits, labels) = observed_logits(network, table, rows)?;
-        let probabilities = logits.to_device(Device::Cpu).to_kind(Kind::Double).sigmoid();
+        let found = Found::of(network, table, rows)?;
+        let probabilities = found.logits.to_kind(Kind::Double).sigmoid();
+        let probabilities = ByLabel::of_observed(&probabilities, &found.labels)?;
         Ok(Self {
-            evaluation: Evaluation::of(&logits, &labels, &table.label_names)?,
-            probabilistic: Probabilistic::of(&probabilities, &labels.to_device(Device::Cpu)?)?,
+            evaluation: Evaluation::of(&found, &table.label_names)?,
+            probabilistic: Probabilistic::of(&probabilities)?,
             probabilities,
         })
     }
 }
 
-/// The logits of some rows.
-pub fn logits(network: &Network, features: &Features, rows: &[i64]) -> Tensor {
-    /// Bounds the memory that the hidden layers take.
-    const CHUNK: i64 = 4096;
-    let index = Tensor::from_slice(rows).to_device(features.device());
-    let chunk = CHUNK.min(chunk(features.width()));
-    tch::no_grad(|| {
-        let chunks = index.split(chunk, 0).into_iter().map(|rows| network.logits(&features.batch(&rows)));
-        Tensor::cat(&chunks.collect::<Vec<_>>(), 0)
-    })
-}
-
 pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evaluation> {
-    let (logits, labels) = observed_logits(network, table, rows)?;
-    Evaluation::of(&logits, &labels, &table.label_names)
+    Evaluation::of(&Found::of(network, table, rows)?, &table.label_names)
 }
 
-/// The logits and the labels of some rows; an error where the logit of an observed label is not finite.
-fn observed_logits(network: &Network, table: &Table, rows: &[i64]) -> Result<(Tensor, Labels)> {
-    let (logits, labels) = (logits(network, &table.features, rows), table.labels_of(rows)?);
-    ensure_finite(&logits, Some(&labels.observed()?), rows, &table.label_names)?;
-    Ok((logits, labels))
+/// The labels of some rows, and the logits of those that are observed, row by row.
+struct Found {
+    logits: Tensor,
+    labels: Labels,
 }
 
-/// An infinite logit is refused like NaN: its probability is 0 or 1, but its loss may be infinite. `counted`: the entries
-/// that matter, all of them where there is none.
-pub fn ensure_finite(logits: &Tensor, counted: Option<&Tensor>, rows: &[i64], names: &[String]) -> Result<()> {
-    let faults = logits.isfinite().logical_not();
-    let faults = counted.map_or_else(|| faults.shallow_clone(), |counted| faults.logical_and(counted)).nonzero();
-    let count = faults.size()[0];
-    if count == 0 {
-        return Ok(());
+/// An observed logit, computed for itself, takes about the time of so many in a multiplication of matrices.
+const FEW: i64 = 8;
+
+impl Found {
+    /// An error where such a logit is not finite.
+    fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
+        let (labels, all) = (table.labels_of(rows)?, table.label_names.len() as i64);
+        // Where more are observed, a multiplication of matrices takes less time.
+        let few = labels.device() == Device::Cpu
+            && FEW * labels.observed_count()?.int64_value(&[]) <= rows.len() as i64 * all;
+        let width = if few { network.hidden_width() } else { all };
+        let mut logits = Vec::new();
+        for rows in parts(rows, table.features.width().max(width)) {
+            let (batch, labels) = (table.features.batch(&table.features.index(rows)), table.labels_of(rows)?);
+            logits.push(tch::no_grad(|| -> Result<_> {
+                let [weight, bias] = network.output();
+                let (hidden, output) = (network.hidden(&batch, false), Linear::new(&weight, Some(&bias)));
+                match few {
+                    true => Ok(output.observed_logits(&hidden, &labels)?),
+                    false => Ok(output.logits(&hidden)?.masked_select(&labels.observed()?)),
+                }
+            })?);
+        }
+        let found = Self { logits: Tensor::cat(&logits, 0).to_kind(Kind::Float), labels };
+        let faults = found.logits.isfinite().logical_not().nonzero().flatten(0, -1);
+        if faults.size()[0] > 0 {
+            let [in_rows, columns, _] = found.labels.to_entries()?;
+            let entry = faults.int64_value(&[0]);
+            let (row, label) = (rows[in_rows.int64_value(&[entry]) as usize], columns.int64_value(&[entry]));
+            return Err(not_finite(&table.label_names[label as usize], row, found.logits.double_value(&[entry])));
+        }
+        Ok(found)
     }
-    let [row, label] = [0, 1].map(|axis| faults.int64_value(&[0, axis]));
-    bail!(
-        "{count} scores of the network are not finite, the first that of label {:?} in data row {}: {}; \
-         training with --standardize or a lower --lr may help",
-        names[label as usize],
-        rows[row as usize] + 1,
-        logits.double_value(&[row, label])
+}
+
+/// An infinite logit is refused like NaN: its probability is 0 or 1, but its loss may be infinite.
+pub fn not_finite(label: &str, row: i64, logit: f64) -> Error {
+    anyhow!(
+        "the score of label {label:?} in data row {} is not finite: {logit}; training with --standardize or a lower --lr \
+         may help",
+        row + 1
     )
 }
 
-/// The elements of a matrix, column by column.
-fn by_label(matrix: &Tensor) -> Result<Vec<f64>> {
-    let columns = matrix.to_device(Device::Cpu).to_kind(Kind::Double).tr().contiguous();
-    Ok(Vec::try_from(columns.flatten(0, -1))?)
+/// Some rows at a time, of so many numbers each.
+pub fn parts(rows: &[i64], width: i64) -> impl Iterator<Item = &[i64]> {
+    /// Bounds the memory that the hidden layers take.
+    const MOST: i64 = 4096;
+    rows.chunks(MOST.min(chunk(width)) as usize)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod events;
 pub mod fit;
 pub mod output;
+pub mod predict;
 pub mod progress;
 mod sealed;
 pub mod split;

@@ -71,14 +71,8 @@ fn scores_that_are_not_finite_are_refused() {
         command
     };
     for (command, expected) in [
-        (
-            &mut apply("evaluate"),
-            r#"3 scores of the network are not finite, the first that of label "y2" in data row 2: "#,
-        ),
-        (
-            apply("predict").arg("--to").arg(&to),
-            r#"4 scores of the network are not finite, the first that of label "y1" in data row 2: "#,
-        ),
+        (&mut apply("evaluate"), r#"the score of label "y2" in data row 2 is not finite: "#),
+        (apply("predict").arg("--to").arg(&to), r#"the score of label "y1" in data row 2 is not finite: "#),
     ] {
         let found = sentence(command);
         assert!(found.contains(expected), "{found}");

@@ -22,9 +22,9 @@ struct Bin {
     label: f64,
 }
 
-/// `entries`: probabilities and labels of the observed entries. `error`: the expected calibration error.
-pub fn chart(entries: &[(f64, f64)], error: Option<f64>) -> Chart {
-    let bins = bins(entries);
+/// Of the observed entries. `error`: the expected calibration error.
+pub fn chart([probabilities, labels]: [&[f64]; 2], error: Option<f64>) -> Chart {
+    let bins = bins(probabilities, labels);
     let most = bins.iter().map(|bin| bin.count).max().unwrap_or(0).max(10) as f64;
     let unit = (0.0, 1.0);
     let x = Scale::linear(unit, (LEFT, RIGHT));
@@ -72,15 +72,15 @@ pub fn chart(entries: &[(f64, f64)], error: Option<f64>) -> Chart {
         caption: format!(
             "Expected calibration error (ECE), {BINS} bins: {error}, over the {} observed test entries of all labels \
              together. Dashed: perfect calibration.",
-            thousands(entries.len() as u64)
+            thousands(probabilities.len() as u64)
         ),
     }
 }
 
 /// All are probabilities: scores that are not finite were refused.
-fn bins(entries: &[(f64, f64)]) -> [Bin; BINS] {
+fn bins(probabilities: &[f64], labels: &[f64]) -> [Bin; BINS] {
     let mut bins = [Bin::default(); BINS];
-    for &(probability, label) in entries {
+    for (&probability, label) in probabilities.iter().zip(labels) {
         let Some(bin) = metrics::bin(probability, BINS).map(|bin| &mut bins[bin]) else { continue };
         bin.count += 1;
         bin.probability += probability;

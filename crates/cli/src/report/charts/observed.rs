@@ -1,13 +1,12 @@
 //! `observed.svg`: which labels of which rows are observed.
 
 use anyhow::Result;
-use masked_loss::Labels;
 use maud::{Markup, html};
-use tch::{Device, Kind};
 
 use super::chart::{Chart, LINE, MARGIN, Plot, TOP, WIDTH, px};
 use super::scale::{self, Scale, thousands};
 use super::text;
+use crate::data::Table;
 
 pub const FILE: &str = "observed.svg";
 
@@ -31,20 +30,24 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(labels: &Labels) -> Result<Self> {
-        let observed = labels.observed()?.to_device(Device::Cpu);
-        let (rows, columns) = (observed.size()[0] as usize, observed.size()[1] as usize);
-        let columns_of = groups(columns, DOWN);
-        let mut shares = vec![Vec::new(); columns_of.len()];
-        for (from, to) in groups(rows, ACROSS) {
-            let part = observed.narrow(0, from as i64, (to - from) as i64);
-            let counts = Vec::<f64>::try_from(part.sum_dim_intlist(0i64, false, Kind::Double))?;
-            for (shares, &(left, right)) in shares.iter_mut().zip(&columns_of) {
-                let count: f64 = counts[left..right].iter().sum();
-                shares.push(count / ((to - from) * (right - left)) as f64);
-            }
+    fn of(table: &Table) -> Result<Self> {
+        let (rows, labels) = (table.rows() as usize, table.label_names.len());
+        let [across, down] = [groups(rows, ACROSS), groups(labels, DOWN)];
+        let mut counts = vec![vec![0u64; across.len()]; down.len()];
+        let [of_row, of_label] = [&across, &down].map(|groups| {
+            let group = |(group, &(from, to)): (usize, &(usize, usize))| std::iter::repeat_n(group, to - from);
+            groups.iter().enumerate().flat_map(group).collect::<Vec<_>>()
+        });
+        for entries in table.entries() {
+            entries?.iter().for_each(|(row, label, _)| counts[of_label[label]][of_row[row]] += 1);
         }
-        Ok(Self { shares, rows, labels: columns })
+        let share = |count: u64, (from, to): (usize, usize), (left, right): (usize, usize)| {
+            count as f64 / ((to - from) * (right - left)) as f64
+        };
+        let line = |(counts, &label): (Vec<u64>, &(usize, usize))| {
+            counts.into_iter().zip(&across).map(|(count, &row)| share(count, row, label)).collect()
+        };
+        Ok(Self { shares: counts.into_iter().zip(&down).map(line).collect(), rows, labels })
     }
 
     /// The share observed of a label that has its own line.
@@ -75,8 +78,8 @@ fn groups(count: usize, most: usize) -> Vec<(usize, usize)> {
     (0..groups).map(|group| (group * count / groups, (group + 1) * count / groups)).collect()
 }
 
-pub fn chart(labels: &Labels, names: &[String]) -> Result<Chart> {
-    let grid = Grid::of(labels)?;
+pub fn chart(table: &Table) -> Result<Chart> {
+    let (grid, names) = (Grid::of(table)?, &table.label_names);
     let named = names.len() <= NAMED;
     let widest = names.iter().map(|name| text::width(name, 12.0)).fold(0.0, f64::max);
     let left = if named { (widest + 14.0).clamp(40.0, 150.0) + MARGIN } else { 64.0 };
@@ -107,7 +110,7 @@ pub fn chart(labels: &Labels, names: &[String]) -> Result<Chart> {
         rect.missing x=(px(left)) y=(px(top)) width=(px(right - left)) height=(px(height)) {}
         (cells(&grid, &plot, shades))
     };
-    let count = labels.observed_count()?.double_value(&[]);
+    let count = table.labels.observed_count()?.double_value(&[]);
     Ok(Chart {
         file: FILE,
         title: "Observed labels".into(),
