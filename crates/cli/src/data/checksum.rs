@@ -20,6 +20,10 @@ impl Table {
                 }
             }
         }
+        if self.labels.is_sparse() {
+            let entries = self.labels.to_entries()?;
+            return Ok(format!("{:08x}", entries.iter().try_fold(sum, |sum, part| append(sum, part))?));
+        }
         let rows = Tensor::arange(self.rows(), (Kind::Int64, self.labels.device()));
         for rows in rows.split(chunk(self.label_names.len() as i64), 0) {
             sum = append(sum, &self.labels.rows(&rows)?.values()?)?;
@@ -49,9 +53,13 @@ mod tests {
 
     /// The checksum of three rows.
     fn sum(blocks: Vec<Block>, labels: [f64; 3]) -> String {
+        sum_of(blocks, Labels::from_nan(&Tensor::from_slice(&labels).view([3, 1])).unwrap())
+    }
+
+    fn sum_of(blocks: Vec<Block>, labels: Labels) -> String {
         Table {
             features: Features::new(blocks, None),
-            labels: Labels::from_nan(&Tensor::from_slice(&labels).view([3, 1])).unwrap(),
+            labels,
             label_names: vec!["y".to_owned()],
             numbered: false,
             split: None,
@@ -92,6 +100,12 @@ mod tests {
             table(vec![sparse([0, 1, 1, 2], [0, 1], [1.0, 3.0])]),
             table(vec![bytes([1, 0, 1]), bits([128, 3, 0])]),
         ];
+        // Entries: a label in another row, another label, another value.
+        for (row, label, value) in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+            let [row, label, value] = [row, label, value].map(|number: i64| Tensor::from_slice(&[number]));
+            let labels = Labels::from_entries(&row, &label, &value, [3, 2]).unwrap();
+            sums.push(sum_of(vec![dense([1.0, 2.0, 3.0])], labels));
+        }
         let count = sums.len();
         sums.sort();
         sums.dedup();

@@ -17,6 +17,8 @@ const PREDICTIONS: &str = "predictions.csv";
 /// For more labels than these, predictions.csv has so many of each row.
 const WIDE: usize = 2000;
 const TOP: i64 = 20;
+/// And of as many rows as have so many logits: about as many as a processor core computes in ten seconds.
+const LOGITS: usize = 1 << 30;
 /// All that [`write`] leaves.
 pub const ALL: [&str; 6] = [curves::FILE, scores::FILE, calibration::FILE, observed::FILE, PAGE, PREDICTIONS];
 
@@ -33,9 +35,18 @@ pub fn write(results: &Results, folder: &Folder) -> Result<()> {
         folder.write(chart.file, |path| Ok(fs::write(path, chart.alone())?))?;
     }
     folder.write(PAGE, |path| Ok(fs::write(path, page::page(results, &trained, &charts))?))?;
-    let (table, rows) = (results.table, &results.split.test);
-    let wanted = if names.len() > WIDE { Wanted::Top(TOP) } else { Wanted::All };
-    let parts = predict(results.network, &table.features, rows, wanted).map(Ok);
+    let rows = &results.split.test;
+    let (wanted, rows) = match names.len() > WIDE {
+        true => (Wanted::Top(TOP), &rows[..rows.len().min(LOGITS / names.len())]),
+        false => (Wanted::All, &rows[..]),
+    };
+    if rows.len() < results.split.test.len() {
+        let (some, all) = (rows.len(), results.split.test.len());
+        note(format!(
+            "{PREDICTIONS} has the first {some} of the {all} test rows; predict --top writes those of any table"
+        ));
+    }
+    let parts = predict(results.network, &results.table.features, rows, wanted).map(Ok);
     let mut empty = 0;
     folder.write(PREDICTIONS, |path| match wanted {
         Wanted::Top(_) => predictions::write_top_csv(path, names, parts),

@@ -16,10 +16,16 @@ pub fn print(text: impl Display) -> Result<()> {
     writeln!(io::stdout().lock(), "{text}").context(FAILED)
 }
 
+/// Of more labels than these, only so many are shown.
+const LISTED: usize = 2000;
+const SHOWN: usize = 20;
+
 /// A row for each label, then the macro averages.
 pub fn scores(evaluation: &Evaluation) -> comfy_table::Table {
     let mut table = table(&["label", "observed", "positive", "AUROC", "average precision"]);
-    for label in &evaluation.labels {
+    let all = evaluation.labels.len();
+    let shown = if all > LISTED { SHOWN } else { all };
+    for label in &evaluation.labels[..shown] {
         table.add_row(row(
             &label.name,
             [
@@ -29,6 +35,9 @@ pub fn scores(evaluation: &Evaluation) -> comfy_table::Table {
                 metric(label.average_precision),
             ],
         ));
+    }
+    if shown < all {
+        table.add_row(row(&format!("and {} more", all - shown), []));
     }
     let [observed, positive] = [
         evaluation.labels.iter().map(|label| label.observed).sum::<usize>(),
@@ -40,7 +49,7 @@ pub fn scores(evaluation: &Evaluation) -> comfy_table::Table {
         metric(evaluation.macro_auroc),
         metric(evaluation.macro_average_precision),
     ];
-    let scored = format!("macro, {} of {} labels", evaluation.scored_labels, evaluation.labels.len());
+    let scored = format!("macro, {} of {all} labels", evaluation.scored_labels);
     table.add_row(row(&scored, macro_row));
     table
 }
