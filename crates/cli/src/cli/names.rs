@@ -7,7 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Writer};
 use serde::{Serialize, Serializer};
 
 /// Written as a line of CSV: a name with a comma stands between quotes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Names(pub Vec<String>);
 
 /// The names of all lines: the flag may be given more than once.

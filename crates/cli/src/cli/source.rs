@@ -51,6 +51,15 @@ pub struct Source {
     /// cell is empty is a group of its own.
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
+    /// Says that a line of --data (.csv, .csv.gz or .parquet) is not a row but an observed label: the names of three columns,
+    /// the row in the file of --features, from 0, the label, and its value. Labels are in the order of their names. All else is
+    /// missing, and takes no memory.
+    #[arg(long, value_name = "ROW,LABEL,VALUE")]
+    pub long: Option<Names>,
+    /// Set where a network is applied: its labels, which --long then takes in their order.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub known_labels: Option<Vec<String>>,
     /// Set where only the features are read: the names of the labels, which are not features.
     #[arg(skip)]
     #[serde(skip)]

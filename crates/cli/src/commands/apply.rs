@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::cli::args::{Applied, Evaluate, Predict};
+use crate::cli::source::Source;
 use crate::data::{Features, Table};
 use crate::input;
 use crate::report::predictions::{write_csv, write_npz, write_top_csv};
@@ -37,7 +38,8 @@ pub fn evaluate(Evaluate { what, to }: &Evaluate) -> Result<()> {
     }
     let device = device.device()?;
     let (description, network) = weights::read(run, device)?;
-    let table = Table::read(source)?;
+    let source = Source { known_labels: Some(description.outputs.clone()), ..source.clone() };
+    let table = Table::read(&source)?;
     // A label that is not named is taken for a feature.
     description.check_labels(&table.label_names)?;
     description.check(&table.features)?;

@@ -101,8 +101,8 @@ impl Arrays {
     }
 }
 
-/// The selected columns of Y, of which there are `count`, and their names.
-fn chosen(count: i64, names: Option<Vec<String>>, source: &Source) -> Result<(Vec<usize>, Vec<String>)> {
+/// The selected columns of `count` labels, and their names.
+pub fn chosen(count: i64, names: Option<Vec<String>>, source: &Source) -> Result<(Vec<usize>, Vec<String>)> {
     let names = names.map_or_else(|| positions(count), |names| columns::trimmed(&names));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
     let (wanted, ignored) = (names::all(&source.labels), names::all(&source.ignore));

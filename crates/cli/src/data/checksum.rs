@@ -22,7 +22,7 @@ impl Table {
         }
         if self.labels.is_sparse() {
             let entries = self.labels.to_entries()?;
-            return Ok(format!("{:08x}", entries.iter().try_fold(sum, |sum, part| append(sum, part))?));
+            return Ok(format!("{:08x}", entries.iter().try_fold(sum, append)?));
         }
         let rows = Tensor::arange(self.rows(), (Kind::Int64, self.labels.device()));
         for rows in rows.split(chunk(self.label_names.len() as i64), 0) {

@@ -1,6 +1,7 @@
 //! CSV with a header, plain or gzipped.
 
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow, ensure};
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
@@ -18,18 +19,66 @@ use super::lines::{EMPTY, Lines};
 use super::raw::Raw;
 use crate::cli::source::Source;
 
+/// The rows of a file, one at a time.
+pub struct Rows {
+    reader: csv::Reader<Lines<Box<dyn Read>>>,
+    pub header: Vec<String>,
+    record: StringRecord,
+    /// How many were read.
+    pub count: i64,
+}
+
+impl Rows {
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = file::open(path)?;
+        let zipped = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        let input: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        // Flexible, so that a row of the wrong width is reported in our own words.
+        let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(Lines::new(input));
+        let header: Vec<String> =
+            reader.headers().map_err(|error| explain(error, "the header"))?.iter().map(String::from).collect();
+        ensure!(!header.is_empty(), "it is empty where a header was expected");
+        let is_text = header.iter().all(|name| !name.contains('\0'));
+        ensure!(is_text, "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
+        Ok(Self { reader, header, record: StringRecord::new(), count: 0 })
+    }
+
+    /// Gives `take` the next row, which has a cell for each column; false after the last one.
+    pub fn next(&mut self, take: impl FnOnce(i64, &StringRecord) -> Result<()>) -> Result<bool> {
+        let Self { reader, header, record, count } = self;
+        loop {
+            if !reader.read_record(record).map_err(|error| explain(error, &format!("data row {}", *count + 1)))? {
+                return Ok(false);
+            }
+            if header.len() == 1 || record.len() != 1 || &record[0] != EMPTY {
+                break;
+            }
+        }
+        *count += 1;
+        let line = record.position().map_or(0, Position::line);
+        let (found, expected) = (record.len(), header.len());
+        let take = || -> Result<()> {
+            ensure!(
+                found == expected,
+                "data row {count} has {found} cells where the header has {expected}{}",
+                match found == expected + 1 {
+                    true if record[expected].is_empty() => ": a comma ends the line",
+                    true if *count == 1 => {
+                        ": R writes no name for the names of rows, row.names = FALSE leaves them out"
+                    }
+                    _ => "",
+                }
+            );
+            take(*count, record)
+        };
+        take().with_context(|| format!("line {line}"))?;
+        Ok(true)
+    }
+}
+
 pub fn read(source: &Source) -> Result<Raw> {
-    let file = file::open(&source.data)?;
-    let zipped = source.data.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    let input: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    // Flexible, so that a row of the wrong width is reported in our own words.
-    let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(Lines::new(input));
-    let header: Vec<String> =
-        reader.headers().map_err(|error| explain(error, "the header"))?.iter().map(String::from).collect();
-    ensure!(!header.is_empty(), "it is empty where a header was expected");
-    let is_text = header.iter().all(|name| !name.contains('\0'));
-    ensure!(is_text, "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
-    let roles = Roles::new(&header, &[], source)?;
+    let mut table = Rows::open(&source.data)?;
+    let roles = Roles::new(&table.header, &[], source)?;
 
     let header = &roles.names;
     let names = |columns: &[usize]| columns.iter().map(|&column| header[column].clone()).collect::<Vec<_>>();
@@ -38,41 +87,22 @@ pub fn read(source: &Source) -> Result<Raw> {
     let (mut features, mut labels) = (Vec::new(), Vec::new());
     let (mut split, mut group) = (Vec::new(), Vec::new());
     let mut bits: Vec<_> = roles.bits.iter().map(|&column| Bits::new(&header[column])).collect();
-    let mut record = StringRecord::new();
-    let mut rows = 0;
-    while reader.read_record(&mut record).map_err(|error| explain(error, &format!("data row {}", rows + 1)))? {
-        if header.len() > 1 && record.len() == 1 && &record[0] == EMPTY {
-            continue;
+    while table.next(|row, record| {
+        for &column in &roles.features {
+            features.push(cell::number(&record[column], row, &header[column])?);
         }
-        rows += 1;
-        let line = record.position().map_or(0, Position::line);
-        let mut take = || -> Result<()> {
-            let (found, expected) = (record.len(), header.len());
-            ensure!(
-                found == expected,
-                "data row {rows} has {found} cells where the header has {expected}{}",
-                match found == expected + 1 {
-                    true if record[expected].is_empty() => ": a comma ends the line",
-                    true if rows == 1 => ": R writes no name for the names of rows, row.names = FALSE leaves them out",
-                    _ => "",
-                }
-            );
-            for &column in &roles.features {
-                features.push(cell::number(&record[column], rows, &header[column])?);
-            }
-            for (place, &column) in roles.labels.iter().enumerate() {
-                let found = cell::number(&record[column], rows, &header[column])?;
-                labels.push(decoder.label(found, EXACT, rows, place)?);
-            }
-            for (bits, &column) in bits.iter_mut().zip(&roles.bits) {
-                bits.push(&record[column])?;
-            }
-            split.extend(roles.split.map(|column| record[column].to_owned()));
-            group.extend(roles.group.map(|column| record[column].to_owned()));
-            Ok(())
-        };
-        take().with_context(|| format!("line {line}"))?;
-    }
+        for (place, &column) in roles.labels.iter().enumerate() {
+            let found = cell::number(&record[column], row, &header[column])?;
+            labels.push(decoder.label(found, EXACT, row, place)?);
+        }
+        for (bits, &column) in bits.iter_mut().zip(&roles.bits) {
+            bits.push(&record[column])?;
+        }
+        split.extend(roles.split.map(|column| record[column].to_owned()));
+        group.extend(roles.group.map(|column| record[column].to_owned()));
+        Ok(())
+    })? {}
+    let rows = table.count;
     let matrix = |cells: &[f32], columns: &[usize]| Tensor::from_slice(cells).view([rows, columns.len() as i64]);
     let dense = (!features.is_empty() || bits.is_empty()).then(|| Block::Dense(matrix(&features, &roles.features)));
     let blocks = dense.into_iter().chain(bits.iter().map(Bits::block)).collect();

@@ -13,6 +13,7 @@ mod features;
 mod file;
 pub mod leaks;
 mod lines;
+mod long;
 mod moments;
 mod npz;
 mod parquet;

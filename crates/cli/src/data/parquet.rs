@@ -27,8 +27,7 @@ const COLUMNS: usize = 64;
 
 pub fn read(source: &Source) -> Result<Raw> {
     let table = ColumnFile::open(&source.data)?;
-    let header: Vec<String> = table.metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let roles = Roles::new(&header, &table.index_columns(), source)?;
+    let roles = Roles::new(&table.header(), &table.index_columns(), source)?;
     let header = &roles.names;
     let widths: Vec<i64> = roles.features.iter().map(|&column| table.width(column)).collect::<Result<_>>()?;
     let offset = |place: usize| widths[..place].iter().sum::<i64>();
@@ -100,18 +99,22 @@ pub fn read(source: &Source) -> Result<Raw> {
     })
 }
 
-struct ColumnFile {
+pub struct ColumnFile {
     file: File,
     metadata: ArrowReaderMetadata,
 }
 
 impl ColumnFile {
-    fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let file = input::open(path)?;
         // A writer may name its own types in words that nobody else knows: Parquet's remain.
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load(&file, Default::default());
         Ok(Self { metadata: metadata.or_else(|_| ArrowReaderMetadata::load(&file, plain))?, file })
+    }
+
+    pub fn header(&self) -> Vec<String> {
+        self.metadata.schema().fields().iter().map(|field| field.name().clone()).collect()
     }
 
     fn rows(&self) -> i64 {
@@ -128,7 +131,7 @@ impl ColumnFile {
         columns.into_iter().flatten().filter_map(|column| column.as_str().map(str::to_owned)).collect()
     }
 
-    fn schema(&self, column: usize) -> &DataType {
+    pub fn schema(&self, column: usize) -> &DataType {
         self.metadata.schema().field(column).data_type()
     }
 
@@ -154,7 +157,7 @@ impl ColumnFile {
     }
 
     /// Some columns, in the table's order.
-    fn batches(
+    pub fn batches(
         &self,
         columns: &[usize],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, arrow_schema::ArrowError>>> {

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use super::features::Block;
+use super::features::{Block, Features};
 use super::raw::Raw;
-use super::{csv, npz, parquet, safetensors};
+use super::{csv, long, npz, parquet, safetensors};
 use crate::cli::source::Source;
 
 /// The file of `--data`.
 pub fn table(source: &Source) -> Result<Raw> {
+    if let Some(columns) = source.long.as_ref().filter(|_| source.has_labels()) {
+        let path = source.features.as_ref().context("--long needs --features, the file of the features")?;
+        let block = features(path).with_context(|| format!("--features {}", path.display()))?;
+        return long::read(source, &columns.0, Features::new(vec![block], None));
+    }
     let name = source.data.to_string_lossy().to_lowercase();
     if name.ends_with(".csv") || name.ends_with(".csv.gz") {
         csv::read(source)

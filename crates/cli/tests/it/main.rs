@@ -32,3 +32,4 @@ mod start;
 mod tables;
 mod train;
 mod trained;
+mod wide;
