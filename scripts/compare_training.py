@@ -9,13 +9,13 @@ is not counted.
 
 import argparse
 import json
-import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
 
 import cargo
+import checkpoint
 import environment
 import numpy as np
 
@@ -37,16 +37,14 @@ def table(arguments, folder):
 
 
 def ours(program, data, arguments, folder):
-    """The seconds of each epoch but the first, from the times at which the checkpoint says that epochs ended."""
+    """The seconds of each epoch but the first."""
     options = ["--epochs", arguments.epochs + 1, "--hidden", arguments.hidden, "--batch-size", arguments.batch_size]
     options += ["--threads", arguments.threads, "--device", "cpu", "--split-by", "index", "--out", folder]
     command = [program, "train", "--data", data, *map(str, options)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL)
     if done.returncode != 0:
         sys.exit("`masked-loss train` failed (see above)")
-    file = pathlib.Path(folder, "checkpoint.safetensors").read_bytes()
-    header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
-    return list(np.diff(json.loads(header["__metadata__"]["progress"])["times"]))
+    return checkpoint.seconds(folder)
 
 
 def score(network, x, y, observed):

@@ -8,14 +8,15 @@ is seen a few times, and what tells it apart is shared with the others. With `--
 import argparse
 import json
 import pathlib
-import re
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 import cargo
+import checkpoint
 import environment
 
 np = environment.require("numpy", "numpy")
@@ -71,12 +72,8 @@ def main():
         seconds = time.monotonic() - began
         # Linux counts in KiB.
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-        file = folder / "run" / "checkpoint.safetensors"
-        with file.open("rb") as checkpoint:
-            header = json.loads(checkpoint.read(int.from_bytes(checkpoint.read(8), "little")))
-        times = json.loads(re.search(r"\{.*", header["__metadata__"]["progress"]).group())["times"]
         metrics = json.loads((folder / "run" / "metrics.json").read_text())
-        epoch = float(np.median(np.diff(times))) if len(times) > 1 else seconds
+        epoch = statistics.median(checkpoint.seconds(folder / "run") or [seconds])
         trained = 0.8 * arguments.rows
         print(
             f"{arguments.rows:,} rows, {arguments.labels:,} labels: {seconds:.0f} s in all, {epoch:.1f} s an epoch of "
