@@ -1,0 +1,83 @@
+//! What every head promises over the catalogue: compaction and honesty.
+
+use masked_loss::{Error, Head, Labels, Linear, Reduction};
+use rand::Rng;
+use tch::{Kind, Tensor};
+
+use crate::common::layer::{Layer, labels};
+use crate::common::{losses, losses_alike_for_all_labels, rng};
+
+const HEADS: [Head; 3] = [Head::Dense, Head::Chunked, Head::Observed];
+
+#[test]
+fn the_loss_is_that_of_the_observed_logits_taken_out() {
+    let mut rng = rng(31);
+    for draw in 0..150 {
+        let losses = losses_alike_for_all_labels();
+        let named = &losses[draw as usize % losses.len()];
+        let size = [rng.random_range(1..=40), rng.random_range(1..=40), rng.random_range(1..=20)];
+        let layer = Layer::draw(draw, named, size, Kind::Double);
+        let labels = labels(draw, [size[0], size[1]], rng.random_range(0.0..=1.0), draw % 2 == 1);
+        let linear = Linear::new(&layer.weight, Some(&layer.bias));
+        let all = linear.logits(&layer.hidden).unwrap();
+        let observed = labels.observed().unwrap();
+        let [logits, values] = [&all, &labels.values().unwrap()].map(|matrix| matrix.masked_select(&observed));
+        let taken = Labels::complete(&values).unwrap();
+        for reduction in [Reduction::Sum, Reduction::Mean, Reduction::MeanOver(3.5)] {
+            let expected = named.loss.forward(&logits, &taken, reduction).unwrap().double_value(&[]);
+            for head in HEADS {
+                let linear = Linear { head, ..linear };
+                let found = named.loss.forward_linear(&layer.hidden, &linear, &labels, reduction);
+                approx::assert_relative_eq!(found.unwrap().double_value(&[]), expected, max_relative = 1e-12);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_observed_logit_that_is_nan_shows_and_a_missing_one_does_not() {
+    for named in losses(9) {
+        let layer = Layer::draw(32, &named, [6, 9, 4], Kind::Float);
+        let values = labels(33, [6, 9], 0.5, false).values().unwrap();
+        // Nobody observes label 3, and row 2 observes label 4.
+        let _ = values.narrow(1, 3, 1).fill_(f64::NAN);
+        let _ = values.narrow(0, 2, 1).narrow(1, 4, 1).fill_(1.0);
+        let labels = Labels::from_nan(&values).unwrap();
+        for head in HEADS {
+            let of = |label: i64| {
+                let bias = layer.bias.copy();
+                let _ = bias.narrow(0, label, 1).fill_(f64::NAN);
+                let linear = Linear { head, ..Linear::new(&layer.weight, Some(&bias)) };
+                let loss = named.loss.forward_linear(&layer.hidden, &linear, &labels, Reduction::Mean);
+                loss.map(|loss| loss.double_value(&[]))
+            };
+            assert!(of(3).unwrap().is_finite(), "{}, {head:?}", named.name);
+            assert!(of(4).is_ok_and(f64::is_nan), "{}, {head:?}: {:?}", named.name, of(4));
+        }
+    }
+}
+
+#[test]
+fn what_a_loss_does_not_accept_is_an_error_of_every_head() {
+    for named in losses(9) {
+        let layer = Layer::draw(34, &named, [6, 9, 4], Kind::Float);
+        let cells = Tensor::zeros([6, 9], (Kind::Float, layer.weight.device()));
+        let good = Labels::complete(&cells).unwrap();
+        let _ = cells.narrow(0, 1, 1).narrow(1, 7, 1).fill_(-1e9);
+        let bad = Labels::complete(&cells).unwrap();
+        for head in HEADS {
+            let of = |labels: &Labels, scale: f64| {
+                let weight = &layer.weight * scale;
+                let linear = Linear { head, ..Linear::new(&weight, Some(&layer.bias)) };
+                named.loss.forward_linear(&layer.hidden, &linear, labels, Reduction::Mean)
+            };
+            let what = format!("{}, {head:?}", named.name);
+            assert!(of(&good, 1.0).is_ok(), "{what}");
+            let is_bounded = !named.labels.contains(&-1e9);
+            assert_eq!(matches!(of(&bad, 1.0), Err(Error::Range { tensor: "labels", .. })), is_bounded, "{what}");
+            let is_bounded = !named.inputs.contains(&-8.0);
+            let found = of(&good, 1e4);
+            assert_eq!(matches!(found, Err(Error::Range { tensor: "probabilities", .. })), is_bounded, "{what}");
+        }
+    }
+}
