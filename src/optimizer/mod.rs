@@ -116,7 +116,7 @@ impl Optimizer {
     /// [`Error::Range`] for a rate that is negative or not finite.
     pub fn update(&mut self, rate: f64) -> Result<Update<'_>> {
         let step = self.next(rate)?;
-        Ok(Update::new(self, step))
+        Ok(Update::new(&self.parameters, self.catches_up, step))
     }
 
     fn next(&mut self, rate: f64) -> Result<Step> {

@@ -3,8 +3,7 @@ use std::cell::RefCell;
 use masked_loss_core::Step;
 use tch::Tensor;
 
-use super::Optimizer;
-use super::parameter::Rows;
+use super::parameter::{Parameter, Rows};
 use crate::{Error, Result};
 
 /// A step that moves the weights of a last layer while its loss is computed, and all other parameters at its end.
@@ -12,7 +11,7 @@ use crate::{Error, Result};
 /// Put it into [`Linear::update`](crate::Linear::update). The forward pass then moves weight and bias, by the gradient of the
 /// loss that it returns, and backward has no gradient for them: of a wide layer, only that of some labels at a time is in memory.
 /// The loss goes backward as it is, not multiplied, and once: for gradients that are accumulated or clipped, use
-/// [`Optimizer::step`].
+/// [`Optimizer::step`](crate::Optimizer::step).
 ///
 /// ```
 /// # use masked_loss::{BceWithLogits, Labels, Linear, Loss, Optimizer, Reduction, Rule};
@@ -37,49 +36,47 @@ use crate::{Error, Result};
 #[derive(Debug)]
 #[must_use = "the other parameters move in `finish`"]
 pub struct Update<'a> {
-    optimizer: &'a Optimizer,
+    parameters: &'a [Parameter],
+    catches_up: bool,
     step: Step,
     /// Which parameters have moved.
     moved: RefCell<Vec<bool>>,
 }
 
 impl<'a> Update<'a> {
-    pub(super) fn new(optimizer: &'a Optimizer, step: Step) -> Self {
-        Self { optimizer, step, moved: RefCell::new(vec![false; optimizer.parameters.len()]) }
+    pub(super) fn new(parameters: &'a [Parameter], catches_up: bool, step: Step) -> Self {
+        Self { parameters, catches_up, step, moved: RefCell::new(vec![false; parameters.len()]) }
     }
 
     /// Moves the parameters that have a gradient and have not moved yet.
     ///
     /// # Errors
-    /// As [`Optimizer::step`].
+    /// As [`Optimizer::step`](crate::Optimizer::step).
     pub fn finish(self) -> Result<()> {
-        let Optimizer { parameters, catches_up, .. } = self.optimizer;
-        let moved = self.moved.into_inner();
-        let mut rest = parameters.iter().zip(moved).filter(|(_, moved)| !moved);
-        rest.try_for_each(|(parameter, _)| parameter.step(&self.step, *catches_up))
+        let mut rest = self.parameters.iter().zip(self.moved.into_inner()).filter(|(_, moved)| !moved);
+        rest.try_for_each(|(parameter, _)| parameter.step(&self.step, self.catches_up))
     }
 
     /// The place of a parameter that is about to move, with these rows up to date, or all.
     pub(crate) fn claim(&self, name: &'static str, weight: &Tensor, rows: Option<&[i32]>) -> Result<usize> {
         let refused = |reason| Err(Error::Update { parameter: name, reason });
-        let Some(place) = self.optimizer.parameters.iter().position(|parameter| parameter.is(weight)) else {
+        let Some(place) = self.parameters.iter().position(|parameter| parameter.is(weight)) else {
             return refused("is not one of the optimizer's parameters");
         };
         if std::mem::replace(&mut self.moved.borrow_mut()[place], true) {
             return refused("has moved in this step already");
         }
-        self.optimizer.parameters[place].catch_up(rows.map_or(Rows::All, Rows::Some))?;
+        self.parameters[place].catch_up(rows.map_or(Rows::All, Rows::Some))?;
         Ok(place)
     }
 
     /// Moves some rows of a parameter.
     pub(crate) fn rows(&self, place: usize, rows: &[i32], gradient: &Tensor) -> Result<()> {
-        let Optimizer { parameters, catches_up, .. } = self.optimizer;
-        parameters[place].step_rows(&self.step, rows, gradient, *catches_up)
+        self.parameters[place].step_rows(&self.step, rows, gradient, self.catches_up)
     }
 
     /// Moves rows of a parameter that lie one after another, from `start` on.
     pub(crate) fn part(&self, place: usize, start: i64, gradient: &Tensor) -> Result<()> {
-        self.optimizer.parameters[place].step_part(&self.step, start, gradient.size()[0], gradient)
+        self.parameters[place].step_part(&self.step, start, gradient.size()[0], gradient)
     }
 }

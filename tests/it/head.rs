@@ -294,28 +294,3 @@ fn auto_chooses_and_what_does_not_fit_is_refused() {
     let of = |loss: &dyn Loss, head| layer.found(head, loss, &labels, Reduction::Mean, false);
     assert_eq!(of(&loss, Head::Auto), of(&SquaredError, Head::Dense));
 }
-
-#[test]
-fn observed_logits_are_those_of_all_logits() {
-    for (kind, epsilon) in [(Kind::Double, 1e-14), (Kind::Float, 1e-6), (Kind::BFloat16, 0.02)] {
-        let layer = Layer::draw(5, &losses(9)[0], [30, 9, 33], kind).tracked();
-        let labels = labels(6, [30, 9], 0.3, false);
-        for bias in [None, Some(&layer.bias)] {
-            let linear = Linear::new(&layer.weight, bias);
-            let all = linear.logits(&layer.hidden).unwrap();
-            let expected = numbers(&all.masked_select(&labels.observed().unwrap()));
-            for labels in [&labels, &labels.to_sparse().unwrap()] {
-                let found = linear.observed_logits(&layer.hidden, labels).unwrap();
-                assert!(
-                    !found.requires_grad() && found.kind() == if kind == Kind::Double { kind } else { Kind::Float }
-                );
-                let found = numbers(&found);
-                assert_eq!(found.len(), expected.len());
-                let close = |(a, b): (&f64, &f64)| (a - b).abs() < epsilon * (1.0 + b.abs());
-                assert!(found.iter().zip(&expected).all(close), "{kind:?}");
-            }
-        }
-        let wrong = Linear::new(&layer.weight, None).observed_logits(&layer.hidden.narrow(0, 0, 3), &labels);
-        assert!(wrong.unwrap_err().to_string().starts_with("hidden: expected shape"));
-    }
-}

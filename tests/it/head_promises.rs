@@ -1,11 +1,11 @@
-//! What every head promises over the catalogue: compaction and honesty.
+//! What every head promises over the catalogue: compaction and honesty; and observed logits alone.
 
 use masked_loss::{Error, Head, Labels, Linear, Reduction};
 use rand::Rng;
 use tch::{Kind, Tensor};
 
 use crate::common::layer::{Layer, labels};
-use crate::common::{losses, losses_alike_for_all_labels, rng};
+use crate::common::{losses, losses_alike_for_all_labels, numbers, rng};
 
 const HEADS: [Head; 3] = [Head::Dense, Head::Chunked, Head::Observed];
 
@@ -79,5 +79,30 @@ fn what_a_loss_does_not_accept_is_an_error_of_every_head() {
             let found = of(&good, 1e4);
             assert_eq!(matches!(found, Err(Error::Range { tensor: "probabilities", .. })), is_bounded, "{what}");
         }
+    }
+}
+
+#[test]
+fn observed_logits_are_those_of_all_logits() {
+    for (kind, epsilon) in [(Kind::Double, 1e-14), (Kind::Float, 1e-6), (Kind::BFloat16, 0.02)] {
+        let layer = Layer::draw(5, &losses(9)[0], [30, 9, 33], kind).tracked();
+        let labels = labels(6, [30, 9], 0.3, false);
+        for bias in [None, Some(&layer.bias)] {
+            let linear = Linear::new(&layer.weight, bias);
+            let all = linear.logits(&layer.hidden).unwrap();
+            let expected = numbers(&all.masked_select(&labels.observed().unwrap()));
+            for labels in [&labels, &labels.to_sparse().unwrap()] {
+                let found = linear.observed_logits(&layer.hidden, labels).unwrap();
+                assert!(
+                    !found.requires_grad() && found.kind() == if kind == Kind::Double { kind } else { Kind::Float }
+                );
+                let found = numbers(&found);
+                assert_eq!(found.len(), expected.len());
+                let close = |(a, b): (&f64, &f64)| (a - b).abs() < epsilon * (1.0 + b.abs());
+                assert!(found.iter().zip(&expected).all(close), "{kind:?}");
+            }
+        }
+        let wrong = Linear::new(&layer.weight, None).observed_logits(&layer.hidden.narrow(0, 0, 3), &labels);
+        assert!(wrong.unwrap_err().to_string().starts_with("hidden: expected shape"));
     }
 }
