@@ -40,11 +40,6 @@ impl Labels {
         }
     }
 
-    /// Whether no label is known at all; a GPU is not waited for, and may have some where this says so.
-    pub(crate) fn is_empty(&self) -> Result<bool> {
-        Ok(self.device() == Device::Cpu && self.observed_count()?.f_int64_value(&[])? == 0)
-    }
-
     /// How many labels are known of each row: `[N]`, `i64`.
     pub(crate) fn observed_per_row(&self) -> &Tensor {
         &self.observed_per_row

@@ -4,7 +4,7 @@ use masked_loss::{Error, Head, Labels, Linear, Reduction};
 use rand::Rng;
 use tch::{Kind, Tensor};
 
-use crate::common::layer::{Layer, labels};
+use crate::common::layer::{Layer, close, labels};
 use crate::common::{losses, losses_alike_for_all_labels, numbers, rng};
 
 const HEADS: [Head; 3] = [Head::Dense, Head::Chunked, Head::Observed];
@@ -104,5 +104,46 @@ fn observed_logits_are_those_of_all_logits() {
         }
         let wrong = Linear::new(&layer.weight, None).observed_logits(&layer.hidden.narrow(0, 0, 3), &labels);
         assert!(wrong.unwrap_err().to_string().starts_with("hidden: expected shape"));
+    }
+}
+
+#[test]
+fn weights_in_half_precision_are_read_where_they_lie_and_computed_with_in_single() {
+    for kind in [Kind::BFloat16, Kind::Half] {
+        let half = Layer::draw(7, &losses(9)[0], [12, 9, 70], kind);
+        let [hidden, weight, bias] = [&half.hidden, &half.weight, &half.bias].map(|tensor| tensor.to_kind(Kind::Float));
+        let (single, labels) = (Layer { hidden, weight, bias }, labels(8, [12, 9], 0.4, false));
+        for named in losses(9).iter().filter(|named| named.inputs.contains(&-8.0)) {
+            for sparse in [false, true] {
+                let [found, expected] = [&half, &single]
+                    .map(|layer| layer.found(Head::Observed, &*named.loss, &labels, Reduction::Mean, sparse));
+                let rounded = |exact: &Vec<f64>| numbers(&Tensor::from_slice(exact).to_kind(kind));
+                // Gradients are rounded to the weights' type at the end.
+                assert_eq!(found[1..], [1, 2, 3].map(|place| rounded(&expected[place])), "{}, {kind:?}", named.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_runs_of_labels_that_nobody_observed_are_skipped_by_chunks() {
+    // Observed are labels 0 to 9, 80 and 300 to 319.
+    let named = &losses(9)[0];
+    let layer = Layer::draw(9, named, [5, 400, 6], Kind::Double);
+    let values = labels(10, [5, 400], 1.0, true).values().unwrap();
+    for [start, end] in [[10, 80], [81, 300], [320, 400]] {
+        let _ = values.narrow(1, start, end - start).fill_(f64::NAN);
+    }
+    let labels = Labels::from_nan(&values).unwrap();
+    let expected = layer.found(Head::Dense, &*named.loss, &labels, Reduction::Mean, false);
+    // Of a logit that is NaN, the gradient of hidden would be too.
+    let weight = layer.weight.copy();
+    for [start, end] in [[10, 80], [81, 300], [320, 400]] {
+        let _ = weight.narrow(0, start, end - start).fill_(f64::NAN);
+    }
+    let spoilt = Layer { weight, hidden: layer.hidden.shallow_clone(), bias: layer.bias.shallow_clone() };
+    for labels in [&labels, &labels.to_sparse().unwrap()] {
+        let found = spoilt.found(Head::Chunked, &*named.loss, labels, Reduction::Mean, false);
+        close("chunked", &found, &expected, f64::EPSILON);
     }
 }

@@ -1,13 +1,12 @@
 //! Updates of weights: the steps of libtorch, rows that wait, and rows that move with the loss.
 
-use masked_loss::{
-    Accumulator, BceWithLogits, Head, Labels, Linear, Loss, Missing, Optimizer, Reduction, Rule, SoftmaxCrossEntropy,
-};
+use masked_loss::{BceWithLogits, Head, Linear, Loss, Missing, Optimizer, Reduction, Rule, SoftmaxCrossEntropy};
 use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
 use crate::common::layer::{Layer, labels};
-use crate::common::{losses, numbers, rng, tensor, uniform};
+use crate::common::learner::Learner;
+use crate::common::{numbers, rng, tensor, uniform};
 
 const RULES: [Rule; 3] = [Rule::Sgd { momentum: 0.9 }, Rule::ADAM, Rule::ADAM_W];
 const DECAYS: [f64; 2] = [0.0, 0.01];
@@ -116,59 +115,6 @@ fn lazy_steps_are_those_of_sparse_adam() {
     }
 }
 
-/// A layer that learns, and its optimizer.
-struct Learner {
-    layer: Layer,
-    optimizer: Optimizer,
-}
-
-impl Learner {
-    fn new(rule: Rule, decay: f64, kind: Kind) -> Self {
-        let layer = Layer::draw(3, &losses(30)[0], [6, 30, 8], kind).tracked();
-        let parameters = [&layer.weight, &layer.bias].map(Tensor::shallow_clone);
-        Self { optimizer: Optimizer::new(rule, decay, &parameters).unwrap(), layer }
-    }
-
-    fn linear(&self, head: Head, sparse_gradient: bool) -> Linear<'_> {
-        let Layer { weight, bias, .. } = &self.layer;
-        Linear { head, sparse_gradient, ..Linear::new(weight, Some(bias)) }
-    }
-
-    fn batch(time: u64) -> Labels {
-        labels(time, [6, 30], if time % 7 == 3 { 0.0 } else { 0.08 }, false).to_sparse().unwrap()
-    }
-
-    fn step(&mut self, head: Head, sparse_gradient: bool, time: u64) {
-        self.optimizer.zero_grad().unwrap();
-        let batch = Self::batch(time);
-        self.optimizer.catch_up(&batch).unwrap();
-        let mut window = Accumulator::new(Reduction::Mean).unwrap();
-        for rows in [[0i64, 1, 2].as_slice(), &[3, 4, 5]].map(Tensor::from_slice) {
-            let hidden = self.layer.hidden.index_select(0, &rows);
-            let (linear, batch) = (self.linear(head, sparse_gradient), batch.rows(&rows).unwrap());
-            window.backward_linear(&BceWithLogits::default(), &hidden, &linear, &batch).unwrap();
-        }
-        let _ = window.finish(&[&self.layer.weight, &self.layer.bias].map(Tensor::shallow_clone)).unwrap();
-        self.optimizer.step(0.05 / (1.0 + time as f64)).unwrap();
-    }
-
-    /// A step that moves the layer while its loss is computed.
-    fn update(&mut self, head: Head, labels: &Labels, rate: f64) -> f64 {
-        self.optimizer.zero_grad().unwrap();
-        let update = self.optimizer.update(rate).unwrap();
-        let Layer { hidden, weight, bias } = &self.layer;
-        let linear = Linear { head, update: Some(&update), ..Linear::new(weight, Some(bias)) };
-        let loss = BceWithLogits::default().forward_linear(hidden, &linear, labels, Reduction::Mean).unwrap();
-        loss.backward();
-        update.finish().unwrap();
-        loss.double_value(&[])
-    }
-
-    fn bits(&self) -> [Vec<u64>; 2] {
-        [&self.layer.weight, &self.layer.bias].map(|tensor| numbers(tensor).into_iter().map(f64::to_bits).collect())
-    }
-}
-
 #[test]
 fn weights_that_catch_up_have_the_bits_of_dense_steps() {
     for kind in [Kind::Float, Kind::Double] {
@@ -257,6 +203,25 @@ fn a_layer_that_moves_with_its_loss_catches_up() {
         sparse.optimizer.catch_up_all().unwrap();
         assert_eq!(dense.bits(), sparse.bits(), "{rule:?}");
     });
+}
+
+#[test]
+fn a_layer_moves_whether_or_not_gradients_are_recorded() {
+    let moved = |head, recorded: bool| {
+        let mut learner = Learner::new(Rule::ADAM, 0.0, Kind::Float);
+        let update = learner.optimizer.update(0.1).unwrap();
+        let Layer { hidden, weight, bias } = &learner.layer;
+        let linear = Linear { head, update: Some(&update), ..Linear::new(weight, Some(bias)) };
+        let bce = BceWithLogits::default();
+        let run = || bce.forward_linear(hidden, &linear, &Learner::batch(1), Reduction::Mean).unwrap();
+        let loss = if recorded { run() } else { tch::no_grad(run) };
+        assert_eq!(loss.requires_grad(), recorded);
+        update.finish().unwrap();
+        learner.bits()
+    };
+    for head in [Head::Observed, Head::Chunked] {
+        assert!(moved(head, true) == moved(head, false), "{head:?}");
+    }
 }
 
 #[test]

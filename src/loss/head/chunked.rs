@@ -1,18 +1,23 @@
 //! All logits, some labels at a time: never more of them are in memory.
 
+use std::ops::Range;
+
 use masked_loss_core::Entries;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::joint::Joint;
-use crate::Result;
 use crate::composed::compute_kind;
 use crate::loss::call::on;
 use crate::loss::path::Path;
 use crate::native::{attach, records};
 use crate::plan::Divisor;
+use crate::{Labels, Result};
 
 /// Logits that are in memory at a time, and as many derivatives.
 const LOGITS: i64 = 1 << 21;
+
+/// A multiplication of matrices computes so many labels more in less time than it takes to start another one.
+const RUN: i64 = 64;
 
 /// The sum of the losses over a divisor.
 pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
@@ -22,7 +27,7 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     let inputs = [Some(*hidden), Some(linear.weight), linear.bias];
     let places = linear.update.map_or(Ok([None; 2]), |update| linear.claim(update, None))?;
     let mut wanted = inputs.map(|input| input.is_some_and(records));
-    let moves = linear.update.is_some();
+    let (recorded, moves) = (wanted.contains(&true), linear.update.is_some());
     if moves {
         (wanted[1], wanted[2]) = (false, false);
     }
@@ -37,19 +42,19 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     let mut total = Tensor::f_zeros([0i64; 0], (Kind::Double, hidden.device()))?;
     let (rows, count) = (labels.size()[0], labels.size()[1]);
     let step = (LOGITS / rows.max(1)).max(1);
-    for start in (0..count).step_by(step as usize) {
-        let length = step.min(count - start);
+    // A row without a gradient moves too.
+    let skips = entries.missing.is_none() && !moves && labels.device() == Device::Cpu;
+    let ranges = if skips { observed(labels)? } else { Vec::from_iter((count > 0).then_some(0..count)) };
+    for (start, length) in ranges.into_iter().flat_map(|range| parts(range, step)) {
         let of = |tensor: &Tensor| tensor.f_narrow(0, start, length);
         let (some, weights) = labels.of_labels(&plan.weights, start, length)?;
-        // A row without a gradient moves too.
-        if entries.missing.is_none() && !moves && some.is_empty()? {
-            continue;
-        }
         let w = numbers(&of(linear.weight)?)?;
         let b = linear.bias.map(|bias| numbers(&of(bias)?)).transpose()?;
         let logits = h.f_linear(&w, b.as_ref())?.f_set_requires_grad(derives)?;
         let entries = Entries { part: Some([start as usize, (start + length) as usize]), ..*entries };
-        let loss = on(Path::Auto, entries, &logits, &some, &weights, divisor)?;
+        let loss = || on(Path::Auto, entries, &logits, &some, &weights, divisor);
+        // A layer that moves needs its slopes whatever the caller records.
+        let loss = if derives { tch::with_grad(loss)? } else { loss()? };
         total = total.f_add(&loss.f_detach()?)?;
         if !derives {
             continue;
@@ -74,9 +79,27 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
         }
     }
     let mut loss = total.f_to_kind(kind)?;
-    if derives {
+    if recorded {
         let (h, w, b) = (hidden_gradient.as_ref(), weight_gradient.as_ref(), bias_gradient.as_ref());
         attach(&mut loss, [(hidden, h), (linear.weight, w), (linear.bias.unwrap_or(linear.weight), b)])?;
     }
     Ok(loss)
+}
+
+/// Ranges of labels without the long runs that nobody observed.
+fn observed(labels: &Labels) -> Result<Vec<Range<i64>>> {
+    let counts = Vec::<i64>::try_from(&labels.observed_per_label()?)?;
+    let mut ranges: Vec<Range<i64>> = Vec::new();
+    for label in (0..).zip(counts).filter(|(_, count)| *count > 0).map(|(label, _)| label) {
+        match ranges.last_mut() {
+            Some(last) if label - last.end < RUN => last.end = label + 1,
+            _ => ranges.push(label..label + 1),
+        }
+    }
+    Ok(ranges)
+}
+
+/// Where parts of a range start, and how long they are.
+fn parts(range: Range<i64>, step: i64) -> impl Iterator<Item = (i64, i64)> {
+    range.clone().step_by(step as usize).map(move |start| (start, step.min(range.end - start)))
 }

@@ -6,7 +6,7 @@ use crate::{Error, Labels, Result, Update, check};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Head {
-    /// On the CPU, in `f32` and `f64`: [`Observed`](Self::Observed) where it can serve and few labels are observed, else
+    /// On the CPU: [`Observed`](Self::Observed) where it can serve and few labels are observed, else, in `f32` and `f64`,
     /// [`Chunked`](Self::Chunked) for 2²⁴ logits or more. Otherwise [`Dense`](Self::Dense).
     #[default]
     Auto,
@@ -14,10 +14,12 @@ pub enum Head {
     Dense,
     /// All, some labels at a time, so that about two million logits are in memory, or one for each row: any device, every
     /// [`Elementwise`](crate::Elementwise) loss, [`with_missing`](crate::Loss::with_missing) entries too. Value and gradients
-    /// are computed together; labels that nobody observed are skipped in long runs.
+    /// are computed together; of labels that nobody observed, runs of 64 or more are skipped on the CPU.
     Chunked,
     /// Those of observed entries alone, on the CPU. Of sparse labels nothing of size `[N, C]` is made, and neither time nor memory
-    /// depends on what is missing; labels in a matrix are searched for the observed ones. Value and gradients are computed in one pass, and are the same bits for any number of threads.
+    /// depends on what is missing; labels in a matrix are searched for the observed ones. Weights in half precision are read where
+    /// they lie, and computed with in `f32`. Value and gradients are computed in one pass, and are the same bits for any number
+    /// of threads.
     Observed,
 }
 

@@ -115,9 +115,9 @@ fn choose(
             true => (None, Way::Observed),
             false => (whole, Way::Chunked),
         },
-        Head::Auto if whole.is_some() || hidden.device() != Device::Cpu || is_half(hidden)? => return Ok(None),
+        Head::Auto if whole.is_some() || hidden.device() != Device::Cpu => return Ok(None),
         Head::Auto if observed.is_none() && are_few(labels)? => (None, Way::Observed),
-        Head::Auto if labels.size().iter().product::<i64>() >= MANY => (None, Way::Chunked),
+        Head::Auto if !is_half(hidden)? && labels.size().iter().product::<i64>() >= MANY => (None, Way::Chunked),
         Head::Auto => return Ok(None),
     };
     match obstacle {

@@ -1,12 +1,11 @@
 //! The observed logits alone. The pass itself is in `masked_loss_core`; here are its tensors.
 
-use masked_loss_core::{HeadGradients, HeadPass, LayerGradients, Scalar, Touched};
+use masked_loss_core::{Bf16, F16, HeadGradients, HeadPass, LayerGradients, Storage, Touched};
 use tch::{Device, Kind, Tensor};
 
 use super::joint::Joint;
 use super::packed::Packed;
 use crate::Result;
-use crate::composed::compute_kind;
 use crate::fused::scalar;
 use crate::loss::accept;
 use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice_mut};
@@ -15,13 +14,16 @@ use crate::plan::Divisor;
 /// The sum of the losses of sparse labels over a divisor.
 pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     let divisor = divisor.number()?.unwrap_or(1.0);
-    match compute_kind(joint.hidden)? {
+    match joint.hidden.f_kind()? {
         Kind::Double => forward_as::<f64>(joint, divisor),
+        Kind::BFloat16 => forward_as::<Bf16>(joint, divisor),
+        Kind::Half => forward_as::<F16>(joint, divisor),
         _ => forward_as::<f32>(joint, divisor),
     }
 }
 
-fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Tensor> {
+fn forward_as<W: Storage<Number: Element> + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Tensor> {
+    let kind = W::Number::KIND;
     let Joint { entries, hidden, linear, labels, plan } = joint;
     let Some(sparse) = labels.entries()? else { unreachable!("the labels are sparse") };
     let moves = linear.update.is_some();
@@ -34,7 +36,7 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
         (Some(update), Some(touched)) => Some((update, linear.claim(update, Some(touched.labels()))?, touched)),
         _ => None,
     };
-    let layer = Packed::<F>::of(hidden, linear)?;
+    let layer = Packed::<W>::of(hidden, linear)?;
     let Packed { hidden: h, weight: w, bias: b, .. } = &layer;
     let buffer = |wanted: bool, like: &Tensor| -> Result<_> {
         match (wanted, packed, &touched) {
@@ -48,7 +50,8 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
     let mut bias_gradient = b.as_ref().map_or(Ok(None), |bias| buffer(of_bias, bias))?;
     let of_layer = match &touched {
         Some(touched) => {
-            let (weight, bias) = (slice_of::<F>(&mut weight_gradient)?, slice_of::<F>(&mut bias_gradient)?);
+            let (weight, bias) =
+                (slice_of::<W::Number>(&mut weight_gradient)?, slice_of::<W::Number>(&mut bias_gradient)?);
             Some(LayerGradients { touched, packed, weight, bias })
         }
         None => None,
@@ -56,13 +59,13 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
     let pass = HeadPass {
         formula: entries.observed,
         linear: layer.slices()?,
-        gradients: HeadGradients { hidden: slice_of::<F>(&mut hidden_gradient)?, layer: of_layer },
+        gradients: HeadGradients { hidden: slice_of::<W::Number>(&mut hidden_gradient)?, layer: of_layer },
         divisor,
     };
     let Some(sum) = pass.run(&TorchThreads, &sparse, &plan.weights.slices()?)? else {
         return Err(accept::outside(*entries, &layer.logits(&sparse)?)?);
     };
-    let mut loss = scalar(sum / divisor, F::KIND)?;
+    let mut loss = scalar(sum / divisor, kind)?;
     if let Some((update, places, touched)) = moving {
         for (place, gradient) in places.into_iter().zip([weight_gradient.take(), bias_gradient.take()]) {
             if let (Some(place), Some(gradient)) = (place, gradient) {
@@ -74,14 +77,14 @@ fn forward_as<F: Scalar + Element>(joint: &Joint<'_>, divisor: f64) -> Result<Te
         let indices = Tensor::f_from_slice(touched.labels())?.f_to_kind(Kind::Int64)?.f_unsqueeze(0)?;
         for (gradient, like) in [(&mut weight_gradient, Some(w)), (&mut bias_gradient, b.as_ref())] {
             if let (Some(rows), Some(like)) = (gradient.as_ref(), like) {
-                let options = (F::KIND, Device::Cpu);
+                let options = (kind, Device::Cpu);
                 *gradient = Some(Tensor::f_sparse_coo_tensor_indices_size(&indices, rows, like.size(), options, true)?);
             }
         }
     }
     let gradients = [&hidden_gradient, &weight_gradient, &bias_gradient].map(Option::as_ref);
     // Of a layer that has moved, too: its loss goes backward like any other.
-    if moves || gradients.iter().any(Option::is_some) {
+    if [Some(*hidden), Some(linear.weight), linear.bias].into_iter().flatten().any(records) {
         let bias = (linear.bias.unwrap_or(linear.weight), gradients[2]);
         attach(&mut loss, [(hidden, gradients[0]), (linear.weight, gradients[1]), bias])?;
     }

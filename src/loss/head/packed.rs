@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use masked_loss_core::{Scalar, Sparse};
+use masked_loss_core::{Bf16, F16, Sparse, Storage};
 use tch::{Device, Kind, Tensor};
 
 use super::linear::Linear;
@@ -10,24 +10,25 @@ use crate::composed::compute_kind;
 use crate::native::{Element, TorchThreads, slice, slice_mut};
 use crate::{Labels, Result};
 
-/// Contiguous, in the numbers that it is computed with.
-pub(super) struct Packed<F> {
+/// Contiguous: weight and bias as they are stored, and hidden vectors in the numbers that all is computed with.
+pub(super) struct Packed<W> {
     pub(super) hidden: Tensor,
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
-    number: PhantomData<F>,
+    stored: PhantomData<W>,
 }
 
-impl<F: Scalar + Element> Packed<F> {
+impl<W: Storage<Number: Element> + Element> Packed<W> {
     pub(super) fn of(hidden: &Tensor, linear: &Linear<'_>) -> Result<Self> {
-        let packed = |tensor: &Tensor| -> Result<_> {
-            Ok(tensor.f_detach()?.f_resolve_neg()?.f_to_kind(F::KIND)?.f_contiguous()?)
+        let packed = |tensor: &Tensor, kind: Kind| -> Result<_> {
+            Ok(tensor.f_detach()?.f_resolve_neg()?.f_to_kind(kind)?.f_contiguous()?)
         };
-        let (weight, bias) = (packed(linear.weight)?, linear.bias.map(packed).transpose()?);
-        Ok(Self { hidden: packed(hidden)?, weight, bias, number: PhantomData })
+        let bias = linear.bias.map(|bias| packed(bias, W::KIND)).transpose()?;
+        let (hidden, weight) = (packed(hidden, W::Number::KIND)?, packed(linear.weight, W::KIND)?);
+        Ok(Self { hidden, weight, bias, stored: PhantomData })
     }
 
-    pub(super) fn slices(&self) -> Result<masked_loss_core::Linear<'_, F>> {
+    pub(super) fn slices(&self) -> Result<masked_loss_core::Linear<'_, W::Number, W>> {
         Ok(masked_loss_core::Linear {
             hidden: slice(&self.hidden)?,
             weight: slice(&self.weight)?,
@@ -39,7 +40,7 @@ impl<F: Scalar + Element> Packed<F> {
     /// The observed logits, row by row.
     pub(super) fn logits(&self, labels: &Sparse<'_>) -> Result<Tensor> {
         let count: usize = (0..labels.rows()).map(|row| labels.row(row).len()).sum();
-        let mut logits = Tensor::f_empty([count as i64], (F::KIND, Device::Cpu))?;
+        let mut logits = Tensor::f_empty([count as i64], (W::Number::KIND, Device::Cpu))?;
         self.slices()?.logits(&TorchThreads, labels, slice_mut(&mut logits)?)?;
         Ok(logits)
     }
@@ -54,15 +55,17 @@ impl Linear<'_> {
     /// As [`Loss::forward_linear`](crate::Loss::forward_linear).
     pub fn observed_logits(&self, hidden: &Tensor, labels: &Labels) -> Result<Tensor> {
         self.check(hidden, labels)?;
-        let kind = compute_kind(hidden)?;
         if hidden.device() != Device::Cpu {
+            let kind = compute_kind(hidden)?;
             let logits = tch::no_grad(|| self.logits(hidden))?;
             return Ok(logits.f_masked_select(&labels.observed()?)?.f_to_kind(kind)?);
         }
         let labels = labels.observed_alone()?;
         let Some(sparse) = labels.entries()? else { unreachable!("the labels are sparse") };
-        match kind {
+        match hidden.f_kind()? {
             Kind::Double => Packed::<f64>::of(hidden, self)?.logits(&sparse),
+            Kind::BFloat16 => Packed::<Bf16>::of(hidden, self)?.logits(&sparse),
+            Kind::Half => Packed::<F16>::of(hidden, self)?.logits(&sparse),
             _ => Packed::<f32>::of(hidden, self)?.logits(&sparse),
         }
     }

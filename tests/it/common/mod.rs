@@ -2,6 +2,7 @@
 
 mod device;
 pub mod layer;
+pub mod learner;
 mod process;
 mod promises;
 mod tracked;

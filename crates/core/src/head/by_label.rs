@@ -2,26 +2,27 @@
 
 use std::ops::Range;
 
-use super::layer::{LayerGradients, Linear};
+use super::layer::LayerGradients;
 use super::units::{piece_length, units};
 use super::vectors::Combine;
-use crate::memory::Disjoint;
+use crate::memory::{Disjoint, Stored};
 use crate::scalar::Scalar;
 use crate::simd::Simd;
+use crate::simd::float::Float;
 use crate::sizes::CHUNK;
 use crate::{Result, Threads};
 
-/// From each entry's derivative, in the order of the batch. `all`: how many labels there are.
-pub(super) fn run<F: Scalar>(
+/// From each entry's derivative, in the order of the batch, and the hidden vectors with their width. `all`: how many labels there are.
+pub(super) fn run<F: Scalar + Stored>(
     threads: &dyn Threads,
     simd: Simd,
-    linear: Linear<'_, F>,
+    (hidden, width): (&[F], usize),
     all: usize,
     slopes: &[F],
     gradients: LayerGradients<'_, F>,
 ) -> Result<()> {
     let LayerGradients { touched, packed, weight, bias } = gradients;
-    let (labels, width) = (touched.labels(), linear.width);
+    let labels = touched.labels();
     let rows = if packed { labels.len() } else { all };
     let output = |slice: &mut [F], width: usize| {
         assert_eq!(slice.len(), rows * width, "a gradient for each label");
@@ -57,11 +58,11 @@ pub(super) fn run<F: Scalar>(
                     let factors = &mut factors[..now.len()];
                     for (factor, &entry) in factors.iter_mut().zip(&touched.entries[now.clone()]) {
                         *factor = slopes[entry as usize];
-                        sum += factor.to_f64();
+                        sum += Float::to_f64(*factor);
                     }
                     if let Some(weight) = &weight {
                         let (rows, sum) = (&touched.rows[now], weight.part(row * width, width));
-                        simd.run(Combine { factors, matrix: linear.hidden, rows, sum });
+                        simd.run(Combine { factors, matrix: hidden, rows, sum });
                     }
                 }
                 if let Some(bias) = &bias {

@@ -9,15 +9,15 @@ use super::vectors::{Combine, Dots};
 use crate::labels::{Cells, Label, Sparse, Weights};
 use crate::memory::Disjoint;
 use crate::pass::{ChunkBuffers, Chunks, Prepared};
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, Storage};
 use crate::simd::Simd;
 use crate::simd::loops::Sums;
 use crate::sizes::{CHUNK, GROUP};
 use crate::{Result, Threads};
 
 /// What all rows share.
-pub(super) struct Walk<'a, F> {
-    pub(super) linear: Linear<'a, F>,
+pub(super) struct Walk<'a, F, W> {
+    pub(super) linear: Linear<'a, F, W>,
     pub(super) labels: &'a Sparse<'a>,
     pub(super) weights: &'a Weights<'a>,
     /// Where each row's entries start in the batch, and where those of the last one end.
@@ -58,7 +58,7 @@ struct Numbers<F> {
     chunk: ChunkBuffers<F>,
 }
 
-impl<F: Scalar> Walk<'_, F> {
+impl<F: Scalar, W: Storage<Number = F>> Walk<'_, F, W> {
     /// The sum of the losses.
     pub(super) fn run(&self, threads: &dyn Threads) -> Result<f64> {
         let piece_length = piece_length::<F>(self.linear.width);
@@ -112,7 +112,7 @@ impl<F: Scalar> Walk<'_, F> {
             });
             if let Some(bias) = bias {
                 for (logit, &label) in logits[at.clone()].iter_mut().zip(columns) {
-                    *logit = *logit + bias[label as usize];
+                    *logit = *logit + F::from_f64(bias[label as usize].to_f64());
                 }
             }
             self.read_labels(part.entries.clone(), &mut labels[at.clone()]);

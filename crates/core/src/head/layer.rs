@@ -3,14 +3,15 @@
 use super::order::Touched;
 
 /// A linear layer: the logit of row n and label c is `h_n · w_c + b_c`.
+/// Weights may be stored in half precision; all is computed in `F`.
 #[derive(Clone, Copy, Debug)]
-pub struct Linear<'a, F> {
+pub struct Linear<'a, F, W = F> {
     /// `[N, D]`, row by row.
     pub hidden: &'a [F],
     /// `[C, D]`, label by label.
-    pub weight: &'a [F],
+    pub weight: &'a [W],
     /// `[C]`
-    pub bias: Option<&'a [F]>,
+    pub bias: Option<&'a [W]>,
     /// `D`
     pub width: usize,
 }

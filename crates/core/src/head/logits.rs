@@ -6,11 +6,11 @@ use super::units::{piece_length, units};
 use super::vectors::Dots;
 use crate::labels::Sparse;
 use crate::memory::Disjoint;
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, Storage};
 use crate::simd::Simd;
 use crate::{Result, Threads};
 
-impl<F: Scalar> Linear<'_, F> {
+impl<F: Scalar, W: Storage<Number = F>> Linear<'_, F, W> {
     /// The logits of the observed entries, row by row. No other logit is computed, and no other weight is read.
     ///
     /// # Errors
@@ -31,7 +31,10 @@ impl<F: Scalar> Linear<'_, F> {
                 let vector = &self.hidden[row * width..][..width];
                 simd.run(Dots { vector, matrix: self.weight, rows, results: &mut *results });
                 if let Some(bias) = self.bias {
-                    results.iter_mut().zip(rows).for_each(|(logit, &label)| *logit = *logit + bias[label as usize]);
+                    results
+                        .iter_mut()
+                        .zip(rows)
+                        .for_each(|(logit, &label)| *logit = *logit + F::from_f64(bias[label as usize].to_f64()));
                 }
             }
         })

@@ -14,25 +14,25 @@ pub use self::layer::{HeadGradients, LayerGradients, Linear};
 pub use self::order::Touched;
 use crate::kernel::Formula;
 use crate::labels::{Sparse, Weights};
-use crate::memory::Disjoint;
+use crate::memory::{Disjoint, Stored};
 use crate::pass::Prepared;
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, Storage};
 use crate::simd::Simd;
 use crate::{Result, Threads};
 
 /// A pass over the observed entries of a layer's logits. No other logit is computed, and no other weight is read.
-pub struct HeadPass<'a, F: Scalar> {
+pub struct HeadPass<'a, F: Scalar, W: Storage<Number = F> = F> {
     /// The loss.
     pub formula: &'a dyn Formula,
     /// The layer.
-    pub linear: Linear<'a, F>,
+    pub linear: Linear<'a, F, W>,
     /// Where the gradients go.
     pub gradients: HeadGradients<'a, F>,
     /// What divides the gradients.
     pub divisor: f64,
 }
 
-impl<F: Scalar> HeadPass<'_, F> {
+impl<F: Scalar + Stored, W: Storage<Number = F>> HeadPass<'_, F, W> {
     /// The sum of the losses, weighted; `None` if a logit is outside what the formula accepts.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl<F: Scalar> HeadPass<'_, F> {
             return Ok(None);
         }
         if let Some(layer) = layer {
-            by_label::run(threads, simd, linear, labels.labels, &slopes, layer)?;
+            by_label::run(threads, simd, (linear.hidden, width), labels.labels, &slopes, layer)?;
         }
         Ok(Some(sum))
     }

@@ -1,5 +1,6 @@
 //! Dot products and sums of vectors that are rows of a matrix.
 
+use crate::memory::Stored;
 use crate::simd::Job;
 use crate::simd::float::{Float, fma};
 
@@ -9,15 +10,15 @@ const TOGETHER: usize = 4;
 const LANES: usize = 16;
 
 /// `results[k] = vector · row_k`
-pub(super) struct Dots<'a, F> {
+pub(super) struct Dots<'a, F, W> {
     pub(super) vector: &'a [F],
     /// Rows as long as the vector.
-    pub(super) matrix: &'a [F],
+    pub(super) matrix: &'a [W],
     pub(super) rows: &'a [i32],
     pub(super) results: &'a mut [F],
 }
 
-impl<F: Float> Job for Dots<'_, F> {
+impl<F: Float, W: Stored> Job for Dots<'_, F, W> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
@@ -25,24 +26,24 @@ impl<F: Float> Job for Dots<'_, F> {
         let (fours, ones) = rows.as_chunks::<TOGETHER>();
         let (results, last) = results.as_chunks_mut::<TOGETHER>();
         for (result, four) in results.iter_mut().zip(fours) {
-            *result = dots::<F, FMA, TOGETHER, LANES>(vector, chosen(matrix, *four, vector.len()));
+            *result = dots::<F, W, FMA, TOGETHER, LANES>(vector, chosen(matrix, *four, vector.len()));
         }
         for (result, &one) in last.iter_mut().zip(ones) {
-            [*result] = dots::<F, FMA, 1, { TOGETHER * LANES }>(vector, chosen(matrix, [one], vector.len()));
+            [*result] = dots::<F, W, FMA, 1, { TOGETHER * LANES }>(vector, chosen(matrix, [one], vector.len()));
         }
     }
 }
 
 /// `sum += Σ factors[k]·row_k`
-pub(super) struct Combine<'a, F> {
+pub(super) struct Combine<'a, F, W> {
     pub(super) factors: &'a [F],
     /// Rows as long as the sum.
-    pub(super) matrix: &'a [F],
+    pub(super) matrix: &'a [W],
     pub(super) rows: &'a [i32],
     pub(super) sum: &'a mut [F],
 }
 
-impl<F: Float> Job for Combine<'_, F> {
+impl<F: Float, W: Stored> Job for Combine<'_, F, W> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
@@ -51,12 +52,18 @@ impl<F: Float> Job for Combine<'_, F> {
         let (fours, ones) = rows.as_chunks::<TOGETHER>();
         let (factors, last) = factors.as_chunks::<TOGETHER>();
         for (factors, four) in factors.iter().zip(fours) {
-            add::<F, FMA, TOGETHER>(sum, *factors, chosen(matrix, *four, width));
+            add::<F, W, FMA, TOGETHER>(sum, *factors, chosen(matrix, *four, width));
         }
         for (&factor, &one) in last.iter().zip(ones) {
-            add::<F, FMA, 1>(sum, [factor], chosen(matrix, [one], width));
+            add::<F, W, FMA, 1>(sum, [factor], chosen(matrix, [one], width));
         }
     }
+}
+
+/// What the compiler makes of it is one conversion, or none.
+#[inline(always)]
+fn number<F: Float, W: Stored>(stored: W) -> F {
+    F::from_f64(stored.to_f64())
 }
 
 #[inline(always)]
@@ -70,7 +77,7 @@ fn chosen<F, const K: usize>(matrix: &[F], rows: [i32; K], width: usize) -> [&[F
 
 /// Sums over several lanes.
 #[inline(always)]
-fn dots<F: Float, const FMA: bool, const K: usize, const L: usize>(vector: &[F], rows: [&[F]; K]) -> [F; K] {
+fn dots<F: Float, W: Stored, const FMA: bool, const K: usize, const L: usize>(vector: &[F], rows: [&[W]; K]) -> [F; K] {
     let (whole, rest) = vector.as_chunks::<L>();
     let mut chunks = [&[][..]; K];
     for k in 0..K {
@@ -80,7 +87,7 @@ fn dots<F: Float, const FMA: bool, const K: usize, const L: usize>(vector: &[F],
     let mut lanes = [[F::default(); L]; K];
     for (chunk, numbers) in whole.iter().enumerate() {
         for k in 0..K {
-            lanes[k] = fused::<F, FMA, L>(numbers, &chunks[k][chunk], lanes[k]);
+            lanes[k] = fused::<F, W, FMA, L>(numbers, &chunks[k][chunk], lanes[k]);
         }
     }
     let mut sums = [F::default(); K];
@@ -89,16 +96,16 @@ fn dots<F: Float, const FMA: bool, const K: usize, const L: usize>(vector: &[F],
         sums[k] = total(&stored);
         let row = &rows[k][vector.len() - rest.len()..];
         for i in 0..rest.len() {
-            sums[k] = fma::<F, FMA>(rest[i], row[i], sums[k]);
+            sums[k] = fma::<F, FMA>(rest[i], number(row[i]), sums[k]);
         }
     }
     sums
 }
 
 #[inline(always)]
-fn fused<F: Float, const FMA: bool, const L: usize>(a: &[F; L], b: &[F; L], mut sums: [F; L]) -> [F; L] {
+fn fused<F: Float, W: Stored, const FMA: bool, const L: usize>(a: &[F; L], b: &[W; L], mut sums: [F; L]) -> [F; L] {
     for i in 0..L {
-        sums[i] = fma::<F, FMA>(a[i], b[i], sums[i]);
+        sums[i] = fma::<F, FMA>(a[i], number(b[i]), sums[i]);
     }
     sums
 }
@@ -117,13 +124,13 @@ fn total<F: Float, const L: usize>(lanes: &[F; L]) -> F {
 }
 
 #[inline(always)]
-fn add<F: Float, const FMA: bool, const K: usize>(sum: &mut [F], factors: [F; K], rows: [&[F]; K]) {
+fn add<F: Float, W: Stored, const FMA: bool, const K: usize>(sum: &mut [F], factors: [F; K], rows: [&[W]; K]) {
     for (i, sum) in sum.iter_mut().enumerate() {
-        let mut number = *sum;
+        let mut total = *sum;
         for k in 0..K {
-            number = fma::<F, FMA>(factors[k], rows[k][i], number);
+            total = fma::<F, FMA>(factors[k], number(rows[k][i]), total);
         }
-        *sum = number;
+        *sum = total;
     }
 }
 
