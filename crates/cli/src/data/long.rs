@@ -1,6 +1,6 @@
 //! Labels in long format: a line for each observed entry, with the row, the label and the value.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -124,31 +124,18 @@ impl Long {
         if let Some(line) = rows.iter().position(|row| !(0..count).contains(row)) {
             bail!("the row is {} in data row {}, and the features have {count} rows, from 0", rows[line], line + 1);
         }
-        let known = source.known_labels.clone();
-        let names = known.unwrap_or_else(|| ordered(words.keys().cloned().collect()));
-        let (columns, names) = chosen(names.len() as i64, Some(names.clone()), source).map(|(columns, chosen)| {
-            let of_name: HashMap<_, _> = columns.iter().map(|&column| &names[column]).zip(0..).collect();
-            let mut places = vec![None; words.len()];
-            words.iter().for_each(|(name, &word)| places[word] = of_name.get(name).copied());
-            (places, chosen)
-        })?;
-        if let (Some(_), Some(word)) = (&source.known_labels, columns.iter().position(Option::is_none)) {
-            let name = words.iter().find(|(_, place)| **place == word).map_or("", |(name, _)| name);
-            bail!("label {name:?} is none of the network's");
-        }
+        let (columns, names) = selected(&words, source)?;
         let mut decoder = Decoder::new(source, &names);
         let mut entries = Vec::new();
         for (line, ((row, word), value)) in rows.into_iter().zip(labels).zip(values).enumerate() {
             let Some(label) = columns[word] else { continue };
-            let value = decoder.label(value, rounding, line as i64 + 1, label)?;
-            if !value.is_nan() {
-                entries.push((row, label as i64, value));
-            }
+            entries.push((row, label as i64, decoder.label(value, rounding, line as i64 + 1, label)?));
         }
         entries.sort_by_key(|&(row, label, _)| (row, label));
         if let Some(twice) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 == pair[1].1) {
             bail!("row {} has label {:?} twice", twice[0].0, names[twice[0].1 as usize]);
         }
+        entries.retain(|(.., value)| !value.is_nan());
         let column = |of: fn(&(i64, i64, f32)) -> i64| Tensor::from_slice(&entries.iter().map(of).collect::<Vec<_>>());
         let values = Tensor::from_slice(&entries.iter().map(|entry| entry.2).collect::<Vec<_>>());
         let size = [count, names.len() as i64];
@@ -164,6 +151,22 @@ impl Long {
             group: None,
         })
     }
+}
+
+/// Which label each word is, of those that are selected, and the names of these: those of the network first, in its order.
+fn selected(words: &HashMap<String, usize>, source: &Source) -> Result<(Vec<Option<usize>>, Vec<String>)> {
+    let known = source.known_labels.as_deref().unwrap_or_default();
+    let is_known: HashSet<_> = known.iter().map(|name| name.trim()).collect();
+    let others = words.keys().filter(|word| !is_known.contains(word.as_str())).cloned().collect();
+    let all = [known.to_vec(), ordered(others)].concat();
+    let (columns, names) = chosen(all.len() as i64, Some(all), source)?;
+    if let Some(place) = columns.iter().position(|&column| column >= known.len()).filter(|_| !known.is_empty()) {
+        bail!("label {:?} is none of the network's", names[place]);
+    }
+    let of_name: HashMap<_, _> = names.iter().zip(0..).collect();
+    let mut places = vec![None; words.len()];
+    words.iter().for_each(|(name, &word)| places[word] = of_name.get(name).copied());
+    Ok((places, names))
 }
 
 /// As numbers if all are, else as text: the order of the lines does not matter.

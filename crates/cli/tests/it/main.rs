@@ -17,6 +17,7 @@ mod folders;
 mod head;
 mod inspect;
 mod leaks;
+mod long;
 mod names;
 #[cfg(unix)]
 mod output;

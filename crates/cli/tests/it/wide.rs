@@ -16,10 +16,10 @@ use crate::parquet::write;
 use crate::program::{complaint, finish, metrics, printed, program, read_json, sentence, text, train};
 use crate::tables::{add, write_csr};
 
-const ROWS: usize = 240;
+pub const ROWS: usize = 240;
 
 /// Row, label and value of a few observed entries of so many labels.
-fn entries(labels: usize) -> Vec<(usize, usize, f32)> {
+pub fn entries(labels: usize) -> Vec<(usize, usize, f32)> {
     let of_row = |row: usize| {
         let mut columns: Vec<_> = (0..3).map(|entry| (row * 31 + entry * 17) % labels).collect();
         columns.sort();
@@ -33,7 +33,7 @@ fn feature(row: usize) -> f32 {
     (row as f32 * 2.0).sin()
 }
 
-fn features(folder: &Path) -> PathBuf {
+pub fn features(folder: &Path) -> PathBuf {
     let path = folder.join("x.npz");
     let mut archive = NpzWriter::create(&path).unwrap();
     let cells = (0..ROWS).flat_map(|row| [feature(row), (row as f32 * 3.0).sin()]);
@@ -57,7 +57,7 @@ fn csr(folder: &Path, labels: usize) -> PathBuf {
 }
 
 /// In another order, with a column that is not used, an entry without a value, and labels named by numbers or words.
-fn long(folder: &Path, labels: usize, name: impl Fn(usize) -> String) -> PathBuf {
+pub fn long(folder: &Path, labels: usize, name: impl Fn(usize) -> String) -> PathBuf {
     let path = folder.join("long.csv");
     let mut lines = vec!["assay,value,by,molecule".to_owned(), format!("{},,nobody,0", name(1))];
     lines.extend(
@@ -67,7 +67,7 @@ fn long(folder: &Path, labels: usize, name: impl Fn(usize) -> String) -> PathBuf
     path
 }
 
-const LONG: &[&str] = &["--long", "molecule,assay,value"];
+pub const LONG: &[&str] = &["--long", "molecule,assay,value"];
 
 /// Whether two results are the same but for rounding and names.
 fn agree(found: &Value, expected: &Value) -> bool {
@@ -167,6 +167,7 @@ fn faults_of_long_format_are_named() {
         (format!("{header}0,,1\n"), "data row 1 names no label"),
         (format!("{header}0,a,2\n"), "label \"a\" is 2 in data row 1, outside [0, 1]"),
         (format!("{header}3,b,1\n3,a,0\n3,b,1\n"), "row 3 has label \"b\" twice"),
+        (format!("{header}3,b,\n3,a,0\n3,b,1\n"), "row 3 has label \"b\" twice"),
         (format!("{header}0,a\n"), "data row 1 has 2 cells where the header has 3"),
         (header.to_owned(), "no label is left"),
         (format!("{header}0,a,\n"), "no label is observed at all"),
