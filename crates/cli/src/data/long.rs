@@ -140,16 +140,8 @@ impl Long {
         let values = Tensor::from_slice(&entries.iter().map(|entry| entry.2).collect::<Vec<_>>());
         let size = [count, names.len() as i64];
         let labels = Labels::from_entries(&column(|entry| entry.0), &column(|entry| entry.1), &values, size)?;
-        Ok(Raw {
-            rows: count,
-            features: Some(features),
-            labels: Some(labels),
-            notes: decoder.notes(),
-            label_names: names,
-            numbered: false,
-            split: None,
-            group: None,
-        })
+        let notes = decoder.notes();
+        Ok(Raw { labels: Some(labels), notes, label_names: names, ..Raw::of_features(features) })
     }
 }
 

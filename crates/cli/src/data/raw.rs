@@ -19,3 +19,19 @@ pub struct Raw {
     pub split: Option<Vec<String>>,
     pub group: Option<Vec<String>>,
 }
+
+impl Raw {
+    /// Features alone.
+    pub fn of_features(features: Features) -> Self {
+        Self {
+            rows: features.rows(),
+            features: Some(features),
+            labels: None,
+            notes: Vec::new(),
+            label_names: Vec::new(),
+            numbered: false,
+            split: None,
+            group: None,
+        }
+    }
+}

@@ -11,10 +11,14 @@ use crate::cli::source::Source;
 
 /// The file of `--data`.
 pub fn table(source: &Source) -> Result<Raw> {
-    if let Some(columns) = source.long.as_ref().filter(|_| source.has_labels()) {
+    if let Some(columns) = &source.long {
         let path = source.features.as_ref().context("--long needs --features, the file of the features")?;
         let block = features(path).with_context(|| format!("--features {}", path.display()))?;
-        return long::read(source, &columns.0, Features::new(vec![block], None));
+        let features = Features::new(vec![block], None);
+        return match source.has_labels() {
+            true => long::read(source, &columns.0, features),
+            false => Ok(Raw::of_features(features)),
+        };
     }
     let name = source.data.to_string_lossy().to_lowercase();
     if name.ends_with(".csv") || name.ends_with(".csv.gz") {

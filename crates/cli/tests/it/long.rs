@@ -11,7 +11,7 @@ use parquet::basic::Compression;
 
 use crate::parquet::{array, write};
 use crate::program::{SMALL, finish, metrics, printed, program, sentence, text, train};
-use crate::wide::{LONG, entries, features, long};
+use crate::wide::{LONG, ROWS, entries, features, long};
 
 /// A command on a trained network and a file in long format.
 fn apply(name: &str, run: &Path, data: &Path, features: &Path, options: &[&str]) -> Command {
@@ -36,6 +36,22 @@ fn a_network_is_scored_on_the_labels_that_are_selected() {
     assert!(all.contains("label \"assay 10\" is none of the network's"), "{all}");
     let few = sentence(&mut evaluate(&["--labels", "assay 0*"]));
     assert!(few.contains("the labels of the table are not those of the network: 1 missing (assay 11)"), "{few}");
+}
+
+#[test]
+fn predictions_are_for_all_rows_of_the_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let (x, run) = (features(folder.path()), folder.path().join("run"));
+    let data = long(folder.path(), 12, |label| label.to_string());
+    finish(train(&data, &[LONG, &["--features", text(&x)]].concat()).arg("--out").arg(&run));
+    let [of_long, of_features] = ["long.csv", "features.csv"].map(|name| folder.path().join("to_".to_owned() + name));
+    finish(&mut apply("predict", &run, &data, &x, &["--to", text(&of_long)]));
+    let mut command = program();
+    command.arg("predict").arg(&run).args(["--device", "cpu", "--data", text(&x), "--to", text(&of_features)]);
+    finish(&mut command);
+    let found = fs::read_to_string(&of_long).unwrap();
+    assert_eq!(found.lines().count(), 1 + ROWS);
+    assert_eq!(found, fs::read_to_string(&of_features).unwrap());
 }
 
 #[test]
