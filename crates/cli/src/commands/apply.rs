@@ -13,7 +13,7 @@ use crate::report::terminal;
 use crate::run::description;
 use crate::run::evaluate::{self, Scores};
 use crate::run::output::Folder;
-use crate::run::predict::{self, Part, Wanted};
+use crate::run::predict::{self, Fault, Part, Wanted};
 use crate::run::weights;
 
 /// Which of these the name that `--to` gives ends in.
@@ -81,11 +81,8 @@ pub fn predict(Predict { what, to, top }: &Predict) -> Result<()> {
 
 /// An error where a logit is not finite.
 fn finite<'a>(part: Part<'a>, names: &[String]) -> Result<Part<'a>> {
-    let faults = part.logits.isfinite().logical_not().nonzero();
-    if faults.size()[0] == 0 {
-        return Ok(part);
+    match part.fault {
+        None => Ok(part),
+        Some(Fault { row, label, logit }) => Err(evaluate::not_finite(&names[label], part.rows[row], logit)),
     }
-    let place = [0, 1].map(|axis| faults.int64_value(&[0, axis]));
-    let label = part.labels.as_ref().map_or(place[1], |labels| labels.int64_value(&place));
-    Err(evaluate::not_finite(&names[label as usize], part.rows[place[0] as usize], part.logits.double_value(&place)))
 }

@@ -26,6 +26,6 @@ pub use self::safetensors::tensors;
 pub use cell::word;
 #[cfg(test)]
 pub use csr::Csr;
-pub use features::{Batch, Block, Features, chunk};
+pub use features::{Batch, Block, Features, chunk, first_true};
 pub use lines::{EMPTY, Lines};
 pub use table::Table;

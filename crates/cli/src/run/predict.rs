@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::evaluate::parts;
-use crate::data::{Features, chunk};
+use crate::data::{Features, chunk, first_true};
 use crate::model::network::Network;
 
 /// Of each row all labels, or those of the highest probabilities.
@@ -20,6 +20,31 @@ pub struct Part<'a> {
     pub labels: Option<Tensor>,
     /// `[n, C]` or `[n, k]`, `f32`.
     pub logits: Tensor,
+    /// A logit that is not finite, of any label.
+    pub fault: Option<Fault>,
+}
+
+/// A logit that is not finite.
+#[derive(Clone, Copy)]
+pub struct Fault {
+    /// Among the rows of its part.
+    pub row: usize,
+    pub label: usize,
+    pub logit: f64,
+}
+
+impl Fault {
+    /// The first one, in logits of the labels from this one on.
+    fn of(logits: &Tensor, start: i64) -> Option<Self> {
+        // In one pass, of which NaN is the result where it is among the numbers.
+        let (least, most) = logits.aminmax(None, false);
+        if least.isfinite().logical_and(&most.isfinite()).int64_value(&[]) != 0 {
+            return None;
+        }
+        let (row, label) = first_true(&logits.isfinite().logical_not())?;
+        let logit = logits.double_value(&[row, label]);
+        Some(Self { row: row as usize, label: (start + label) as usize, logit })
+    }
 }
 
 impl Part<'_> {
@@ -44,27 +69,32 @@ pub fn predict<'a>(
         tch::no_grad(|| {
             let hidden = network.hidden(&features.batch(&features.index(rows)), false);
             let [weight, bias] = network.output();
-            let (labels, logits) = match wanted {
-                Wanted::All => (None, hidden.linear(&weight, Some(&bias))),
+            let (labels, logits, fault) = match wanted {
+                Wanted::All => {
+                    let logits = hidden.linear(&weight, Some(&bias));
+                    let fault = Fault::of(&logits, 0);
+                    (None, logits, fault)
+                }
                 Wanted::Top(count) => {
-                    let (labels, logits) = top(&hidden, &weight, &bias, count);
-                    (Some(labels.to_device(Device::Cpu)), logits)
+                    let ([labels, logits], fault) = top(&hidden, &weight, &bias, count);
+                    (Some(labels.to_device(Device::Cpu)), logits, fault)
                 }
             };
-            Part { rows, labels, logits: logits.to_device(Device::Cpu).to_kind(Kind::Float) }
+            Part { rows, labels, logits: logits.to_device(Device::Cpu).to_kind(Kind::Float), fault }
         })
     })
 }
 
-/// The highest logits of each row and their labels, from some labels at a time; one that is NaN is the least.
-fn top(hidden: &Tensor, weight: &Tensor, bias: &Tensor, count: i64) -> (Tensor, Tensor) {
+/// The labels of the highest logits of each row, and these, from some labels at a time; one that is NaN is the least.
+fn top(hidden: &Tensor, weight: &Tensor, bias: &Tensor, count: i64) -> ([Tensor; 2], Option<Fault>) {
     let all = weight.size()[0];
     // Four times as many numbers as usual, of few rows: every part reads the weights anew.
     let step = 4 * chunk(hidden.size()[0]);
-    let mut found: Option<[Tensor; 2]> = None;
+    let (mut found, mut fault): (Option<[Tensor; 2]>, _) = (None, None);
     for start in (0..all).step_by(step as usize) {
         let of = |parameter: &Tensor| parameter.narrow(0, start, step.min(all - start));
         let logits = hidden.linear(&of(weight), Some(of(bias)));
+        fault = fault.or_else(|| Fault::of(&logits, start));
         let [labels, logits] = highest(&logits, count);
         let labels = labels + start;
         found = Some(match found {
@@ -76,8 +106,7 @@ fn top(hidden: &Tensor, weight: &Tensor, bias: &Tensor, count: i64) -> (Tensor, 
             }
         });
     }
-    let [labels, logits] = found.expect("a network has a label");
-    (labels, logits)
+    (found.expect("a network has a label"), fault)
 }
 
 fn highest(logits: &Tensor, count: i64) -> [Tensor; 2] {
@@ -89,4 +118,26 @@ fn highest(logits: &Tensor, count: i64) -> [Tensor; 2] {
     }
     let (highest, places) = of(&logits.nan_to_num(f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY));
     [places, highest]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logit_that_is_not_finite_is_found_below_the_highest_too() {
+        let matrix = |numbers: &[f32], rows| Tensor::from_slice(numbers).view([rows, 2]);
+        let bias = Tensor::zeros([3], (Kind::Float, Device::Cpu));
+        let top = |hidden: &[f32], weight: &[f32]| {
+            let ([labels, logits], fault) = top(&matrix(hidden, 2), &matrix(weight, 3), &bias, 1);
+            assert_eq!(Vec::<i64>::try_from(labels.flatten(0, -1)).unwrap(), [1, 1]);
+            assert!(logits.isfinite().all().int64_value(&[]) != 0);
+            fault.map(|Fault { row, label, logit }| (row, label, logit))
+        };
+        assert_eq!(top(&[0.0, 1.0, 1e38, 1.0], &[0.0, 0.0, 0.0, 1.0, -1.0, 0.0]), None);
+        let (row, label, logit) = top(&[0.0, 1.0, 1e38, 1.0], &[0.0, 0.0, 0.0, 1.0, -10.0, 0.0]).unwrap();
+        assert_eq!((row, label, logit), (1, 2, f64::NEG_INFINITY));
+        let (row, label, logit) = top(&[1e38, 1e38, 0.0, 1e38], &[10.0, -10.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
+        assert!((row, label) == (0, 0) && logit.is_nan(), "{row}, {label}, {logit}");
+    }
 }

@@ -73,6 +73,10 @@ fn scores_that_are_not_finite_are_refused() {
     for (command, expected) in [
         (&mut apply("evaluate"), r#"the score of label "y2" in data row 2 is not finite: "#),
         (apply("predict").arg("--to").arg(&to), r#"the score of label "y1" in data row 2 is not finite: "#),
+        (
+            apply("predict").args(["--top", "1"]).arg("--to").arg(&to),
+            r#"the score of label "y1" in data row 2 is not "#,
+        ),
     ] {
         let found = sentence(command);
         assert!(found.contains(expected), "{found}");
