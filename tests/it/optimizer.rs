@@ -143,6 +143,37 @@ fn weights_that_catch_up_have_the_bits_of_dense_steps() {
 }
 
 #[test]
+fn a_dense_gradient_finds_all_rows_up_to_date() {
+    each_rule(|rule, decay| {
+        let (mut dense, mut sparse) = (Learner::new(rule, decay, Kind::Float), Learner::new(rule, decay, Kind::Float));
+        sparse.optimizer = sparse.optimizer.with_catch_up();
+        for time in 0..9 {
+            dense.step(Head::Observed, false, time);
+            sparse.step(Head::Observed, time < 8, time);
+        }
+        assert!(!sparse.layer.weight.grad().is_sparse());
+        assert_eq!(dense.bits(), sparse.bits(), "{rule:?}, {decay}");
+    });
+}
+
+#[test]
+fn rows_that_a_gradient_has_twice_and_in_any_order_are_added_up() {
+    let [twice, whole] = [(); 2].map(|()| trained(&[4, 3], 7, Kind::Double));
+    let gradient = trained(&[3, 3], 8, Kind::Double).detach();
+    let rows = Tensor::from_slice(&[2i64, 0, 2]).to_device(whole.device());
+    let mut optimizer =
+        Optimizer::new(Rule::Sgd { momentum: 0.9 }, 0.0, &[&twice, &whole].map(Tensor::shallow_clone)).unwrap();
+    for _ in 0..3 {
+        optimizer.zero_grad().unwrap();
+        (Tensor::embedding(&twice, &rows, -1, false, true) * &gradient).sum(Kind::Double).backward();
+        (Tensor::embedding(&whole, &rows, -1, false, false) * &gradient).sum(Kind::Double).backward();
+        assert!(twice.grad().is_sparse() && !whole.grad().is_sparse());
+        optimizer.step(0.1).unwrap();
+    }
+    assert!((&twice - &whole).abs().max().double_value(&[]) < 1e-15);
+}
+
+#[test]
 fn weights_of_labels_that_nobody_observed_keep_their_bits() {
     each_rule(|rule, decay| {
         let mut learner = Learner::new(rule, decay, Kind::Float);
