@@ -58,8 +58,10 @@ pub struct Train {
     #[command(flatten)]
     pub training: Training,
     /// Folder for the weights, the configuration, the metrics, report.html with charts, predictions.csv for the test rows and
-    /// events for TensorBoard. Replaces those of an earlier run. metrics.json is removed first and written last: where it is
-    /// present, the run is complete. A checkpoint is written there after every epoch. One run at a time has the folder.
+    /// events for TensorBoard. For more than 2,000 labels, predictions.csv has the 20 highest probabilities of each row, and
+    /// only the first rows where all would take long. Replaces the files of an earlier run. metrics.json is removed first and
+    /// written last: where it is present, the run is complete. A checkpoint is written there after every epoch. One run at a
+    /// time has the folder.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Resumes from the checkpoint in --out. The result has the same bits as that of a run that was never stopped. --epochs

@@ -21,9 +21,10 @@ pub struct Source {
     /// .safetensors with X, or an .npz that scipy.sparse.save_npz wrote (format csr), which stays sparse in memory.
     #[arg(long, value_name = "FILE")]
     pub features: Option<PathBuf>,
-    /// Label columns, names or globs; in arrays all of Y by default. As in a line of CSV, a name with a comma stands
-    /// between quotes: '"2,4-D",NR-*'. Y's columns are named by the array `labels` of an .npz, by a JSON list under
-    /// `labels` in the metadata of a .safetensors, else by their positions from 0. Given more than once, the names add up.
+    /// Label columns, names or globs; in arrays all of Y by default, with --long all labels. As in a line of CSV, a name
+    /// with a comma stands between quotes: '"2,4-D",NR-*'. Y's columns are named by the array `labels` of an .npz, by a JSON
+    /// list under `labels` in the metadata of a .safetensors, else by their positions from 0. Given more than once, the
+    /// names add up.
     #[arg(long, value_name = "NAME,...")]
     #[serde(serialize_with = "names::serialize")]
     pub labels: Vec<Names>,
@@ -53,7 +54,7 @@ pub struct Source {
     pub group: Option<String>,
     /// Says that a line of --data (.csv, .csv.gz or .parquet) is not a row but an observed label: the names of three columns,
     /// the row in the file of --features, from 0, the label, and its value. Labels are in the order of their names. All else is
-    /// missing, and takes no memory.
+    /// missing, and takes no memory. predict reads --features alone.
     #[arg(long, value_name = "ROW,LABEL,VALUE")]
     pub long: Option<Names>,
     /// Set where a network is applied: its labels, which --long then takes in their order.
