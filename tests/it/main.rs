@@ -10,6 +10,7 @@ mod expected_positives;
 mod formulas;
 mod hard_cases;
 mod head;
+mod head_gradients;
 mod head_promises;
 mod identities;
 mod infinite;
