@@ -81,12 +81,29 @@ impl ByLabel {
     /// As [`of_all`](Self::of_all).
     pub fn of_observed(scores: &Tensor, labels: &Labels) -> Result<Self> {
         check::floating("scores", scores)?;
-        let [_, columns, values] = labels.to_entries()?;
-        check::like("scores", scores, &values.size(), labels.device())?;
+        let size = labels.size();
+        let [rows, _] = size[..] else {
+            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+        };
+        check::like("scores", scores, &[labels.observed_count()?.f_int64_value(&[])?], labels.device())?;
         let mut order = Order::new(scores, labels)?;
-        let columns = Vec::<i64>::try_from(&columns.f_to_device(Device::Cpu)?)?;
-        for ((column, score), value) in columns.into_iter().zip(numbers(scores)?).zip(numbers(&values)?) {
-            order.push(column as usize, score, value);
+        let counts = Vec::<i64>::try_from(&labels.observed_per_row().f_to_device(Device::Cpu)?)?;
+        let (mut row, mut entry) = (0, 0);
+        while row < rows {
+            let (first, mut count) = (row, counts[row as usize]);
+            row += 1;
+            while row < rows && count + counts[row as usize] <= BLOCK {
+                count += counts[row as usize];
+                row += 1;
+            }
+            let part = labels.rows(&Tensor::f_arange_start(first, row, (Kind::Int64, labels.device()))?)?;
+            let [_, columns, values] = part.to_entries()?;
+            let columns = Vec::<i64>::try_from(&columns.f_to_device(Device::Cpu)?)?;
+            let scores = numbers(&scores.f_narrow(0, entry, count)?)?;
+            for ((column, score), value) in columns.into_iter().zip(scores).zip(numbers(&values)?) {
+                order.push(column as usize, score, value);
+            }
+            entry += count;
         }
         order.end()
     }

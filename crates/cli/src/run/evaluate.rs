@@ -23,13 +23,10 @@ pub struct Evaluation {
 impl Evaluation {
     fn of(found: &Found, names: &[String]) -> Result<Self> {
         let by_label = ByLabel::of_observed(&found.logits, &found.labels)?;
-        let [_, _, values] = found.labels.to_entries()?;
-        let loss = BceWithLogits::default();
-        let loss = loss.forward(&found.logits, &Labels::complete(&values)?, Reduction::Mean)?.double_value(&[]);
         let score = |(label, name): (usize, &String)| LabelScore::new(name, by_label.label(label));
         let labels: Vec<_> = names.iter().enumerate().map(score).collect();
         Ok(Self {
-            loss,
+            loss: found.loss,
             macro_auroc: mean(labels.iter().filter_map(|label| label.auroc)),
             macro_average_precision: mean(labels.iter().filter_map(|label| label.average_precision)),
             scored_labels: labels.iter().filter(|label| label.auroc.is_some()).count(),
@@ -114,13 +111,11 @@ pub struct Scores {
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
         let found = Found::of(network, table, rows)?;
+        // Before the probabilities are made: both together take twice the memory.
+        let evaluation = Evaluation::of(&found, &table.label_names)?;
         let probabilities = found.logits.to_kind(Kind::Double).sigmoid();
         let probabilities = ByLabel::of_observed(&probabilities, &found.labels)?;
-        Ok(Self {
-            evaluation: Evaluation::of(&found, &table.label_names)?,
-            probabilistic: Probabilistic::of(&probabilities)?,
-            probabilities,
-        })
+        Ok(Self { evaluation, probabilistic: Probabilistic::of(&probabilities)?, probabilities })
     }
 }
 
@@ -132,6 +127,7 @@ pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evalua
 struct Found {
     logits: Tensor,
     labels: Labels,
+    loss: f64,
 }
 
 /// An observed logit, computed for itself, takes about the time of so many in a multiplication of matrices.
@@ -145,19 +141,25 @@ impl Found {
         let few = labels.device() == Device::Cpu
             && FEW * labels.observed_count()?.int64_value(&[]) <= rows.len() as i64 * all;
         let width = if few { network.hidden_width() } else { all };
-        let mut logits = Vec::new();
+        let (mut logits, mut sum, mut count) = (Vec::new(), 0.0, 0.0);
         for rows in parts(rows, table.features.width().max(width)) {
             let (batch, labels) = (table.features.batch(&table.features.index(rows)), table.labels_of(rows)?);
-            logits.push(tch::no_grad(|| -> Result<_> {
+            let part = tch::no_grad(|| -> Result<_> {
                 let [weight, bias] = network.output();
                 let (hidden, output) = (network.hidden(&batch, false), Linear::new(&weight, Some(&bias)));
                 match few {
                     true => Ok(output.observed_logits(&hidden, &labels)?),
                     false => Ok(output.logits(&hidden)?.masked_select(&labels.observed()?)),
                 }
-            })?);
+            })?;
+            let [_, _, values] = labels.to_entries()?;
+            let loss = BceWithLogits::default();
+            let (loss, entries) = loss.sum_and_weight(&part, &Labels::complete(&values)?, Reduction::Mean)?;
+            (sum, count) = (sum + loss.double_value(&[]), count + entries.double_value(&[]));
+            logits.push(part);
         }
-        let found = Self { logits: Tensor::cat(&logits, 0).to_kind(Kind::Float), labels };
+        let loss = if count > 0.0 { sum / count } else { 0.0 };
+        let found = Self { logits: Tensor::cat(&logits, 0).to_kind(Kind::Float), labels, loss };
         let faults = found.logits.isfinite().logical_not().nonzero().flatten(0, -1);
         if faults.size()[0] > 0 {
             let [in_rows, columns, _] = found.labels.to_entries()?;
