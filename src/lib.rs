@@ -29,8 +29,8 @@
 //! * For wide tables of few labels: [`Loss::forward_linear`] computes the last layer where labels are observed, and
 //!   [`Labels::from_csr`] and [`Labels::from_entries`] hold nothing else.
 //! * For training loops: [`Accumulator`] (exact gradient accumulation), [`Optimizer`] (moves the weights of observed labels
-//!   alone), [`RowGuard`] (weights of unobserved labels stay where they are, whatever the optimizer), [`Missing`], [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing
-//!   labels).
+//!   alone), [`RowGuard`] (weights of unobserved labels stay where they are, whatever the optimizer), [`Missing`],
+//!   [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing labels).
 //! * For evaluation: [`metrics`] over the observed entries.
 //!
 //! A loss runs on one of two [paths](Path): the fused path computes value and gradient in one pass on the CPU, the composed

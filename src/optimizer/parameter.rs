@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use masked_loss_core::{Moving, Rule, Scalar, Step};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::composed;
 use crate::native::{Element, TorchThreads, slice, slice_mut};
@@ -49,6 +49,12 @@ impl Parameter {
         self.weight.data_ptr() == weight.data_ptr() && self.weight.size() == weight.size()
     }
 
+    /// They share this parameter's memory.
+    fn numbers(&self) -> Result<Numbers> {
+        let second = self.second.as_ref().map(Tensor::shallow_clone);
+        Ok(Numbers { weight: self.weight.f_detach()?, first: self.first.shallow_clone(), second })
+    }
+
     /// Whether steps are taken by the kernel, which can move some rows alone.
     fn has_kernel(&self) -> Result<bool> {
         let is_plain = self.weight.device() == Device::Cpu && self.weight.dim() > 0 && self.weight.is_contiguous();
@@ -86,37 +92,23 @@ impl Parameter {
     /// A step of all rows.
     pub(super) fn step_all(&self, step: &Step, gradient: &Tensor) -> Result<()> {
         self.catch_up(Rows::All)?;
-        let [weight, first] = [&self.weight, &self.first].map(Tensor::shallow_clone);
-        self.move_all(step, weight, first, self.second.as_ref().map(Tensor::shallow_clone), gradient)
+        self.move_all(step, self.numbers()?, gradient)
     }
 
     /// A step of `length` rows from `start` on, all of which are up to date.
     pub(super) fn step_part(&self, step: &Step, start: i64, length: i64, gradient: &Tensor) -> Result<()> {
-        let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
-        let second = self.second.as_ref().map(part).transpose()?;
-        self.move_all(step, part(&self.weight)?, part(&self.first)?, second, gradient)
+        self.move_all(step, self.numbers()?.map(|tensor| tensor.f_narrow(0, start, length))?, gradient)
     }
 
-    fn move_all(
-        &self,
-        step: &Step,
-        weight: Tensor,
-        mut first: Tensor,
-        mut second: Option<Tensor>,
-        gradient: &Tensor,
-    ) -> Result<()> {
-        let (mut weight, gradient) = (weight.f_detach()?, gradient.f_detach()?.f_to_kind(self.weight.f_kind()?)?);
-        if !self.has_kernel()? {
-            return composed::step(step, &mut weight, &mut first, second.as_mut(), &gradient);
-        }
-        let gradient = gradient.f_contiguous()?;
-        match weight.f_kind()? {
-            Kind::Double => {
-                moving(&mut weight, &mut first, &mut second)?.step(&TorchThreads, step, slice::<f64>(&gradient)?)
+    fn move_all(&self, step: &Step, mut numbers: Numbers, gradient: &Tensor) -> Result<()> {
+        let gradient = gradient.f_detach()?.f_to_kind(self.weight.f_kind()?)?;
+        match self.has_kernel()? {
+            true => Work::All(step, &gradient.f_contiguous()?).run(numbers),
+            false => {
+                let Numbers { weight, first, second } = &mut numbers;
+                composed::step(step, weight, first, second.as_mut(), &gradient)
             }
-            _ => moving(&mut weight, &mut first, &mut second)?.step(&TorchThreads, step, slice::<f32>(&gradient)?),
-        }?;
-        Ok(())
+        }
     }
 
     /// A step of some rows, which `gradient` has.
@@ -128,18 +120,7 @@ impl Parameter {
             self.catch_up(Rows::Some(rows))?;
         }
         let gradient = gradient.f_detach()?.f_to_kind(self.weight.f_kind()?)?.f_contiguous()?;
-        let (mut weight, mut first) = (self.weight.f_detach()?, self.first.shallow_clone());
-        let mut second = self.second.as_ref().map(Tensor::shallow_clone);
-        match weight.f_kind()? {
-            Kind::Double => {
-                let moving = moving(&mut weight, &mut first, &mut second)?;
-                moving.step_rows(&TorchThreads, step, rows, slice::<f64>(&gradient)?)
-            }
-            _ => {
-                let moving = moving(&mut weight, &mut first, &mut second)?;
-                moving.step_rows(&TorchThreads, step, rows, slice::<f32>(&gradient)?)
-            }
-        }?;
+        Work::Rows(step, rows, &gradient).run(self.numbers()?)?;
         if !catches_up {
             return Ok(());
         }
@@ -162,14 +143,11 @@ impl Parameter {
             let whole = self.weight.f_detach()?.f_zeros_like()?.f_index_copy(0, &index, &gradient)?;
             return self.step_all(step, &whole);
         }
-        let of = |tensor: &Tensor| tensor.f_detach()?.f_index_select(0, &index);
-        let (mut weight, mut first) = (of(&self.weight)?, of(&self.first)?);
-        let mut second = self.second.as_ref().map(of).transpose()?;
-        composed::step(step, &mut weight, &mut first, second.as_mut(), &gradient)?;
-        let parts =
-            [Some((&self.weight, &weight)), Some((&self.first, &first)), self.second.as_ref().zip(second.as_ref())];
-        for (whole, part) in parts.into_iter().flatten() {
-            let _ = whole.f_detach()?.f_index_copy_(0, &index, part)?;
+        let whole = self.numbers()?;
+        let mut rows = self.numbers()?.map(|tensor| tensor.f_index_select(0, &index))?;
+        composed::step(step, &mut rows.weight, &mut rows.first, rows.second.as_mut(), &gradient)?;
+        for (mut whole, part) in whole.all().zip(rows.all()) {
+            let _ = whole.f_index_copy_(0, &index, &part)?;
         }
         Ok(())
     }
@@ -193,14 +171,7 @@ impl Parameter {
             Rows::Some(rows) => rows.iter().copied().filter(is_late).collect(),
         };
         let had: Vec<usize> = late.iter().map(|&row| taken[row as usize]).collect();
-        let (mut weight, mut first) = (self.weight.f_detach()?, self.first.shallow_clone());
-        let mut second = self.second.as_ref().map(Tensor::shallow_clone);
-        match weight.f_kind()? {
-            Kind::Double => {
-                moving::<f64>(&mut weight, &mut first, &mut second)?.replay(&TorchThreads, steps, &late, &had)
-            }
-            _ => moving::<f32>(&mut weight, &mut first, &mut second)?.replay(&TorchThreads, steps, &late, &had),
-        }?;
+        Work::Missed(steps, &late, &had).run(self.numbers()?)?;
         match rows {
             Rows::All => *behind = None,
             Rows::Some(_) => late.iter().for_each(|&row| taken[row as usize] = steps.len()),
@@ -209,16 +180,49 @@ impl Parameter {
     }
 }
 
-fn moving<'a, F: Scalar + Element>(
-    weight: &'a mut Tensor,
-    first: &'a mut Tensor,
-    second: &'a mut Option<Tensor>,
-) -> Result<Moving<'a, F>> {
-    let width = weight.size()[1..].iter().product::<i64>() as usize;
-    Ok(Moving {
-        weight: slice_mut(weight)?,
-        first: slice_mut(first)?,
-        second: second.as_mut().map_or(Ok(&mut [][..]), slice_mut)?,
-        width,
-    })
+/// A weight, or some of its rows, and what is remembered of it.
+struct Numbers {
+    weight: Tensor,
+    first: Tensor,
+    second: Option<Tensor>,
+}
+
+impl Numbers {
+    fn map(self, of: impl Fn(&Tensor) -> std::result::Result<Tensor, TchError>) -> Result<Self> {
+        let second = self.second.as_ref().map(&of).transpose()?;
+        Ok(Self { weight: of(&self.weight)?, first: of(&self.first)?, second })
+    }
+
+    fn all(self) -> impl Iterator<Item = Tensor> {
+        [self.weight, self.first].into_iter().chain(self.second)
+    }
+}
+
+/// What the kernel does with them.
+enum Work<'a> {
+    All(&'a Step, &'a Tensor),
+    Rows(&'a Step, &'a [i32], &'a Tensor),
+    /// The steps, the rows, and how many steps each of them has taken.
+    Missed(&'a [Step], &'a [i32], &'a [usize]),
+}
+
+impl Work<'_> {
+    fn run(self, numbers: Numbers) -> Result<()> {
+        match numbers.weight.f_kind()? {
+            Kind::Double => self.run_as::<f64>(numbers),
+            _ => self.run_as::<f32>(numbers),
+        }
+    }
+
+    fn run_as<F: Scalar + Element>(self, Numbers { mut weight, mut first, mut second }: Numbers) -> Result<()> {
+        let width = weight.size()[1..].iter().product::<i64>() as usize;
+        let second = second.as_mut().map_or(Ok(&mut [][..]), slice_mut::<F>)?;
+        let moving = Moving { weight: slice_mut(&mut weight)?, first: slice_mut(&mut first)?, second, width };
+        match self {
+            Self::All(step, gradient) => moving.step(&TorchThreads, step, slice(gradient)?),
+            Self::Rows(step, rows, gradient) => moving.step_rows(&TorchThreads, step, rows, slice(gradient)?),
+            Self::Missed(steps, rows, taken) => moving.replay(&TorchThreads, steps, rows, taken),
+        }?;
+        Ok(())
+    }
 }

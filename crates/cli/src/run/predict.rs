@@ -62,7 +62,7 @@ pub fn predict<'a>(
     wanted: Wanted,
 ) -> impl Iterator<Item = Part<'a>> {
     let width = match wanted {
-        Wanted::All => network.widths().max(features.width()),
+        Wanted::All => network.widest().max(features.width()),
         Wanted::Top(_) => network.hidden_width().max(features.width()),
     };
     parts(rows, width).map(move |rows| {

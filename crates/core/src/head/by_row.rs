@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::layer::Linear;
 use super::units::{piece_length, units};
-use super::vectors::{Combine, Dots};
+use super::vectors::Combine;
 use crate::labels::{Cells, Label, Sparse, Weights};
 use crate::memory::Disjoint;
 use crate::pass::{ChunkBuffers, Chunks, Prepared};
@@ -100,21 +100,10 @@ impl<F: Scalar, W: Storage<Number = F>> Walk<'_, F, W> {
     fn piece(&self, piece: &mut Piece<F>) -> f64 {
         let Piece { parts, count, numbers } = piece;
         let Numbers { logits, labels, parameters, weights, slopes, chunk } = &mut **numbers;
-        let (simd, Linear { hidden, weight, bias, width }) = (self.simd, self.linear);
-        let vector = |row: usize| &hidden[row * width..][..width];
+        let (simd, Linear { weight, width, .. }) = (self.simd, self.linear);
         for part in &*parts {
             let (at, columns) = (part.at(), part.columns(self.labels));
-            simd.run(Dots {
-                vector: vector(part.row),
-                matrix: weight,
-                rows: columns,
-                results: &mut logits[at.clone()],
-            });
-            if let Some(bias) = bias {
-                for (logit, &label) in logits[at.clone()].iter_mut().zip(columns) {
-                    *logit = *logit + F::from_f64(bias[label as usize].to_f64());
-                }
-            }
+            self.linear.of_row(simd, part.row, columns, &mut logits[at.clone()]);
             self.read_labels(part.entries.clone(), &mut labels[at.clone()]);
             if let Some(numbers) = &self.formula.parameter {
                 for (parameter, &label) in parameters[at.clone()].iter_mut().zip(columns) {

@@ -20,24 +20,28 @@ impl<F: Scalar, W: Storage<Number = F>> Linear<'_, F, W> {
     /// If layer, labels and logits do not fit each other, or an index is out of bounds.
     pub fn logits(&self, threads: &dyn Threads, labels: &Sparse<'_>, logits: &mut [F]) -> Result<()> {
         self.check(labels);
-        let (simd, places, width) = (Simd::chosen()?, order::places(labels), self.width);
+        let (simd, places) = (Simd::chosen()?, order::places(labels));
         assert_eq!(logits.len(), places[labels.rows()], "a logit for each entry");
-        let (units, output) = (units(&places, piece_length::<F>(width)), Disjoint::new(logits));
+        let (units, output) = (units(&places, piece_length::<F>(self.width)), Disjoint::new(logits));
         threads.run(units.len(), 4, &|range| {
             for row in range.flat_map(|unit| units[unit].clone()) {
-                let rows = &labels.columns[labels.row(row)];
+                let columns = &labels.columns[labels.row(row)];
                 // SAFETY: the logits outlive this call, and each row is visited once.
-                let results = unsafe { output.part(places[row], rows.len()) };
-                let vector = &self.hidden[row * width..][..width];
-                simd.run(Dots { vector, matrix: self.weight, rows, results: &mut *results });
-                if let Some(bias) = self.bias {
-                    results
-                        .iter_mut()
-                        .zip(rows)
-                        .for_each(|(logit, &label)| *logit = *logit + F::from_f64(bias[label as usize].to_f64()));
-                }
+                let results = unsafe { output.part(places[row], columns.len()) };
+                self.of_row(simd, row, columns, results);
             }
         })
+    }
+
+    /// The logits of some labels of a row.
+    pub(super) fn of_row(&self, simd: Simd, row: usize, labels: &[i32], logits: &mut [F]) {
+        let vector = &self.hidden[row * self.width..][..self.width];
+        simd.run(Dots { vector, matrix: self.weight, rows: labels, results: &mut *logits });
+        if let Some(bias) = self.bias {
+            for (logit, &label) in logits.iter_mut().zip(labels) {
+                *logit = *logit + F::from_f64(bias[label as usize].to_f64());
+            }
+        }
     }
 
     /// # Panics
