@@ -1,11 +1,11 @@
-//! What every head promises over the catalogue: compaction and honesty; and observed logits alone.
+//! What every head promises over the catalogue: zero, compaction, empty, partition, honesty; and observed logits alone.
 
 use masked_loss::{Error, Head, Labels, Linear, Reduction};
 use rand::Rng;
 use tch::{Kind, Tensor};
 
-use crate::common::layer::{Layer, close, labels};
-use crate::common::{losses, losses_alike_for_all_labels, numbers, rng};
+use crate::common::layer::{Layer, REDUCED, close, labels};
+use crate::common::{GARBAGE, losses, losses_alike_for_all_labels, numbers, rng};
 
 const HEADS: [Head; 3] = [Head::Dense, Head::Chunked, Head::Observed];
 
@@ -145,5 +145,66 @@ fn long_runs_of_labels_that_nobody_observed_are_skipped_by_chunks() {
     for labels in [&labels, &labels.to_sparse().unwrap()] {
         let found = spoilt.found(Head::Chunked, &*named.loss, labels, Reduction::Mean, false);
         close("chunked", &found, &expected, f64::EPSILON);
+    }
+}
+
+#[test]
+fn a_missing_entry_adds_nothing_to_loss_or_gradients() {
+    for named in losses(9) {
+        let layer = Layer::draw(35, &named, [6, 9, 4], Kind::Double);
+        let values = labels(36, [6, 9], 0.5, true).values().unwrap();
+        // Nobody observes label 3.
+        let _ = values.narrow(1, 3, 1).fill_(f64::NAN);
+        let labels = Labels::from_nan(&values).unwrap();
+        for (head, garbage) in HEADS.into_iter().flat_map(|head| GARBAGE.map(|garbage| (head, garbage))) {
+            let found = |garbage: f64| {
+                let bias = layer.bias.copy();
+                let _ = bias.narrow(0, 3, 1).fill_(garbage);
+                let spoilt = Layer { hidden: layer.hidden.shallow_clone(), weight: layer.weight.shallow_clone(), bias };
+                spoilt.found(head, &*named.loss, &labels, Reduction::Mean, false)
+            };
+            let [loss, hidden, weight, bias] = found(garbage);
+            assert!(weight[3 * 4..4 * 4].iter().chain(&bias[3..4]).all(|&number| number == 0.0), "{}", named.name);
+            assert_eq!([loss, hidden, weight, bias], found(0.5), "{}, {head:?}, {garbage}", named.name);
+        }
+    }
+}
+
+#[test]
+fn where_nothing_is_observed_loss_and_gradients_are_zero() {
+    for named in losses(9) {
+        let layer = Layer::draw(37, &named, [6, 9, 4], Kind::Float);
+        let none = labels(38, [6, 9], 0.0, false);
+        for (head, reduction) in HEADS.into_iter().flat_map(|head| REDUCED.map(|reduction| (head, reduction))) {
+            let found = layer.found(head, &*named.loss, &none, reduction, false);
+            let all_zero = found.iter().flatten().all(|&number| number == 0.0);
+            assert!(all_zero, "{}, {head:?}, {reduction:?}: {found:?}", named.name);
+        }
+    }
+}
+
+#[test]
+fn pairs_of_micro_batches_add_up_to_that_of_the_batch() {
+    for named in losses(9) {
+        let layer = Layer::draw(39, &named, [12, 9, 8], Kind::Double);
+        let labels = labels(40, [12, 9], 0.3, true);
+        for (head, reduction) in HEADS
+            .into_iter()
+            .flat_map(|head| [Reduction::Mean, Reduction::MeanPerRow].map(|reduction| (head, reduction)))
+        {
+            let linear = Linear { head, ..Linear::new(&layer.weight, Some(&layer.bias)) };
+            let pair = |rows: &[i64]| {
+                let index = Tensor::from_slice(rows);
+                let (hidden, labels) = (layer.hidden.index_select(0, &index), labels.rows(&index).unwrap());
+                let (sum, weight) = named.loss.sum_and_weight_linear(&hidden, &linear, &labels, reduction).unwrap();
+                [sum, weight].map(|number| number.double_value(&[]))
+            };
+            let parts = [&[0, 1, 2, 3, 4, 5, 6][..], &[7], &[8, 9, 10, 11]].map(pair);
+            let whole = pair(&(0..12).collect::<Vec<_>>());
+            for place in [0, 1] {
+                let sum: f64 = parts.iter().map(|part| part[place]).sum();
+                approx::assert_relative_eq!(sum, whole[place], max_relative = 1e-12);
+            }
+        }
     }
 }
