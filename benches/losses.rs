@@ -1,11 +1,11 @@
-//! What a user calls, with fresh labels in each iteration; the paths against each other and against ATen's own function
+//! What a user calls, with fresh labels in each iteration; the backends against each other and against ATen's own function
 //! on labels made once; and what it costs to keep the weights of unobserved labels where they are.
 //!
 //! `scripts/with-libtorch cargo bench`; a name as argument picks, `cargo bench -- raw` for instance.
 
 use divan::{Bencher, counter::ItemsCount};
 use masked_loss::{
-    Asymmetric, BceWithLogits, Labels, Loss, Path, Raw, Reduction, RowGuard, SigmoidFocal, Weights, masked_bce,
+    Asymmetric, Backend, BceWithLogits, Labels, Loss, Raw, Reduction, RowGuard, SigmoidFocal, Weights, masked_bce,
     masked_bce_with_logits,
 };
 use tch::nn::{self, Module, OptimizerConfig};
@@ -56,37 +56,37 @@ fn backward(bencher: Bencher, size: Size, logits: &Tensor, loss: impl Fn() -> Te
     bencher.counter(items(size)).bench_local(|| Tensor::run_backward(&[loss()], &[logits], false, false));
 }
 
-macro_rules! paths {
+macro_rules! backends {
     ($name:ident, $loss:expr) => {
         #[divan::bench_group(max_time = 1)]
         mod $name {
             use super::*;
 
-            fn by(path: Path, case: &Case) -> impl Fn() -> Tensor {
+            fn by(backend: Backend, case: &Case) -> impl Fn() -> Tensor {
                 let labels = case.labels();
-                move || $loss.forward_on(path, &case.logits, &labels, Reduction::Mean).expect("the case fits")
+                move || $loss.forward_on(backend, &case.logits, &labels, Reduction::Mean).expect("the case fits")
             }
             #[divan::bench(args = SIZES)]
             fn fused_forward(bencher: Bencher, size: Size) {
-                forward(bencher, size, by(Path::Fused, &Case::new(size)));
+                forward(bencher, size, by(Backend::Fused, &Case::new(size)));
             }
             #[divan::bench(args = SIZES)]
             fn fused_forward_backward(bencher: Bencher, size: Size) {
                 let case = Case::new(size);
-                backward(bencher, size, &case.logits, by(Path::Fused, &case));
+                backward(bencher, size, &case.logits, by(Backend::Fused, &case));
             }
             #[divan::bench(args = SIZES)]
             fn composed_forward_backward(bencher: Bencher, size: Size) {
                 let case = Case::new(size);
-                backward(bencher, size, &case.logits, by(Path::Composed, &case));
+                backward(bencher, size, &case.logits, by(Backend::Composed, &case));
             }
         }
     };
 }
 
-paths!(bce, BceWithLogits::default());
-paths!(focal, SigmoidFocal::default());
-paths!(asymmetric, Asymmetric::default());
+backends!(bce, BceWithLogits::default());
+backends!(focal, SigmoidFocal::default());
+backends!(asymmetric, Asymmetric::default());
 
 #[divan::bench_group(max_time = 1)]
 mod aten {

@@ -1,9 +1,9 @@
-//! A loss of one's own: one formula, from which come both paths, the gradient, the mask, the reductions and the checks.
+//! A loss of one's own: one formula, from which come both backends, the gradient, the mask, the reductions and the checks.
 //!
 //! `scripts/with-libtorch cargo run --release --example custom_loss`
 
 use anyhow::{Result, ensure};
-use masked_loss::{Elementwise, Labels, Loss, Path, Real, Reduction, gradcheck};
+use masked_loss::{Backend, Elementwise, Labels, Loss, Real, Reduction, gradcheck};
 use tch::nn::{self, Module, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
@@ -29,24 +29,24 @@ fn main() -> Result<()> {
     let missing = truth.rand_like().lt(0.7);
     let labels = Labels::from_nan(&truth.masked_fill(&missing, f64::NAN))?;
 
-    // Both paths against central differences, in f64. What a missing entry's logit holds has no effect, not even NaN.
+    // Both backends against central differences, in f64. What a missing entry's logit holds has no effect, not even NaN.
     let logits = Tensor::randn([64, 4], (Kind::Double, Device::Cpu)).masked_fill(&missing, f64::NAN);
     let report = gradcheck(&loss, &logits, &labels)?;
     println!("gradcheck: {report}");
     ensure!(report.passes(1e-6), "the gradient is wrong");
 
-    // The fused path computes value and gradient in one vectorised pass; the composed path is a graph of libtorch
+    // The fused backend computes value and gradient in one vectorised pass; the composed backend is a graph of libtorch
     // operations, which runs on any device. `forward` chooses.
-    let [composed, fused] = [Path::Composed, Path::Fused].map(|path| -> Result<_> {
+    let [composed, fused] = [Backend::Composed, Backend::Fused].map(|backend| -> Result<_> {
         let logits = logits.detach_copy().set_requires_grad(true);
-        let mean = loss.forward_on(path, &logits, &labels, Reduction::Mean)?;
+        let mean = loss.forward_on(backend, &logits, &labels, Reduction::Mean)?;
         mean.backward();
-        println!("{:<10} mean {:.15}", format!("{path:?}:"), mean.double_value(&[]));
+        println!("{:<10} mean {:.15}", format!("{backend:?}:"), mean.double_value(&[]));
         Ok((mean, logits.grad()))
     });
     let ((mean, gradient), (fused_mean, fused_gradient)) = (composed?, fused?);
-    ensure!((mean - fused_mean).abs().double_value(&[]) < 1e-14, "the paths' values differ");
-    ensure!((gradient - fused_gradient).abs().max().double_value(&[]) < 1e-15, "the paths' gradients differ");
+    ensure!((mean - fused_mean).abs().double_value(&[]) < 1e-14, "the backends' values differ");
+    ensure!((gradient - fused_gradient).abs().max().double_value(&[]) < 1e-15, "the backends' gradients differ");
 
     let variables = nn::VarStore::new(Device::Cpu);
     let network = nn::linear(variables.root(), 10, 4, Default::default());

@@ -41,14 +41,14 @@ class Batch:
     """What one run of the program computes."""
 
     loss: str
-    path: str
+    backend: str
     reduction: str
     dtype: str
     policy: str = "ignore"
 
     def __str__(self):
         loss = self.loss if self.policy == "ignore" else f"{self.loss}, {self.policy}"
-        return f"{loss:<19} {self.path:<9} {self.reduction:<14} {self.dtype:<5}"
+        return f"{loss:<19} {self.backend:<9} {self.reduction:<14} {self.dtype:<5}"
 
 
 def batches(losses):
@@ -96,7 +96,7 @@ class Outcome:
         return self.value > LIMIT or self.gradient > LIMIT or self.leaks > 0
 
 
-HEAD = f"{'loss':<19} {'path':<9} {'reduction':<14} {'dtype':<5} {'missing':>7} {'value':>9} {'gradient':>9} {'leaks':>6}"
+HEAD = f"{'loss':<19} {'backend':<9} {'reduction':<14} {'dtype':<5} {'missing':>7} {'value':>9} {'gradient':>9} {'leaks':>6}"
 NOT_SERVED = f"{'-':>9} {'-':>9} {'-':>6}"
 
 
@@ -228,10 +228,10 @@ def judge(batch, tensors, observed, answer, outcome):
 
 
 def run(program, batch, cases):
-    """The outcome for each share of missing labels; None for those that the path cannot serve."""
+    """The outcome for each share of missing labels; None for those that the backend cannot serve."""
     with tempfile.TemporaryDirectory() as folder:
         files = [(f"{folder}/in{i}", f"{folder}/out{i}") for i in range(len(cases))]
-        command = [program, "loss", "--loss", batch.loss, "--reduction", batch.reduction, "--path", batch.path]
+        command = [program, "loss", "--loss", batch.loss, "--reduction", batch.reduction, "--backend", batch.backend]
         command += ["--missing", batch.policy]
         for (_, tensors, _), (source, target) in zip(cases, files):
             safetensors.save_file(tensors, source)
@@ -281,7 +281,7 @@ def main():
                 shown += 1
                 refused += outcome is None
                 faults += outcome is not None and outcome.is_fault()
-    print(f"\n{shown} rows: {faults} out of bounds, {refused} that the path cannot serve")
+    print(f"\n{shown} rows: {faults} out of bounds, {refused} that the backend cannot serve")
     sys.exit(1 if faults else 0)
 
 

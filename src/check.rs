@@ -7,7 +7,10 @@ use crate::{Error, Result};
 
 /// A defined, strided tensor of real numbers.
 pub(crate) fn dense(name: &'static str, tensor: &Tensor) -> Result<()> {
-    let fault = |found: String| Err(Error::Kind { tensor: name, expected: "a dense tensor of real numbers", found });
+    let fault = |found: String| {
+        let expected = "a dense tensor of real numbers".into();
+        Err(Error::Kind { argument: name, expected, found })
+    };
     if !tensor.defined() {
         return fault("an undefined tensor".into());
     }
@@ -28,7 +31,7 @@ pub(crate) fn like(name: &'static str, tensor: &Tensor, size: &[i64], device: De
         return Err(Error::shape(name, size, tensor.size()));
     }
     if tensor.device() != device {
-        return Err(Error::Device { tensor: name, expected: device, found: tensor.device() });
+        return Err(Error::Device { argument: name, expected: device, found: tensor.device() });
     }
     Ok(())
 }
@@ -47,7 +50,7 @@ pub(crate) fn numbers(name: &'static str, numbers: &[f64], count: i64) -> Result
         return Err(Error::shape(name, [count], vec![numbers.len() as i64]));
     }
     match numbers.iter().find(|number| !number.is_finite()) {
-        Some(&found) => Err(Error::Range { tensor: name, expected: "finite numbers".into(), found }),
+        Some(&found) => Err(Error::Range { argument: name, expected: "finite numbers".into(), found }),
         None => Ok(()),
     }
 }
@@ -57,6 +60,9 @@ pub(crate) fn floating(name: &'static str, tensor: &Tensor) -> Result<()> {
     dense(name, tensor)?;
     match tensor.f_kind()? {
         Kind::Double | Kind::Float | Kind::Half | Kind::BFloat16 => Ok(()),
-        kind => Err(Error::Kind { tensor: name, expected: "f64, f32, f16 or bf16", found: format!("{kind:?}") }),
+        kind => {
+            let expected = "f64, f32, f16 or bf16".into();
+            Err(Error::Kind { argument: name, expected, found: format!("{kind:?}") })
+        }
     }
 }

@@ -4,61 +4,61 @@ use tch::{Device, TchError};
 
 use crate::reduction::Reduction;
 
-/// What can be wrong with an input: names the tensor, what was expected and what came.
+/// What can be wrong with an input: names the argument, what was expected and what came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Two shapes that must be equal differ; nothing is ever broadcast silently.
-    #[error("{tensor}: expected shape {expected}, found {found:?}")]
+    #[error("{argument}: expected shape {expected}, found {found:?}")]
     Shape {
         /// The argument at fault.
-        tensor: &'static str,
+        argument: &'static str,
         /// The shape that the other arguments ask for.
         expected: String,
         /// Its own shape.
         found: Vec<i64>,
     },
     /// A tensor has an element type or layout that is not supported here.
-    #[error("{tensor}: expected {expected}, found {found}")]
+    #[error("{argument}: expected {expected}, found {found}")]
     Kind {
         /// The argument at fault.
-        tensor: &'static str,
+        argument: &'static str,
         /// What is supported.
-        expected: &'static str,
+        expected: String,
         /// What came.
         found: String,
     },
     /// Two tensors lie on different devices.
-    #[error("{tensor}: expected on {expected:?}, found on {found:?}")]
+    #[error("{argument}: expected on {expected:?}, found on {found:?}")]
     Device {
         /// The argument at fault.
-        tensor: &'static str,
+        argument: &'static str,
         /// The device of the other arguments.
         expected: Device,
         /// Its own device.
         found: Device,
     },
     /// A value is outside what the argument may hold.
-    #[error("{tensor}: expected {expected}, found {found}")]
+    #[error("{argument}: expected {expected}, found {found}")]
     Range {
         /// The argument at fault.
-        tensor: &'static str,
+        argument: &'static str,
         /// The values it may hold.
         expected: String,
         /// The first value found outside.
         found: f64,
     },
     /// A path that was asked for by name cannot serve this input.
-    #[error("the fused path {0}; use the composed path")]
+    #[error("the fused backend {0}; use the composed backend")]
     Fused(String),
     /// A head that was asked for by name cannot serve.
     #[error("Head::{0}; use Head::Dense")]
     Head(String),
     /// A parameter cannot move while its loss is computed.
-    #[error("{parameter}: it {reason}, so `Linear::update` cannot move it")]
+    #[error("{argument}: it {reason}, so `Linear::update` cannot move it")]
     Update {
         /// The argument at fault.
-        parameter: &'static str,
+        argument: &'static str,
         /// Why not.
         reason: &'static str,
     },
@@ -69,6 +69,16 @@ pub enum Error {
         reduction: Reduction,
         /// What it cannot do.
         reason: &'static str,
+    },
+    /// A text does not describe a loss or a policy.
+    #[error("{argument}: expected {expected}, found `{found}`")]
+    Text {
+        /// What the text is for, or the setting at fault.
+        argument: String,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
     },
     /// The environment variable `MASKED_LOSS_SIMD` asks for instructions that this machine does not have.
     #[error("{0}")]
@@ -82,7 +92,8 @@ impl From<masked_loss_core::Error> for Error {
     fn from(error: masked_loss_core::Error) -> Self {
         use masked_loss_core::Error as Core;
         match error {
-            Core::Range { setting, expected, found } => Self::Range { tensor: setting, expected, found },
+            Core::Range { argument, expected, found } => Self::Range { argument, expected, found },
+            Core::Text { argument, expected, found } => Self::Text { argument, expected, found },
             Core::Environment { .. } => Self::Environment(error.to_string()),
             error => Self::Torch(TchError::Torch(error.to_string())),
         }
@@ -93,7 +104,7 @@ impl From<masked_loss_core::Error> for Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn shape(tensor: &'static str, expected: impl Debug, found: Vec<i64>) -> Self {
-        Self::Shape { tensor, expected: format!("{expected:?}"), found }
+    pub(crate) fn shape(argument: &'static str, expected: impl Debug, found: Vec<i64>) -> Self {
+        Self::Shape { argument, expected: format!("{expected:?}"), found }
     }
 }

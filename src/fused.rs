@@ -1,4 +1,4 @@
-//! The fused path: value and gradient in one pass over memory, from the same formula as the composed path. The pass itself is in
+//! The fused backend: value and gradient in one pass over memory, from the same formula as the composed backend. The pass itself is in
 //! `masked_loss_core`; here are its tensors.
 
 use masked_loss_core::{Bf16, Entries, F16, Raw, Simd, Storage, Table, Weights};
@@ -8,7 +8,7 @@ use crate::Result;
 use crate::composed::{TensorFormula, without_tensors};
 use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice, slice_mut};
 
-/// The instructions that the fused path uses on this machine, for people to read: the best ones, or those that the environment
+/// The instructions that the fused backend uses on this machine, for people to read: the best ones, or those that the environment
 /// variable `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`.
 ///
 /// # Errors
@@ -17,7 +17,7 @@ pub fn simd_level() -> Result<&'static str> {
     Ok(Simd::chosen()?.name())
 }
 
-/// Whether the fused path can serve.
+/// Whether the fused backend can serve.
 pub(crate) fn serves(input: &Tensor) -> bool {
     input.device() == Device::Cpu
 }

@@ -2,24 +2,26 @@ use std::fmt;
 
 use tch::{Kind, Tensor};
 
-use crate::{Error, Labels, Loss, Path, Reduction, Result};
+use crate::{Backend, Error, Labels, Loss, Reduction, Result};
 
 /// What [`gradcheck`] found.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct GradReport {
     /// How many entries were compared.
     pub entries: usize,
     /// The entry where autograd and the central difference are furthest apart, over all paths; `None` without entries.
     pub worst: Option<Mismatch>,
     /// Every missing entry whose gradient is not exactly zero, in row-major order. Must be empty.
-    pub leaks: Vec<(Path, usize, f64)>,
+    pub leaks: Vec<(Backend, usize, f64)>,
 }
 
 /// One entry's gradient, found in two ways.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Mismatch {
     /// The path whose gradient this is.
-    pub path: Path,
+    pub backend: Backend,
     /// The entry, in row-major order.
     pub entry: usize,
     /// What backward gave.
@@ -47,8 +49,8 @@ impl fmt::Display for GradReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} entries", self.entries)?;
         if let Some(worst) = self.worst {
-            let Mismatch { path, entry, autograd, numeric } = worst;
-            write!(f, ", worst error {:.1e} at entry {entry} ({path:?}", worst.error())?;
+            let Mismatch { backend, entry, autograd, numeric } = worst;
+            write!(f, ", worst error {:.1e} at entry {entry} ({backend:?}", worst.error())?;
             write!(f, ": autograd {autograd:e}, numeric {numeric:e})")?;
         }
         write!(f, ", {} missing entries with a gradient", self.leaks.len())
@@ -67,17 +69,17 @@ pub fn gradcheck(loss: &dyn Loss, logits: &Tensor, labels: &Labels) -> Result<Gr
     let missing: Vec<bool> = Vec::try_from(&labels.missing()?.f_reshape([-1])?)?;
     let numeric = central_differences(loss, &at, labels)?;
     let mut report = GradReport { entries: numeric.len(), worst: None, leaks: Vec::new() };
-    for path in [Path::Composed, Path::Fused] {
-        let gradient = match backward(loss, path, &at, labels) {
+    for backend in [Backend::Composed, Backend::Fused] {
+        let gradient = match backward(loss, backend, &at, labels) {
             Err(Error::Fused(_)) => continue,
             gradient => gradient?,
         };
         for (entry, (&autograd, &numeric)) in gradient.iter().zip(&numeric).enumerate() {
-            let found = Mismatch { path, entry, autograd, numeric };
+            let found = Mismatch { backend, entry, autograd, numeric };
             // A label stands for as many logits as there are to each, a row of them in a softmax.
             let label = entry * missing.len() / report.entries;
             if missing.get(label) == Some(&true) && autograd != 0.0 {
-                report.leaks.push((path, entry, autograd));
+                report.leaks.push((backend, entry, autograd));
             }
             if report.worst.is_none_or(|worst| found.error() > worst.error()) {
                 report.worst = Some(found);
@@ -87,9 +89,9 @@ pub fn gradcheck(loss: &dyn Loss, logits: &Tensor, labels: &Labels) -> Result<Gr
     Ok(report)
 }
 
-fn backward(loss: &dyn Loss, path: Path, at: &Tensor, labels: &Labels) -> Result<Vec<f64>> {
+fn backward(loss: &dyn Loss, backend: Backend, at: &Tensor, labels: &Labels) -> Result<Vec<f64>> {
     let leaf = at.f_detach_copy()?.f_set_requires_grad(true)?;
-    loss.forward_on(path, &leaf, labels, Reduction::Sum)?.f_backward()?;
+    loss.forward_on(backend, &leaf, labels, Reduction::Sum)?.f_backward()?;
     Ok(Vec::try_from(&leaf.f_grad()?.f_reshape([-1])?)?)
 }
 
@@ -98,7 +100,7 @@ fn central_differences(loss: &dyn Loss, at: &Tensor, labels: &Labels) -> Result<
     let moved = at.f_detach_copy()?;
     let flat = moved.f_view([-1])?;
     let value =
-        || loss.forward_on(Path::Composed, &moved, labels, Reduction::Sum)?.f_double_value(&[]).map_err(Error::from);
+        || loss.forward_on(Backend::Composed, &moved, labels, Reduction::Sum)?.f_double_value(&[]).map_err(Error::from);
     let points: Vec<f64> = Vec::try_from(&flat)?;
     let mut slopes = Vec::with_capacity(points.len());
     for (entry, &x) in points.iter().enumerate() {

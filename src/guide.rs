@@ -1,4 +1,4 @@
-//! The guides: which loss, which denominator, how to link, how it works.
+//! The guides: which loss, which denominator, how to move from PyTorch, how to link, how it works.
 
 #![allow(clippy::needless_doctest_main)] // a build.rs is shown whole
 
@@ -9,6 +9,9 @@ macro_rules! guides {
         #[doc = "[denominators]: crate::guide::denominators"]
         #[doc = "[missing]: crate::guide::missing"]
         #[doc = "[head]: crate::guide::head"]
+        #[doc = "[size]: crate::guide::size"]
+        #[doc = "[pytorch]: crate::guide::pytorch"]
+        #[doc = "[numerics]: crate::guide::numerics"]
         #[doc = "[linking]: crate::guide::linking"]
         #[doc = "[verification]: crate::guide::verification"]
         #[doc = "[performance]: crate::guide::performance"]
@@ -23,7 +26,10 @@ guides!(
     losses: "losses.md",
     denominators: "denominators.md",
     missing: "missing.md",
+    size: "size.md",
     head: "head.md",
+    pytorch: "pytorch.md",
+    numerics: "numerics.md",
     linking: "linking.md",
     verification: "verification.md",
     performance: "performance.md",

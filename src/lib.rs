@@ -33,8 +33,8 @@
 //!   [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing labels).
 //! * For evaluation: [`metrics`] over the observed entries.
 //!
-//! A loss runs on one of two [paths](Path): the fused path computes value and gradient in one pass on the CPU, the composed
-//! path is a graph of libtorch operations on any device.
+//! A loss runs on one of two [backends](Backend): the fused backend computes value and gradient in one pass on the CPU, the composed
+//! backend is a graph of libtorch operations on any device.
 //!
 //! The [`guide`] explains all of this. Read [`guide::linking`] first to build a program with this crate.
 #![deny(missing_docs)]
@@ -52,6 +52,7 @@ pub mod metrics;
 mod native;
 mod optimizer;
 mod plan;
+pub mod prelude;
 mod reduction;
 mod training;
 
@@ -59,8 +60,8 @@ pub use composed::Composed;
 pub use error::{Error, Result};
 pub use fused::simd_level;
 pub use gradcheck::{GradReport, gradcheck};
-pub use labels::{Labels, Raw, Weights};
-pub use loss::{Head, Linear, Loss, Missing, Named, Path, WithMissing, catalogue};
+pub use labels::{Labels, PartialBce, Propensity, Raw, Weights};
+pub use loss::{Backend, Head, Linear, Loss, Missing, Named, WithMissing, catalogue};
 pub use losses::{
     Censored, NonNegativePu, SoftmaxCrossEntropy, expected_positives, masked_bce, masked_bce_with_logits,
 };

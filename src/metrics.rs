@@ -16,6 +16,7 @@ const BLOCK: i64 = 1 << 22;
 
 /// One metric of a table.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Of each label.
     pub per_label: Vec<Option<f64>>,
@@ -83,7 +84,7 @@ impl ByLabel {
         check::floating("scores", scores)?;
         let size = labels.size();
         let [rows, _] = size[..] else {
-            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+            return Err(Error::Shape { argument: "labels", expected: "[N, C]".into(), found: size });
         };
         check::like("scores", scores, &[labels.observed_count()?.f_int64_value(&[])?], labels.device())?;
         let mut order = Order::new(scores, labels)?;
@@ -135,7 +136,7 @@ impl ByLabel {
         if metric.takes_probabilities()
             && let Some(&found) = self.scores.iter().find(|score| !(0.0..=1.0).contains(*score))
         {
-            return Err(Error::Range { tensor: "scores", expected: "probabilities where observed".into(), found });
+            return Err(Error::Range { argument: "scores", expected: "probabilities where observed".into(), found });
         }
         let held = metric == Metric::LogLoss;
         let of = |[scores, labels]: [&[f64]; 2]| match held {
@@ -166,7 +167,7 @@ struct Order {
 impl Order {
     fn new(scores: &Tensor, labels: &Labels) -> Result<Self> {
         if let Some(found) = labels.outside(&(0.0..=1.0)) {
-            return Err(Error::Range { tensor: "labels", expected: "within [0, 1] where observed".into(), found });
+            return Err(Error::Range { argument: "labels", expected: "within [0, 1] where observed".into(), found });
         }
         let counts = Vec::<i64>::try_from(&labels.observed_per_label()?.f_to_device(Device::Cpu)?)?;
         let mut end = 0;
@@ -188,7 +189,7 @@ impl Order {
 
     fn end(self) -> Result<ByLabel> {
         match self.found.scores.iter().find(|score| score.is_nan()) {
-            Some(&found) => Err(Error::Range { tensor: "scores", expected: "numbers where observed".into(), found }),
+            Some(&found) => Err(Error::Range { argument: "scores", expected: "numbers where observed".into(), found }),
             None => Ok(self.found),
         }
     }

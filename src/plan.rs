@@ -57,7 +57,7 @@ impl Reduction {
             Self::MeanOver(count) if count > 0.0 && count.is_finite() => Ok(Divisor::Number(count)),
             Self::MeanOver(found) => {
                 let expected = "a finite number above 0".into();
-                Err(Error::Range { tensor: "Reduction::MeanOver", expected, found })
+                Err(Error::Range { argument: "Reduction::MeanOver", expected, found })
             }
             _ => Ok(Divisor::Number(entries as f64)),
         }

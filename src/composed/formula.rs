@@ -1,10 +1,10 @@
-//! A loss's formula as both paths call it: one type for all losses, so that the paths are compiled once.
+//! A loss's formula as both backends call it: one type for all losses, so that the backends are compiled once.
 
 use masked_loss_core::{Assumed, Elementwise, Entries, Formula};
 
 use super::tensor::Composed;
 
-/// What the fused path needs of a formula, and its reading with tensors.
+/// What the fused backend needs of a formula, and its reading with tensors.
 pub(crate) trait TensorFormula: Formula {
     fn compose(&self, x: &Composed, y: &Composed, parameter: Option<&Composed>) -> Composed;
 }
@@ -18,7 +18,7 @@ impl<E: Elementwise> TensorFormula for E {
     }
 }
 
-/// The same entries for the fused path.
+/// The same entries for the fused backend.
 pub(crate) fn without_tensors<'a>(
     Entries { observed, missing, part }: Entries<'a, dyn TensorFormula + 'a>,
 ) -> Entries<'a, dyn Formula + 'a> {

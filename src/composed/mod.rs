@@ -1,4 +1,4 @@
-//! The composed path: libtorch's operations on a filled matrix.
+//! The composed backend: libtorch's operations on a filled matrix.
 
 mod formula;
 mod tensor;
@@ -19,7 +19,7 @@ pub(crate) fn compute_kind(tensor: &Tensor) -> Result<Kind> {
 
 /// An input that the loss can be evaluated at: it stands in for one that does not count.
 pub(crate) fn safe(formula: &(dyn TensorFormula + '_)) -> f64 {
-    let accepted = formula.inputs();
+    let accepted = formula.input_range();
     let middle = 0.5 * (accepted.start() + accepted.end());
     if middle.is_nan() { 0.0 } else { middle }
 }

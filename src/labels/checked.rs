@@ -119,17 +119,18 @@ impl Labels {
     pub fn rows(&self, index: &Tensor) -> Result<Self> {
         check::dense("index", index)?;
         if index.dim() != 1 {
-            return Err(Error::Shape { tensor: "index", expected: "[n]".into(), found: index.size() });
+            return Err(Error::Shape { argument: "index", expected: "[n]".into(), found: index.size() });
         }
         // libtorch checks the index here, once for all.
         let of = |rows: &Tensor| rows.f_index_select(0, index);
         let observed_per_row = of(&self.observed_per_row)?;
         let weight_per_row = self.weight_per_row.as_ref().map(of).transpose()?;
-        let Factors { entries, rows, labels } = &self.weights;
-        let (rows, labels) = (rows.as_ref().map(of).transpose()?, labels.as_ref().map(Tensor::shallow_clone));
-        let (table, entries, index) = match &self.table {
+        let mut weights = self.weights.clone();
+        weights.rows = weights.rows.as_ref().map(of).transpose()?;
+        let (table, index) = match &self.table {
             Stored::Dense(cells) if cells.device() != Device::Cpu => {
-                (Stored::Dense(of(cells)?), entries.as_ref().map(of).transpose()?, None)
+                weights = weights.try_map_entries(|entries, _| Ok(of(entries)?))?;
+                (Stored::Dense(of(cells)?), None)
             }
             table => {
                 let index = match &self.index {
@@ -137,15 +138,10 @@ impl Labels {
                     // A copy: the caller may change theirs.
                     None => index.f_to_kind(Kind::Int64)?.f_detach_copy()?.f_contiguous()?,
                 };
-                (table.clone(), entries.as_ref().map(Tensor::shallow_clone), Some(index))
+                (table.clone(), Some(index))
             }
         };
-        Ok(Self {
-            index,
-            weights: Factors { entries, rows, labels },
-            weight_per_row,
-            ..Self::new(table, observed_per_row, self.range)
-        })
+        Ok(Self { index, weights, weight_per_row, ..Self::new(table, observed_per_row, self.range) })
     }
 
     /// The same labels on another device; on a GPU, sparse ones become a matrix.
@@ -252,15 +248,11 @@ impl Labels {
 
     /// Weights like these, with those per entry in these labels' shape.
     pub(crate) fn own(&self, weights: &Factors) -> Result<Factors> {
-        let mut weights = weights.clone();
-        weights.entries = match (weights.entries, &self.table, &self.index) {
-            (Some(of_entries), Stored::Sparse(entries), index) => {
-                Some(entries.matrix(index.as_ref(), [0, entries.labels], &of_entries, 1.0)?)
-            }
-            (Some(of_cells), Stored::Dense(_), Some(index)) => Some(of_cells.f_index_select(0, index)?),
-            (entries, ..) => entries,
-        };
-        Ok(weights)
+        weights.clone().try_map_entries(|numbers, elsewhere| match (&self.table, &self.index) {
+            (Stored::Sparse(entries), index) => entries.matrix(index.as_ref(), [0, entries.labels], numbers, elsewhere),
+            (Stored::Dense(_), Some(index)) => Ok(numbers.f_index_select(0, index)?),
+            (Stored::Dense(_), None) => Ok(numbers.shallow_clone()),
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{Result, check};
 
 /// Weights that multiply the loss of the observed entries, see [`Labels::with_weights`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Weights<'a> {
     /// In the labels' shape; the values of missing entries are ignored.
     PerEntry(&'a Tensor),
@@ -75,13 +76,13 @@ impl Labels {
         weights.labels = weights.labels.map(|labels| labels.f_narrow(0, start, length)).transpose()?;
         let cells = match &self.table {
             Stored::Dense(cells) => {
-                weights.entries = weights.entries.as_ref().map(rows).transpose()?;
+                weights = weights.try_map_entries(|numbers, _| rows(numbers))?;
                 rows(cells)?
             }
             Stored::Sparse(entries) => {
                 let (index, labels) = (self.index.as_ref(), [start, start + length]);
-                let of_entries = weights.entries.map(|numbers| entries.matrix(index, labels, &numbers, 1.0));
-                weights.entries = of_entries.transpose()?;
+                weights =
+                    weights.try_map_entries(|numbers, elsewhere| entries.matrix(index, labels, numbers, elsewhere))?;
                 entries.cells(index, labels)?
             }
         };

@@ -6,7 +6,8 @@ use tch::{Device, Kind, Tensor};
 use crate::native::slice;
 use crate::{Error, Result, check};
 
-/// An entry's weight is the product of its own, its row's and its label's, as far as there are any.
+/// An entry's weight is the product of its own, its row's and its label's, as far as there are any. Its bound is held beside
+/// them, as all that belongs to single entries is cut alike.
 #[derive(Debug, Default)]
 pub(crate) struct Factors {
     /// In the labels' shape, contiguous; `f32` or `f64`.
@@ -15,6 +16,8 @@ pub(crate) struct Factors {
     pub(crate) rows: Option<Tensor>,
     /// `[C]`, `f64`.
     pub(crate) labels: Option<Tensor>,
+    /// In the labels' shape, `i8`: see [`Labels::with_bounds`](super::Labels::with_bounds).
+    pub(crate) bounds: Option<Tensor>,
 }
 
 impl Factors {
@@ -52,20 +55,29 @@ impl Factors {
 
     pub(crate) fn try_map(&self, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
         let of = |factor: &Option<Tensor>| factor.as_ref().map(&f).transpose();
-        Ok(Self { entries: of(&self.entries)?, rows: of(&self.rows)?, labels: of(&self.labels)? })
+        let (entries, rows) = (of(&self.entries)?, of(&self.rows)?);
+        Ok(Self { entries, rows, labels: of(&self.labels)?, bounds: of(&self.bounds)? })
+    }
+
+    /// Changes what belongs to single entries: `f` receives it, and what it is where an entry is missing.
+    pub(super) fn try_map_entries(mut self, f: impl Fn(&Tensor, f64) -> Result<Tensor>) -> Result<Self> {
+        self.entries = self.entries.map(|weights| f(&weights, 1.0)).transpose()?;
+        self.bounds = self.bounds.map(|bounds| f(&bounds, 0.0)).transpose()?;
+        Ok(self)
     }
 
     /// The product as weights of the entries of labels of this size, for factors that do not fit.
     ///
     /// # Errors
     /// For a weight that is not finite as `f32`: 0 · ∞ would be NaN.
-    pub(super) fn expanded(self, size: &[i64]) -> Result<Self> {
+    pub(super) fn expanded(mut self, size: &[i64]) -> Result<Self> {
+        let bounds = self.bounds.take();
         let one = Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?;
         let product = self.multiply(one, size, Kind::Double)?;
         if let Some(found) = check::first(&product, &product.f_to_kind(Kind::Float)?.f_isfinite()?.f_logical_not()?)? {
-            return Err(Error::Range { tensor: "weights", expected: "numbers that are finite as f32".into(), found });
+            return Err(Error::Range { argument: "weights", expected: "numbers that are finite as f32".into(), found });
         }
-        Ok(Self { entries: Some(product.f_expand(size, false)?.f_contiguous()?), ..Self::default() })
+        Ok(Self { entries: Some(product.f_expand(size, false)?.f_contiguous()?), bounds, ..Self::default() })
     }
 
     /// Whether no part of the product leaves the range of `f32`, in which most logits are computed.
@@ -111,7 +123,7 @@ impl Clone for Factors {
     /// Shares the tensors.
     fn clone(&self) -> Self {
         let of = |factor: &Option<Tensor>| factor.as_ref().map(Tensor::shallow_clone);
-        Self { entries: of(&self.entries), rows: of(&self.rows), labels: of(&self.labels) }
+        Self { entries: of(&self.entries), rows: of(&self.rows), labels: of(&self.labels), bounds: of(&self.bounds) }
     }
 }
 

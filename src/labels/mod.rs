@@ -1,5 +1,6 @@
 //! Labels: checked once, cut into batches, counted, and weighted.
 
+mod bounds;
 mod cells;
 mod checked;
 mod counts;
@@ -17,3 +18,4 @@ pub use self::edit::Weights;
 pub(crate) use self::factors::Factors;
 pub use self::raw::Raw;
 pub(crate) use self::source::RawTensors;
+pub use self::weighting::{PartialBce, Propensity};

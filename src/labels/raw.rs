@@ -14,6 +14,7 @@ use crate::{Error, Result, check};
 /// On the CPU, contiguous labels of `f32`, `f64`, `i64`, `i8`, `u8` or `bool`, and a contiguous mask of `bool`, `u8`, `i8` or
 /// `f32`, are read where they lie; others are converted first.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Raw<'a> {
     /// Every label is known.
     Complete(&'a Tensor),
@@ -48,7 +49,7 @@ impl<'a> Raw<'a> {
             check::like("mask", mask, &labels.size(), labels.device())?;
         }
         if labels.dim() == 0 {
-            return Err(Error::Shape { tensor: "labels", expected: "of rank 1 or more".into(), found: vec![] });
+            return Err(Error::Shape { argument: "labels", expected: "of rank 1 or more".into(), found: vec![] });
         }
         Ok(())
     }
@@ -79,7 +80,7 @@ impl<'a> Raw<'a> {
     /// Cells as [`Labels`](crate::Labels) hold them, and the smallest and the largest observed label.
     pub(super) fn encode(self) -> Result<(Tensor, Option<(f64, f64)>)> {
         if let Some(found) = self.unfit_for_a_mask()? {
-            return Err(Error::Range { tensor: "mask", expected: "0 or 1".into(), found });
+            return Err(Error::Range { argument: "mask", expected: "0 or 1".into(), found });
         }
         let (values, missing) = (self.labels(), self.missing()?);
         let kind = match values.f_kind()? {
@@ -90,7 +91,7 @@ impl<'a> Raw<'a> {
         let observed = missing.f_logical_not()?;
         let unusable = values.f_isfinite()?.f_logical_not()?.f_logical_and(&observed)?;
         if let Some(found) = check::first(&values, &unusable)? {
-            return Err(Error::Range { tensor: "labels", expected: "a finite number where observed".into(), found });
+            return Err(Error::Range { argument: "labels", expected: "a finite number where observed".into(), found });
         }
         let range = if values.numel() == 0 {
             None

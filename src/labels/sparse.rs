@@ -85,7 +85,7 @@ impl Labels {
     pub fn to_entries(&self) -> Result<[Tensor; 3]> {
         let size = self.size();
         if size.len() != 2 {
-            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+            return Err(Error::Shape { argument: "labels", expected: "[N, C]".into(), found: size });
         }
         if self.device() != Device::Cpu {
             let (observed, values) = (self.observed()?, self.shared_values()?);
@@ -160,11 +160,11 @@ impl Labels {
             return Ok(self.clone());
         }
         if self.device() != Device::Cpu {
-            return Err(Error::Device { tensor: "labels", expected: Device::Cpu, found: self.device() });
+            return Err(Error::Device { argument: "labels", expected: Device::Cpu, found: self.device() });
         }
         let size = self.size();
         let [_, labels] = size[..] else {
-            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+            return Err(Error::Shape { argument: "labels", expected: "[N, C]".into(), found: size });
         };
         countable("the number of labels", labels)?;
         let (table, _) = self.table(&Factors::default())?;
@@ -178,8 +178,7 @@ impl Labels {
             values: held(cells)?,
             labels,
         };
-        let mut weights = self.weights.clone();
-        weights.entries = weights.entries.as_ref().map(held).transpose()?;
+        let weights = self.weights.clone().try_map_entries(|numbers, _| held(numbers))?;
         let weight_per_row = self.weight_per_row.as_ref().map(Tensor::shallow_clone);
         let sparse = Self::new(Stored::Sparse(entries), self.observed_per_row.shallow_clone(), self.range);
         Ok(Self { weights, weight_per_row, ..sparse })
@@ -205,13 +204,19 @@ impl Labels {
         })
     }
 
+    /// The entries of these rows alone, with their weights and bounds, where entries are what is held.
+    pub(super) fn own_weighted(&self) -> Result<Option<(Compressed, Factors)>> {
+        let Some((entries, places)) = self.own_entries()? else { return Ok(None) };
+        let weights = self.weights.clone();
+        Ok(Some(match places {
+            Some(places) => (entries, weights.try_map_entries(|numbers, _| Ok(numbers.f_index_select(0, &places)?))?),
+            None => (entries, weights),
+        }))
+    }
+
     /// Sparse labels with a further weight for each of their entries.
     pub(super) fn weighing_each(self, weights_of: impl FnOnce(&Compressed) -> Result<Tensor>) -> Result<Self> {
-        let Some((entries, places)) = self.own_entries()? else { unreachable!("labels that are held as a matrix") };
-        let mut weights = self.weights.clone();
-        if let Some(places) = places {
-            weights.entries = weights.entries.map(|weights| weights.f_index_select(0, &places)).transpose()?;
-        }
+        let Some((entries, weights)) = self.own_weighted()? else { unreachable!("labels that are held as a matrix") };
         let weights = weights.with_entries(&weights_of(&entries)?)?;
         let labels = Self { table: Stored::Sparse(entries), index: None, ..self };
         let labels = match weights.fits()? {
@@ -230,13 +235,13 @@ fn integers(name: &'static str, tensor: &Tensor) -> Result<Vec<i64>> {
     check::dense(name, tensor)?;
     check::like(name, tensor, &tensor.size(), Device::Cpu)?;
     if tensor.dim() != 1 {
-        return Err(Error::Shape { tensor: name, expected: "[n]".into(), found: tensor.size() });
+        return Err(Error::Shape { argument: name, expected: "[n]".into(), found: tensor.size() });
     }
     match tensor.f_kind()? {
         Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64 => {
             Ok(Vec::try_from(&tensor.f_to_kind(Kind::Int64)?)?)
         }
-        kind => Err(Error::Kind { tensor: name, expected: "integers", found: format!("{kind:?}") }),
+        kind => Err(Error::Kind { argument: name, expected: "integers".into(), found: format!("{kind:?}") }),
     }
 }
 
@@ -254,6 +259,6 @@ fn countable(name: &'static str, found: i64) -> Result<()> {
     }
 }
 
-fn range(tensor: &'static str, expected: String, found: i64) -> Error {
-    Error::Range { tensor, expected, found: found as f64 }
+fn range(argument: &'static str, expected: String, found: i64) -> Error {
+    Error::Range { argument, expected, found: found as f64 }
 }

@@ -11,18 +11,78 @@ use super::edit::Weights;
 use super::stored::Stored;
 use crate::{Error, Result, check};
 
-impl Labels {
-    /// `a` of [`inverse_propensity`](Self::inverse_propensity), as published.
-    pub const PROPENSITY_A: f64 = 0.55;
-    /// `b` of [`inverse_propensity`](Self::inverse_propensity), as published.
-    pub const PROPENSITY_B: f64 = 1.5;
-    /// `α` of [`with_partial_bce_weights`](Self::with_partial_bce_weights), as published for `γ` 1.
-    pub const PARTIAL_BCE_ALPHA: f64 = -4.45;
-    /// `β` of [`with_partial_bce_weights`](Self::with_partial_bce_weights), as published for `γ` 1.
-    pub const PARTIAL_BCE_BETA: f64 = 5.45;
-    /// `γ` of [`with_partial_bce_weights`](Self::with_partial_bce_weights): a straight line.
-    pub const PARTIAL_BCE_GAMMA: f64 = 1.0;
+/// The numbers of [`Labels::with_partial_bce_weights`]: a row weighs `g(r) = α·r^γ + β`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PartialBce {
+    /// `α`
+    pub alpha: f64,
+    /// `β`
+    pub beta: f64,
+    /// `γ`
+    pub gamma: f64,
+}
 
+impl Default for PartialBce {
+    /// `α` −4.45, `β` 5.45, `γ` 1, as published: a straight line.
+    fn default() -> Self {
+        Self { alpha: -4.45, beta: 5.45, gamma: 1.0 }
+    }
+}
+
+impl PartialBce {
+    /// Sets `alpha`.
+    #[must_use]
+    pub fn with_alpha(self, alpha: f64) -> Self {
+        Self { alpha, ..self }
+    }
+
+    /// Sets `beta`.
+    #[must_use]
+    pub fn with_beta(self, beta: f64) -> Self {
+        Self { beta, ..self }
+    }
+
+    /// Sets `gamma`.
+    #[must_use]
+    pub fn with_gamma(self, gamma: f64) -> Self {
+        Self { gamma, ..self }
+    }
+}
+
+/// The numbers of [`Labels::inverse_propensity`]: how fast positives that nobody recorded grow fewer as a label grows
+/// frequent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Propensity {
+    /// `a ≥ 0`
+    pub a: f64,
+    /// `b > 0`
+    pub b: f64,
+}
+
+impl Default for Propensity {
+    /// `a` 0.55, `b` 1.5, as published.
+    fn default() -> Self {
+        Self { a: 0.55, b: 1.5 }
+    }
+}
+
+impl Propensity {
+    /// Sets `a`.
+    #[must_use]
+    pub fn with_a(self, a: f64) -> Self {
+        Self { a, ..self }
+    }
+
+    /// Sets `b`.
+    #[must_use]
+    pub fn with_b(self, b: f64) -> Self {
+        Self { b, ..self }
+    }
+}
+
+impl Labels {
     /// Gives the two classes of each label the same weight in all: an observed entry weighs `n / n_class`, `n` being the
     /// label's observed entries and `n_class` those of the entry's class. Where a label has one class only, that is 1.
     ///
@@ -59,13 +119,11 @@ impl Labels {
     /// The published loss has the denominator C in each row, that of [`Reduction::MeanAll`](crate::Reduction::MeanAll).
     /// Multiplies the weights already set. With a negative `γ`, a row without an observed entry weighs 0.
     ///
-    /// * Numbers: [`PARTIAL_BCE_ALPHA`](Self::PARTIAL_BCE_ALPHA), [`PARTIAL_BCE_BETA`](Self::PARTIAL_BCE_BETA) and
-    ///   [`PARTIAL_BCE_GAMMA`](Self::PARTIAL_BCE_GAMMA).
     /// * Source: Durand et al. 2019, *Learning a Deep ConvNet for Multi-label Classification with Partial Labels*.
     ///
     /// # Errors
     /// [`Error::Range`] for a number that is not finite; as [`with_weights`](Self::with_weights).
-    pub fn with_partial_bce_weights(self, alpha: f64, beta: f64, gamma: f64) -> Result<Self> {
+    pub fn with_partial_bce_weights(self, PartialBce { alpha, beta, gamma }: PartialBce) -> Result<Self> {
         for (name, number) in [("alpha", alpha), ("beta", beta), ("gamma", gamma)] {
             check_setting(name, number, f64::MIN..=f64::MAX)?;
         }
@@ -87,20 +145,19 @@ impl Labels {
     /// table.
     ///
     /// * Labels: 0 or 1.
-    /// * Numbers: [`PROPENSITY_A`](Self::PROPENSITY_A) and [`PROPENSITY_B`](Self::PROPENSITY_B) are those published.
     /// * Source: Jain et al. 2016, *Extreme Multi-label Loss Functions for Recommendation, Tagging, Ranking & Other
     ///   Missing Label Applications*.
     ///
     /// # Errors
     /// [`Error::Shape`] for fewer than 3 rows, with which K is negative; [`Error::Range`] for an observed label that is
     /// neither 0 nor 1, a negative `a`, or a `b` that is not above 0.
-    pub fn inverse_propensity(&self, a: f64, b: f64) -> Result<Vec<f64>> {
+    pub fn inverse_propensity(&self, Propensity { a, b }: Propensity) -> Result<Vec<f64>> {
         check_setting("a", a, 0.0..=f64::MAX)?;
         check_setting("b", b, f64::MIN_POSITIVE..=f64::MAX)?;
         let size = self.size();
         let rows: i64 = size[..size.len() - 1].iter().product();
         if rows < 3 {
-            return Err(Error::Shape { tensor: "labels", expected: "of 3 rows or more".into(), found: size });
+            return Err(Error::Shape { argument: "labels", expected: "of 3 rows or more".into(), found: size });
         }
         let k = ((rows as f64).ln() - 1.0) * (b + 1.0).powf(a);
         let positives: Vec<f64> = Vec::try_from(&self.positives_per_label()?)?;
@@ -113,7 +170,9 @@ impl Labels {
             let soft = values.f_ne(0)?.f_logical_and(&values.f_ne(1)?)?;
             let soft = observed.map_or(Ok(soft.shallow_clone()), |observed| soft.f_logical_and(&observed))?;
             match check::first(values, &soft)? {
-                Some(found) => Err(Error::Range { tensor: "labels", expected: "0 or 1 where observed".into(), found }),
+                Some(found) => {
+                    Err(Error::Range { argument: "labels", expected: "0 or 1 where observed".into(), found })
+                }
                 None => Ok(values.f_eq(1)?),
             }
         };

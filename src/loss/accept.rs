@@ -12,8 +12,16 @@ use crate::{Error, Labels, Result, check};
 /// All that a loss asks of its input, its labels and its parameter, but for the input's values.
 pub(crate) fn labelled(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
     fit(entries, input, &labels.size(), labels.device())?;
-    let accepted = entries.observed.labels();
-    within("labels", &accepted, labels.outside(&accepted))
+    values(entries, labels)
+}
+
+fn values(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labels) -> Result<()> {
+    labels.check_exact()?;
+    let accepted = entries.observed.label_range();
+    match labels.outside(&accepted) {
+        Some(found) => Err(outside_of(&accepted, "labels", found)),
+        None => Ok(()),
+    }
 }
 
 /// The same, but for the values of input and labels, which have this size and device.
@@ -33,32 +41,29 @@ pub(crate) fn fit(
 fn settings(entries: Entries<'_, dyn TensorFormula + '_>, labels: i64) -> Result<()> {
     formulas(entries).try_for_each(|formula| formula.validate())?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
-        let accepted = formula.labels();
-        let outside = (!accepted.contains(&label)).then_some(label);
-        within("the label assumed where one is missing", &accepted, outside)?;
+        check_setting("the label of a missing entry", label, formula.label_range())?;
         check_setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
     }
     let mut parameters = formulas(entries).filter_map(|formula| formula.parameter());
-    parameters.try_for_each(|parameter| check::numbers("the loss's per-label parameter", parameter, labels))
+    parameters.try_for_each(|(name, numbers)| check::numbers(name, numbers, labels))
 }
 
 /// All that a loss asks of its labels and its settings.
 pub(crate) fn labels(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labels) -> Result<()> {
     settings(entries, *labels.size().last().unwrap_or(&0))?;
-    let accepted = entries.observed.labels();
-    within("labels", &accepted, labels.outside(&accepted))
+    values(entries, labels)
 }
 
 /// The error for inputs that all count, of which one is known to be outside what a loss of observed entries accepts.
 pub(crate) fn outside(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor) -> Result<Error> {
-    let accepted = entries.observed.inputs();
+    let accepted = entries.observed.input_range();
     let input = input.f_masked_select(&input.f_isnan()?.f_logical_not()?)?;
     if input.numel() == 0 {
-        return Ok(Error::Range { tensor: name(entries), expected: interval(&accepted), found: f64::INFINITY });
+        return Ok(outside_of(&accepted, name(entries), f64::INFINITY));
     }
     let (least, largest) = (input.f_min()?.f_double_value(&[])?, input.f_max()?.f_double_value(&[])?);
     let found = if largest > *accepted.end() { largest } else { least };
-    Ok(Error::Range { tensor: name(entries), expected: interval(&accepted), found })
+    Ok(outside_of(&accepted, name(entries), found))
 }
 
 /// That every input that counts is one that its formula accepts.
@@ -71,14 +76,12 @@ pub(crate) fn inputs(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tenso
 }
 
 fn name(entries: Entries<'_, dyn TensorFormula + '_>) -> &'static str {
-    if entries.observed.inputs() == REAL { "logits" } else { "probabilities" }
+    if entries.observed.input_range() == REAL { "logits" } else { "probabilities" }
 }
 
-fn within(name: &'static str, accepted: &RangeInclusive<f64>, outside: Option<f64>) -> Result<()> {
-    match outside {
-        Some(found) => Err(Error::Range { tensor: name, expected: interval(accepted), found }),
-        None => Ok(()),
-    }
+fn outside_of(accepted: &RangeInclusive<f64>, argument: &'static str, found: f64) -> Error {
+    let expected = format!("numbers within [{}, {}] where observed", accepted.start(), accepted.end());
+    Error::Range { argument, expected, found }
 }
 
 /// `counted` is a pass over all entries: not where any input will do.
@@ -88,16 +91,15 @@ fn bounded(
     input: &Tensor,
     counted: impl Fn() -> Result<Tensor>,
 ) -> Result<()> {
-    let accepted = formula.inputs();
+    let accepted = formula.input_range();
     if accepted == REAL {
         return Ok(());
     }
     let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
-    within(name, &accepted, check::first(input, &outside.f_logical_and(&counted()?)?)?)
-}
-
-fn interval(accepted: &RangeInclusive<f64>) -> String {
-    format!("numbers within [{}, {}] where observed", accepted.start(), accepted.end())
+    match check::first(input, &outside.f_logical_and(&counted()?)?)? {
+        Some(found) => Err(outside_of(&accepted, name, found)),
+        None => Ok(()),
+    }
 }
 
 fn formulas<'a>(entries: Entries<'a, dyn TensorFormula + 'a>) -> impl Iterator<Item = &'a (dyn TensorFormula + 'a)> {

@@ -1,10 +1,10 @@
-//! A loss's computation: checks, the plan of its reduction, and the path.
+//! A loss's computation: checks, the plan of its reduction, and the backend.
 
 use masked_loss_core::Entries;
 use tch::Tensor;
 
 use super::accept;
-use super::path::Path;
+use super::backend::Backend;
 use crate::composed::{self, TensorFormula};
 use crate::fused::{self, LabelSlices, TensorPass};
 use crate::labels::{Factors, RawTensors};
@@ -13,41 +13,42 @@ use crate::{Error, Labels, Raw, Reduction, Result};
 
 pub(crate) fn forward(
     entries: Entries<'_, dyn TensorFormula + '_>,
-    path: Path,
+    backend: Backend,
     logits: &Tensor,
     labels: &Labels,
     reduction: Reduction,
 ) -> Result<Tensor> {
     accept::labelled(entries, logits, labels)?;
     let plan = reduction.plan(labels, entries.missing.is_some())?;
-    on(path, entries, logits, labels, &plan.weights, &plan.divisor)
+    on(backend, entries, logits, labels, &plan.weights, &plan.divisor)
 }
 
 pub(crate) fn sum_and_weight(
     entries: Entries<'_, dyn TensorFormula + '_>,
+    backend: Backend,
     logits: &Tensor,
     labels: &Labels,
     reduction: Reduction,
 ) -> Result<(Tensor, Tensor)> {
     accept::labelled(entries, logits, labels)?;
     let plan = reduction.plan(labels, entries.missing.is_some())?;
-    let sum = on(Path::Auto, entries, logits, labels, &plan.weights, &Divisor::Number(1.0))?;
+    let sum = on(backend, entries, logits, labels, &plan.weights, &Divisor::Number(1.0))?;
     Ok((sum, plan.divisor.weight(logits.device())?))
 }
 
 pub(super) fn on(
-    path: Path,
+    backend: Backend,
     entries: Entries<'_, dyn TensorFormula + '_>,
     logits: &Tensor,
     labels: &Labels,
     weights: &Factors,
     divisor: &Divisor,
 ) -> Result<Tensor> {
-    let fused = match path {
-        Path::Composed => false,
-        Path::Auto => fused::serves(logits),
-        Path::Fused if fused::serves(logits) => true,
-        Path::Fused => {
+    let fused = match backend {
+        Backend::Composed => false,
+        Backend::Auto => fused::serves(logits),
+        Backend::Fused if fused::serves(logits) => true,
+        Backend::Fused => {
             return Err(Error::Fused(format!("runs on the CPU, and the logits are on {:?}", logits.device())));
         }
     };
@@ -73,7 +74,7 @@ pub(crate) fn forward_raw(
         return Ok(loss);
     }
     // This also says what is wrong: of several faults always the same one.
-    forward(entries, Path::Auto, logits, &Labels::from_raw(labels)?, reduction)
+    forward(entries, Backend::Auto, logits, &Labels::from_raw(labels)?, reduction)
 }
 
 /// None where that cannot be done, and where anything is not what the loss accepts.
@@ -83,7 +84,7 @@ fn in_one_pass(
     labels: Raw<'_>,
     reduction: Reduction,
 ) -> Result<Option<Tensor>> {
-    let (accepted, everything) = (entries.observed.labels(), entries.missing.is_some());
+    let (accepted, everything) = (entries.observed.label_range(), entries.missing.is_some());
     if matches!(reduction, Reduction::MeanPerRow | Reduction::MeanPerLabel)
         || !logits.defined()
         || !fused::serves(logits)

@@ -1,17 +1,19 @@
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use masked_loss_core::losses::{FocalNegative, NegativeEntropy};
+use masked_loss_core::losses::{Described, FocalNegative, NegativeEntropy, Setting};
 use masked_loss_core::{Assumed, Elementwise, Entries};
 
-use crate::Result;
 use crate::composed::TensorFormula;
+use crate::{Error, Result};
 
 /// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
 /// alternatives, to compare with, or for data in which only positives were ever recorded.
 ///
 /// With any of the others every entry counts, the missing ones too: in the value, the gradient, and the denominators.
 /// Weights per row and per label multiply missing entries as well; a weight per entry is 1 where the entry is missing.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Missing {
     /// As nothing: no loss, no gradient.
@@ -48,6 +50,43 @@ impl Missing {
             ("focal-negative", Self::FocalNegative { gamma: 2.0 }),
         ]
     }
+
+    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
+        match self {
+            Self::Ignore | Self::Negative | Self::WeakNegative => Vec::new(),
+            Self::Label(label) => vec![("label", Setting::Number(label))],
+            Self::UnknownEntropy { alpha } => vec![("alpha", Setting::Number(alpha))],
+            Self::FocalNegative { gamma } => vec![("gamma", Setting::Number(gamma))],
+        }
+    }
+}
+
+/// A name of the [`catalogue`](Missing::catalogue), with settings: `negative`, `entropy:alpha=0.2`, `half:label=0.25`.
+impl FromStr for Missing {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let described = Described::new(text)?;
+        let (_, mut missing) = by_name("missing", described.name(), Self::catalogue())?;
+        described.apply(missing.settings(), 1)?;
+        Ok(missing)
+    }
+}
+
+/// The entry of a catalogue that has this name.
+pub(super) fn by_name<T>(
+    argument: &str,
+    name: &str,
+    catalogue: impl IntoIterator<Item = (&'static str, T)>,
+) -> Result<(&'static str, T)> {
+    let mut names = Vec::new();
+    for (known, entry) in catalogue {
+        if known == name {
+            return Ok((known, entry));
+        }
+        names.push(known);
+    }
+    Err(masked_loss_core::Error::text(argument, &format!("one of {}", names.join(", ")), name).into())
 }
 
 /// A loss that counts missing entries too, see [`Loss::with_missing`](crate::Loss::with_missing).
@@ -57,7 +96,7 @@ pub struct WithMissing {
     missing: Option<(Arc<dyn TensorFormula>, f64, Weight)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Weight {
     One,
     OneInOthers,
@@ -71,8 +110,12 @@ impl WithMissing {
             Missing::Negative => Some((same(), 0.0, Weight::One)),
             Missing::WeakNegative => Some((same(), 0.0, Weight::OneInOthers)),
             Missing::Label(label) => Some((same(), label, Weight::One)),
-            Missing::UnknownEntropy { alpha } => Some((formula(NegativeEntropy { alpha }), 0.0, Weight::One)),
-            Missing::FocalNegative { gamma } => Some((formula(FocalNegative { gamma }), 0.0, Weight::One)),
+            Missing::UnknownEntropy { alpha } => {
+                Some((formula(NegativeEntropy::default().with_alpha(alpha)), 0.0, Weight::One))
+            }
+            Missing::FocalNegative { gamma } => {
+                Some((formula(FocalNegative::default().with_gamma(gamma)), 0.0, Weight::One))
+            }
         };
         Self { observed, missing }
     }
@@ -91,6 +134,17 @@ impl WithMissing {
         };
         let missing = Some(Assumed { formula: &**formula, label: *label, weight });
         Ok(Entries { observed: &*self.observed, missing, part: None })
+    }
+}
+
+impl fmt::Debug for WithMissing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("WithMissing");
+        match &self.missing {
+            None => shown.field("missing", &"ignored"),
+            Some((_, label, weight)) => shown.field("label", label).field("weight", weight),
+        };
+        shown.finish_non_exhaustive()
     }
 }
 

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use masked_loss_core::{Elementwise, Entries};
 use tch::Tensor;
 
+use super::backend::Backend;
 use super::call::{forward, forward_raw, sum_and_weight};
 use super::head::{self, Linear};
 use super::missing::{Missing, WithMissing};
-use super::path::Path;
 use crate::composed::TensorFormula;
 use crate::{Labels, Raw, Reduction, Result};
 
@@ -16,12 +16,12 @@ use crate::{Labels, Raw, Reduction, Result};
 /// At an observed logit of ±∞ the losses of this crate that are one formula have the value and the gradient that the formula
 /// tends to. The result has the logits' dtype, or `f32` where that is `f16` or `bf16` (sums are never taken in half precision).
 pub trait Loss {
-    /// The loss by a path of the caller's choice.
+    /// The loss on a backend of the caller's choice.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward); [`Error::Fused`](crate::Error::Fused) where that path is asked for by name and
+    /// As [`forward`](Self::forward); [`Error::Fused`](crate::Error::Fused) where that backend is asked for by name and
     /// cannot serve.
-    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor>;
+    fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor>;
 
     /// The loss of `logits`, in the labels' shape, reduced by `reduction`.
     ///
@@ -31,7 +31,7 @@ pub trait Loss {
     /// loss accepts, [`Environment`](crate::Error::Environment) where `MASKED_LOSS_SIMD` asks for what this machine does not
     /// have, [`Torch`](crate::Error::Torch) for a failure of libtorch.
     fn forward(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        self.forward_on(Path::Auto, logits, labels, reduction)
+        self.forward_on(Backend::Auto, logits, labels, reduction)
     }
 
     /// The loss of labels as they stand in tensors, for labels that are used once: they are read and checked in the pass that
@@ -97,7 +97,21 @@ pub trait Loss {
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
-    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)>;
+    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+        self.sum_and_weight_on(Backend::Auto, logits, labels, reduction)
+    }
+
+    /// [`sum_and_weight`](Self::sum_and_weight) on a backend of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`forward_on`](Self::forward_on).
+    fn sum_and_weight_on(
+        &self,
+        backend: Backend,
+        logits: &Tensor,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)>;
 
     /// The pair behind a reduction of a linear last layer's loss, see [`sum_and_weight`](Self::sum_and_weight) and
     /// [`forward_linear`](Self::forward_linear).
@@ -130,8 +144,8 @@ fn observed<'a>(formula: &'a (dyn TensorFormula + 'a)) -> Entries<'a, dyn Tensor
 }
 
 impl<E: Elementwise> Loss for E {
-    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        forward(observed(self), path, logits, labels, reduction)
+    fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        forward(observed(self), backend, logits, labels, reduction)
     }
 
     fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
@@ -158,14 +172,20 @@ impl<E: Elementwise> Loss for E {
         head::sum_and_weight(observed(self), hidden, linear, labels, reduction)
     }
 
-    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
-        sum_and_weight(observed(self), logits, labels, reduction)
+    fn sum_and_weight_on(
+        &self,
+        backend: Backend,
+        logits: &Tensor,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        sum_and_weight(observed(self), backend, logits, labels, reduction)
     }
 }
 
 impl Loss for WithMissing {
-    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        forward(self.entries(|| Ok(labels.size()))?, path, logits, labels, reduction)
+    fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        forward(self.entries(|| Ok(labels.size()))?, backend, logits, labels, reduction)
     }
 
     fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
@@ -193,15 +213,23 @@ impl Loss for WithMissing {
         head::sum_and_weight(self.entries(|| Ok(labels.size()))?, hidden, linear, labels, reduction)
     }
 
-    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
-        sum_and_weight(self.entries(|| Ok(labels.size()))?, logits, labels, reduction)
+    fn sum_and_weight_on(
+        &self,
+        backend: Backend,
+        logits: &Tensor,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        sum_and_weight(self.entries(|| Ok(labels.size()))?, backend, logits, labels, reduction)
     }
 }
 
-/// A loss chosen at run time.
-impl Loss for Box<dyn Loss> {
-    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        (**self).forward_on(path, logits, labels, reduction)
+/// Losses that are chosen at run time.
+macro_rules! boxed {
+    ($($loss:ty),*) => {$(
+impl Loss for $loss {
+    fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        (**self).forward_on(backend, logits, labels, reduction)
     }
 
     fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
@@ -228,7 +256,17 @@ impl Loss for Box<dyn Loss> {
         (**self).sum_and_weight_linear(hidden, linear, labels, reduction)
     }
 
-    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
-        (**self).sum_and_weight(logits, labels, reduction)
+    fn sum_and_weight_on(
+        &self,
+        backend: Backend,
+        logits: &Tensor,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        (**self).sum_and_weight_on(backend, logits, labels, reduction)
     }
 }
+    )*};
+}
+
+boxed!(Box<dyn Loss>, Box<dyn Loss + Send + Sync>);

@@ -18,7 +18,7 @@ use crate::{Composed, Error, Real, Result, check, check_setting};
 pub fn expected_positives(logits: &Tensor, k: f64) -> Result<Tensor> {
     check::floating("logits", logits)?;
     let &[rows, labels] = &logits.size()[..] else {
-        return Err(Error::Shape { tensor: "logits", expected: "[N, C]".into(), found: logits.size() });
+        return Err(Error::Shape { argument: "logits", expected: "[N, C]".into(), found: logits.size() });
     };
     check_setting("k", k, 0.0..=labels as f64)?;
     let kind = compute_kind(logits)?;

@@ -21,6 +21,7 @@ use crate::{Composed, Error, Labels, Real, Reduction, Result, check, check_setti
 /// * Errors: see [`forward`](Self::forward).
 /// * Source: Kiryo et al. 2017, *Positive-Unlabeled Learning with Non-Negative Risk Estimator*, with the sigmoid loss.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct NonNegativePu {
     /// `π`, in [0, 1]: the share of positives among each label's unlabelled entries.
     pub prior: Vec<f64>,
@@ -34,6 +35,18 @@ impl NonNegativePu {
     /// `β` 0, `γ` 1: the paper's choice.
     pub fn new(prior: Vec<f64>) -> Self {
         Self { prior, beta: 0.0, gamma: 1.0 }
+    }
+
+    /// Sets `beta`.
+    #[must_use]
+    pub fn with_beta(self, beta: f64) -> Self {
+        Self { beta, ..self }
+    }
+
+    /// Sets `gamma`.
+    #[must_use]
+    pub fn with_gamma(self, gamma: f64) -> Self {
+        Self { gamma, ..self }
     }
 
     /// The risk: of each label, `[C]`, for [`Reduction::None`]; else their `Sum`, the sum over a number (`MeanOver`), or
@@ -78,12 +91,13 @@ impl NonNegativePu {
         check_setting("gamma", self.gamma, 0.0..=1.0)?;
         check::numbers("prior", &self.prior, *labels.size().last().unwrap_or(&0))?;
         self.prior.iter().try_for_each(|&prior| check_setting("prior", prior, 0.0..=1.0))?;
+        labels.check_exact()?;
         check::floating("logits", logits)?;
         check::like("logits", logits, &labels.size(), labels.device())?;
         match labels.outside(&(1.0..=1.0)) {
             Some(found) => {
                 let expected = "1 where observed: among positives and unlabelled entries none is known to be negative";
-                Err(Error::Range { tensor: "labels", expected: expected.into(), found })
+                Err(Error::Range { argument: "labels", expected: expected.into(), found })
             }
             None => Ok(()),
         }

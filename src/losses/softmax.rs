@@ -2,7 +2,7 @@ use tch::{Kind, Tensor};
 
 use crate::composed::compute_kind;
 use crate::plan::Divisor;
-use crate::{Error, Labels, Loss, Path, Reduction, Result, check, check_setting};
+use crate::{Backend, Error, Labels, Loss, Reduction, Result, check, check_setting};
 
 /// Softmax cross entropy: one class of K is right in each row, and a row whose class is missing contributes nothing.
 ///
@@ -10,16 +10,17 @@ use crate::{Error, Labels, Loss, Path, Reduction, Result, check, check_setting};
 /// `(1 − ε)·w_y·(p_c − [c = y]) + (ε/K)·(p_c·Σ_j w_j − w_c)`.
 ///
 /// [`Reduction::Mean`] is `Σ ℓ / Σ w_y` over the rows that are not missing; [`Reduction::WeightedMean`] has the weight of
-/// the row from [`Labels`] in both sums. Where `Σ w_y` is 0 the sum is not divided. The composed path serves it.
+/// the row from [`Labels`] in both sums. Where `Σ w_y` is 0 the sum is not divided. The composed backend serves it.
 ///
 /// * Shapes: logits `[N, K]` and labels `[N]`; or labels of any rank from 1 and logits with one dimension more.
 /// * Labels: the index of the class, from 0 to K − 1. They are looked at for fractions, which waits for a GPU, if any
 ///   index of their table is above 1.
 /// * Logits: −∞ rules a class out. A row with +∞ gives NaN, as in PyTorch.
-/// * Errors: see [`Loss::forward`]; [`Error::Fused`] where that path is asked for by name.
+/// * Errors: see [`Loss::forward`]; [`Error::Fused`] where that backend is asked for by name.
 /// * Source: PyTorch's `cross_entropy`, which this agrees with, `ignore_index` being
 ///   [`Labels::from_sentinel`]`(&classes, -100.0)`; only where every row is missing PyTorch has NaN, and this 0.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct SoftmaxCrossEntropy {
     /// `w`: what each of the K classes weighs; all 1 if `None`.
     pub weight: Option<Vec<f64>>,
@@ -28,15 +29,35 @@ pub struct SoftmaxCrossEntropy {
 }
 
 impl SoftmaxCrossEntropy {
+    /// Sets `weight`.
+    #[must_use]
+    pub fn with_weight(self, weight: impl Into<Option<Vec<f64>>>) -> Self {
+        Self { weight: weight.into(), ..self }
+    }
+
+    /// Sets `label_smoothing`.
+    #[must_use]
+    pub fn with_label_smoothing(self, label_smoothing: f64) -> Self {
+        Self { label_smoothing, ..self }
+    }
+
+    fn check_backend(&self, backend: Backend) -> Result<()> {
+        match backend {
+            Backend::Fused => Err(Error::Fused("takes single entries, and a softmax is of whole rows".into())),
+            Backend::Auto | Backend::Composed => Ok(()),
+        }
+    }
+
     fn check(&self, logits: &Tensor, labels: &Labels) -> Result<()> {
         check_setting("label_smoothing", self.label_smoothing, 0.0..=1.0)?;
+        labels.check_exact()?;
         check::floating("logits", logits)?;
         let (size, rows) = (logits.size(), labels.size());
         let classes = match &size[..] {
             [given @ .., classes] if *given == rows && *classes > 0 => *classes,
             _ => {
                 let expected = format!("{rows:?} and a last dimension of one class or more");
-                return Err(Error::Shape { tensor: "logits", expected, found: size });
+                return Err(Error::Shape { argument: "logits", expected, found: size });
             }
         };
         check::like("logits", logits, &size, labels.device())?;
@@ -46,7 +67,7 @@ impl SoftmaxCrossEntropy {
         let last = (classes - 1) as f64;
         let fault = |found| {
             let expected = format!("a class where observed, an integer from 0 to {last}");
-            Err(Error::Range { tensor: "labels", expected, found })
+            Err(Error::Range { argument: "labels", expected, found })
         };
         if labels.range().is_none() {
             return Ok(());
@@ -112,15 +133,20 @@ fn weighted(logarithms: &Tensor, weight: &Tensor) -> Result<Tensor> {
 }
 
 impl Loss for SoftmaxCrossEntropy {
-    fn forward_on(&self, path: Path, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        if path == Path::Fused {
-            return Err(Error::Fused("takes single entries, and a softmax is of whole rows".into()));
-        }
+    fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+        self.check_backend(backend)?;
         let (rows, divisor) = self.rows(logits, labels, reduction)?;
         divisor.apply(rows, compute_kind(logits)?)
     }
 
-    fn sum_and_weight(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<(Tensor, Tensor)> {
+    fn sum_and_weight_on(
+        &self,
+        backend: Backend,
+        logits: &Tensor,
+        labels: &Labels,
+        reduction: Reduction,
+    ) -> Result<(Tensor, Tensor)> {
+        self.check_backend(backend)?;
         let (rows, divisor) = self.rows(logits, labels, reduction)?;
         Ok((rows.f_sum(compute_kind(logits)?)?, divisor.weight(logits.device())?))
     }

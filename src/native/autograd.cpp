@@ -35,7 +35,7 @@ using torch::autograd::edge_list;
 using torch::autograd::variable_list;
 
 constexpr const char* kTwice =
-    "the fused path of masked-loss is differentiable once; for a second derivative use Path::Composed";
+    "the fused backend of masked-loss is differentiable once; for a second derivative use Backend::Composed";
 
 // libtorch held nodes by std::shared_ptr up to 2.12 or so, and by its own intrusive_ptr since.
 template <typename T, typename... Arguments>

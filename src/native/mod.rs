@@ -49,7 +49,7 @@ pub(crate) fn buffer_like(like: &Tensor) -> Result<Tensor> {
     Ok(unsafe { Tensor::from_ptr(buffer) })
 }
 
-/// Frees the buffers that the fused path keeps for this thread: up to two gradients of 1 MiB or more, kept because a
+/// Frees the buffers that the fused backend keeps for this thread: up to two gradients of 1 MiB or more, kept because a
 /// fresh one costs more in page faults than its computation. Tensors in use are not touched.
 pub fn release_buffers() {
     // SAFETY: drops references that only this thread's list holds.

@@ -45,7 +45,7 @@ use crate::{Error, Labels, Result};
 /// let before = head.ws.copy();
 ///
 /// optimizer.zero_grad()?;
-/// let layer = Linear { sparse_gradient: true, ..Linear::from(&head) };
+/// let layer = Linear::from(&head).with_sparse_gradient(true);
 /// let hidden = body.forward(&features).relu();
 /// BceWithLogits::default().forward_linear(&hidden, &layer, &labels, Reduction::Mean)?.backward();
 /// optimizer.step(1e-3)?;

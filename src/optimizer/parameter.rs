@@ -72,8 +72,8 @@ impl Parameter {
         }
         let size = gradient.size();
         if gradient.f_sparse_dim()? != 1 {
-            let (expected, found) = ("a gradient that is sparse in its rows", format!("one of {size:?}"));
-            return Err(Error::Kind { tensor: "parameters", expected, found });
+            let (expected, found) = ("a gradient that is sparse in its rows".into(), format!("one of {size:?}"));
+            return Err(Error::Kind { argument: "parameters", expected, found });
         }
         // What backward leaves is in order, but not marked so.
         let parts = |gradient: &Tensor| -> Result<_> {

@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// # let mut optimizer = Optimizer::new(Rule::ADAM, 0.0, &variables.trainable_variables())?;
 /// optimizer.zero_grad()?;
 /// let update = optimizer.update(1e-3)?;
-/// let layer = Linear { update: Some(&update), ..Linear::from(&head) };
+/// let layer = Linear::from(&head).with_update(&update);
 /// let hidden = body.forward(&features).relu();
 /// let loss = BceWithLogits::default().forward_linear(&hidden, &layer, &labels, Reduction::Mean)?; // the head moves
 /// loss.backward();
@@ -59,7 +59,7 @@ impl<'a> Update<'a> {
 
     /// The place of a parameter that is about to move, with these rows up to date, or all.
     pub(crate) fn claim(&self, name: &'static str, weight: &Tensor, rows: Option<&[i32]>) -> Result<usize> {
-        let refused = |reason| Err(Error::Update { parameter: name, reason });
+        let refused = |reason| Err(Error::Update { argument: name, reason });
         let Some(place) = self.parameters.iter().position(|parameter| parameter.is(weight)) else {
             return refused("is not one of the optimizer's parameters");
         };

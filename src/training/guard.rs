@@ -46,19 +46,19 @@ impl RowGuard {
     pub fn new(observed_per_label: &Tensor, weights: &[&Tensor]) -> Result<Self> {
         check::dense("observed_per_label", observed_per_label)?;
         let [labels] = observed_per_label.size()[..] else {
-            let (tensor, expected) = ("observed_per_label", "[C]".into());
-            return Err(Error::Shape { tensor, expected, found: observed_per_label.size() });
+            let (argument, expected) = ("observed_per_label", "[C]".into());
+            return Err(Error::Shape { argument, expected, found: observed_per_label.size() });
         };
         let unobserved = observed_per_label.f_eq(0)?.f_nonzero()?.f_reshape([-1])?;
         let kept = weights.iter().map(|weight| {
             check::dense("weights", weight)?;
             if weight.size().first() != Some(&labels) {
                 let expected = format!("[{labels}, ..], a row for each label");
-                return Err(Error::Shape { tensor: "weights", expected, found: weight.size() });
+                return Err(Error::Shape { argument: "weights", expected, found: weight.size() });
             }
             if weight.device() != unobserved.device() {
                 let (expected, found) = (unobserved.device(), weight.device());
-                return Err(Error::Device { tensor: "weights", expected, found });
+                return Err(Error::Device { argument: "weights", expected, found });
             }
             Ok((weight.shallow_clone(), weight.f_detach()?.f_index_select(0, &unobserved)?))
         });

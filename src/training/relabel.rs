@@ -1,6 +1,7 @@
 //! Policies for missing entries that look at the predictions or at their own past: they change the labels of a batch, and a
 //! loss [`with_missing`](crate::Loss::with_missing) entries takes it from there.
 
+use masked_loss_core::losses::{Setting, Settings};
 use tch::{Kind, Tensor};
 
 use crate::{BceWithLogits, Labels, Loss, Missing, Reduction, Result, check, check_setting, composed};
@@ -12,6 +13,7 @@ use crate::{BceWithLogits, Labels, Loss, Missing, Reduction, Result, check, chec
 /// Source: Zhang et al. 2021, *Simple and Robust Loss Design for Multi-Label Learning with Missing Labels* (SPLC), where
 /// the rest is taken as negative and the loss is a sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SelfPaced {
     /// `τ`
     pub threshold: f64,
@@ -27,6 +29,18 @@ impl Default for SelfPaced {
 }
 
 impl SelfPaced {
+    /// Sets `threshold`.
+    #[must_use]
+    pub fn with_threshold(self, threshold: f64) -> Self {
+        Self { threshold, ..self }
+    }
+
+    /// Sets `from_epoch`.
+    #[must_use]
+    pub fn with_from_epoch(self, from_epoch: usize) -> Self {
+        Self { from_epoch, ..self }
+    }
+
     /// The labels of a batch with what the model is sure of added, in an epoch counted from 1.
     ///
     /// # Errors
@@ -50,11 +64,12 @@ impl SelfPaced {
 /// Source: Ben-Baruch et al. 2022, *Multi-label Classification with Partial Annotations using Class-aware Selective Loss*
 /// (CSL), with [`Asymmetric::partial`](crate::Asymmetric::partial) and [`Missing::FocalNegative`].
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ClassSelective {
     /// The prior from above which a label's missing entries are dropped.
     pub prior: f64,
     /// `k`
-    pub per_row: i64,
+    pub per_row: usize,
 }
 
 impl Default for ClassSelective {
@@ -65,6 +80,18 @@ impl Default for ClassSelective {
 }
 
 impl ClassSelective {
+    /// Sets `prior`.
+    #[must_use]
+    pub fn with_prior(self, prior: f64) -> Self {
+        Self { prior, ..self }
+    }
+
+    /// Sets `per_row`.
+    #[must_use]
+    pub fn with_per_row(self, per_row: usize) -> Self {
+        Self { per_row, ..self }
+    }
+
     /// The labels of a batch without the missing entries that may be positives. `priors` (`[C]`): each label's share of
     /// positives.
     ///
@@ -75,15 +102,17 @@ impl ClassSelective {
         let (rows, columns) = (labels.size()[0], *labels.size().last().unwrap_or(&1));
         check::like("priors", priors, &[columns], labels.device())?;
         let missing = labels.missing()?;
-        let likely = highest(logits, &missing, self.per_row.max(0).saturating_mul(rows))?;
+        let likely = highest(logits, &missing, (self.per_row as i64).saturating_mul(rows))?;
         labels.without_missing(&priors.f_gt(self.prior)?.f_logical_or(&likely)?)
     }
 }
 
 /// What a large loss of an entry taken as negative is a sign of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Correction {
     /// That it is no negative: it is dropped (LL-R).
+    #[default]
     Reject,
     /// That it is a positive: it counts as one, in this step (LL-Ct) or, where the caller keeps the labels, for good
     /// (LL-Cp).
@@ -96,6 +125,7 @@ pub enum Correction {
 ///
 /// Source: Kim et al. 2022, *Large Loss Matters in Weakly Supervised Multi-Label Classification*.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LargeLoss {
     /// What is done with them.
     pub correction: Correction,
@@ -103,7 +133,26 @@ pub struct LargeLoss {
     pub step: f64,
 }
 
+impl Default for LargeLoss {
+    /// Rejects, `Δ` 0.002: the paper's choice.
+    fn default() -> Self {
+        Self { correction: Correction::Reject, step: 0.002 }
+    }
+}
+
 impl LargeLoss {
+    /// Sets `correction`.
+    #[must_use]
+    pub fn with_correction(self, correction: Correction) -> Self {
+        Self { correction, ..self }
+    }
+
+    /// Sets `step`.
+    #[must_use]
+    pub fn with_step(self, step: f64) -> Self {
+        Self { step, ..self }
+    }
+
     /// The labels of a batch in an epoch counted from 1; for [`Missing::Negative`].
     ///
     /// # Errors
@@ -122,6 +171,24 @@ impl LargeLoss {
             Correction::Reject => labels.without_missing(&large),
             Correction::Flip => labels.with_positives(&large),
         }
+    }
+}
+
+impl Settings for SelfPaced {
+    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
+        vec![("threshold", Setting::Number(&mut self.threshold)), ("from_epoch", Setting::Count(&mut self.from_epoch))]
+    }
+}
+
+impl Settings for ClassSelective {
+    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
+        vec![("prior", Setting::Number(&mut self.prior)), ("per_row", Setting::Count(&mut self.per_row))]
+    }
+}
+
+impl Settings for LargeLoss {
+    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
+        vec![("step", Setting::Number(&mut self.step))]
     }
 }
 

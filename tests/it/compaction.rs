@@ -1,10 +1,10 @@
 //! Compaction: the loss is that of the observed entries alone, taken out and put in a row.
 
-use masked_loss::{Labels, Named, Path, Reduction};
+use masked_loss::{Backend, Labels, Named, Reduction};
 use rand::Rng;
 use tch::{Kind, Tensor};
 
-use crate::common::{Case, KINDS, losses_alike_for_all_labels, paths, rng, tensor, value_and_gradient};
+use crate::common::{Case, KINDS, backends, losses_alike_for_all_labels, rng, tensor, value_and_gradient};
 
 #[test]
 fn the_loss_is_that_of_the_observed_entries_taken_out() {
@@ -18,9 +18,9 @@ fn the_loss_is_that_of_the_observed_entries_taken_out() {
         for named in [&losses[0], &losses[1 + draw % (losses.len() - 1)]] {
             let case = Case::draw(&mut rng, named, &size, share, draw % 2 == 1);
             let Taken { all, row, .. } = Taken::out_of(&case);
-            for path in paths() {
+            for backend in backends() {
                 let [masked, plain] = [&all, &row].map(|(input, labels)| {
-                    named.loss.forward_on(path, input, labels, Reduction::Mean).unwrap().double_value(&[])
+                    named.loss.forward_on(backend, input, labels, Reduction::Mean).unwrap().double_value(&[])
                 });
                 approx::assert_relative_eq!(masked, plain, max_relative = 1e-13);
             }
@@ -41,8 +41,8 @@ fn so_is_the_gradient_in_every_dtype_and_reduction() {
                 let size = [rng.random_range(1..=50), rng.random_range(1..=50)];
                 let share = rng.random_range(0.0..=1.0);
                 let case = Case::draw(&mut rng, &named, &size, share, soft);
-                for path in paths() {
-                    Taken::out_of(&case).has_the_loss_of_all(&named, path, reduction, kind);
+                for backend in backends() {
+                    Taken::out_of(&case).has_the_loss_of_all(&named, backend, reduction, kind);
                 }
             }
         }
@@ -64,10 +64,10 @@ impl<'a> Taken<'a> {
         Self { observed: &case.observed, all: (input, case.labels()), row }
     }
 
-    fn has_the_loss_of_all(&self, named: &Named, path: Path, reduction: Reduction, kind: Kind) {
+    fn has_the_loss_of_all(&self, named: &Named, backend: Backend, reduction: Reduction, kind: Kind) {
         const UPSTREAM: f64 = 1000.0;
         let of = |(input, labels): &(Tensor, Labels)| {
-            value_and_gradient(named, path, &input.to_kind(kind), labels, reduction, UPSTREAM)
+            value_and_gradient(named, backend, &input.to_kind(kind), labels, reduction, UPSTREAM)
         };
         let (mut value, gradient) = of(&self.all);
         let (row_value, row_gradient) = of(&self.row);
@@ -97,7 +97,7 @@ impl<'a> Taken<'a> {
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.into_iter().zip(expected) {
                 let close = approx::relative_eq!(found, expected, max_relative = relative, epsilon = absolute);
-                assert!(close, "{}, {path:?}, {reduction:?}, {kind:?}: {found}, {expected}", named.name);
+                assert!(close, "{}, {backend:?}, {reduction:?}, {kind:?}: {found}, {expected}", named.name);
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Every promise, over every loss, path, reduction and dtype.
 
 use crate::common::{
-    Call, Case, REDUCTIONS, combinations, device, here, losses, numbers, on_the_cpu, paths, rng, tensor, uniform,
+    Call, Case, REDUCTIONS, backends, combinations, device, here, losses, numbers, on_the_cpu, rng, tensor, uniform,
     value_and_gradient, vector,
 };
-use masked_loss::{BceWithLogits, Error, Labels, Loss, Path, Reduction, Weights};
+use masked_loss::{Backend, BceWithLogits, Error, Labels, Loss, Reduction, Weights};
 use tch::{Device, Kind, Tensor};
 
 #[test]
@@ -13,12 +13,12 @@ fn a_missing_entry_has_no_loss_and_no_gradient_whatever_stands_there() {
     for named in losses(7) {
         let clean = Case::draw(&mut rng, &named, &[5, 7], 0.5, false);
         let missing: Vec<bool> = clean.observed.iter().map(|observed| !observed).collect();
-        for (path, reduction, kind) in combinations() {
+        for (backend, reduction, kind) in combinations() {
             let spoilt = |garbage| {
                 let case = clean.spoilt(garbage);
                 (case.input(kind), case.labels())
             };
-            let call = Call::of(&named, path, reduction);
+            let call = Call::of(&named, backend, reduction);
             call.is_blind_to_what_is_missing(&clean.input(kind), &clean.labels(), &missing, spoilt);
         }
     }
@@ -28,9 +28,9 @@ fn a_missing_entry_has_no_loss_and_no_gradient_whatever_stands_there() {
 fn no_upstream_gradient_wakes_a_missing_entry() {
     let labels = Labels::from_nan(&vector(&[1.0, f64::NAN])).unwrap();
     for named in losses(2) {
-        for (path, reduction, kind) in combinations() {
+        for (backend, reduction, kind) in combinations() {
             let input = vector(&[0.25, 0.5]).to_kind(kind);
-            Call::of(&named, path, reduction).stays_asleep(&input, &labels, &[false, true]);
+            Call::of(&named, backend, reduction).stays_asleep(&input, &labels, &[false, true]);
         }
     }
 }
@@ -40,9 +40,9 @@ fn nothing_observed_gives_zero_with_the_graph_attached() {
     for size in [&[3i64, 4][..], &[0, 4], &[3, 0], &[0]] {
         let labels = Labels::from_nan(&Tensor::full(size, f64::NAN, here(Kind::Float))).unwrap();
         for named in losses(*size.last().unwrap() as usize) {
-            for (path, reduction, kind) in combinations() {
+            for (backend, reduction, kind) in combinations() {
                 let input = Tensor::full(size, f64::NAN, here(kind));
-                Call::of(&named, path, reduction).is_zero(&input, &labels);
+                Call::of(&named, backend, reduction).is_zero(&input, &labels);
             }
         }
     }
@@ -55,12 +55,12 @@ fn micro_batches_add_up_to_the_batch() {
         let case = Case::draw(&mut rng, &named, &[64, 6], 0.3, true);
         let weights = vector(&uniform(&mut rng, 6, 0.1..3.0));
         let labels = case.labels().with_weights(Weights::PerLabel(&weights)).unwrap();
-        for (path, reduction) in paths().flat_map(|path| REDUCTIONS.map(|by| (path, by))) {
+        for (backend, reduction) in backends().flat_map(|backend| REDUCTIONS.map(|by| (backend, by))) {
             if matches!(reduction, Reduction::None | Reduction::MeanPerLabel | Reduction::MeanOver(_)) {
                 continue;
             }
             let cuts = [0..1, 1..5, 5..5, 5..40, 40..64];
-            Call::of(&named, path, reduction).adds_up(&case.input(Kind::Double), &labels, &cuts, 1e-13);
+            Call::of(&named, backend, reduction).adds_up(&case.input(Kind::Double), &labels, &cuts, 1e-13);
         }
     }
 }
@@ -72,12 +72,14 @@ fn weights_multiply_entries_rows_and_labels() {
         let case = Case::draw(&mut rng, &named, &[4, 3], 0.7, false);
         let entry = uniform(&mut rng, 12, 0.0..3.0);
         let (row, label) = ([1.0, 2.0, 0.0, 0.5], [3.0, 0.25, 1.0]);
-        for path in paths() {
+        for backend in backends() {
             for kind in [Kind::Double, Kind::Float] {
-                let plain =
-                    numbers(&named.loss.forward_on(path, &case.input(kind), &case.labels(), Reduction::None).unwrap());
-                let weighted =
-                    |labels: Labels| value_and_gradient(&named, path, &case.input(kind), &labels, Reduction::None, 1.0);
+                let plain = numbers(
+                    &named.loss.forward_on(backend, &case.input(kind), &case.labels(), Reduction::None).unwrap(),
+                );
+                let weighted = |labels: Labels| {
+                    value_and_gradient(&named, backend, &case.input(kind), &labels, Reduction::None, 1.0)
+                };
                 let check = |labels: Labels, weight: &dyn Fn(usize) -> f64| {
                     let (value, _) = weighted(labels);
                     for i in 0..12 {
@@ -100,19 +102,19 @@ fn weights_multiply_entries_rows_and_labels() {
 #[test]
 fn an_observed_nan_shows_and_a_label_out_of_range_is_an_error() {
     for named in losses(2) {
-        for (path, reduction, kind) in combinations() {
+        for (backend, reduction, kind) in combinations() {
             let input = vector(&[f64::NAN, 0.5]).to_kind(kind);
             let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
-            let (value, gradient) = value_and_gradient(&named, path, &input, &labels, reduction, 1.0);
-            assert!(value[0].is_nan(), "{}, {path:?}, {reduction:?}, {kind:?}", named.name);
-            assert!(gradient[0].is_nan(), "{}, {path:?}, {reduction:?}, {kind:?}", named.name);
-            assert!(gradient[1].is_finite(), "{}, {path:?}, {reduction:?}, {kind:?}", named.name);
+            let (value, gradient) = value_and_gradient(&named, backend, &input, &labels, reduction, 1.0);
+            assert!(value[0].is_nan(), "{}, {backend:?}, {reduction:?}, {kind:?}", named.name);
+            assert!(gradient[0].is_nan(), "{}, {backend:?}, {reduction:?}, {kind:?}", named.name);
+            assert!(gradient[1].is_finite(), "{}, {backend:?}, {reduction:?}, {kind:?}", named.name);
         }
         // Of regression every number is a label.
-        for path in paths().filter(|_| named.labels.end().is_finite()) {
-            let labels = Labels::complete(&vector(&[0.0, named.labels.end() + 0.5])).unwrap();
-            let found = named.loss.forward_on(path, &vector(&[0.5, 0.5]), &labels, Reduction::Sum);
-            assert!(matches!(found, Err(Error::Range { tensor: "labels", .. })), "{}: {found:?}", named.name);
+        for backend in backends().filter(|_| named.label_range.end().is_finite()) {
+            let labels = Labels::complete(&vector(&[0.0, named.label_range.end() + 0.5])).unwrap();
+            let found = named.loss.forward_on(backend, &vector(&[0.5, 0.5]), &labels, Reduction::Sum);
+            assert!(matches!(found, Err(Error::Range { argument: "labels", .. })), "{}: {found:?}", named.name);
         }
     }
 }
@@ -126,10 +128,10 @@ fn strides_and_ranks_make_no_difference() {
         // The same numbers, lying in memory in another order.
         let strided = input.permute([3, 1, 2, 0]).contiguous().permute([3, 1, 2, 0]);
         assert!(!strided.is_contiguous());
-        for path in paths() {
+        for backend in backends() {
             for reduction in REDUCTIONS {
-                let expected = value_and_gradient(&named, path, &input, &labels, reduction, 2.0);
-                let found = value_and_gradient(&named, path, &strided, &labels, reduction, 2.0);
+                let expected = value_and_gradient(&named, backend, &input, &labels, reduction, 2.0);
+                let found = value_and_gradient(&named, backend, &strided, &labels, reduction, 2.0);
                 // A GPU adds numbers up in the order in which they lie in memory.
                 if device() == Device::Cpu || reduction == Reduction::None {
                     assert_eq!(found, expected);
@@ -157,10 +159,10 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     assert_eq!(message(&Tensor::new()), "logits: expected a dense tensor of real numbers, found an undefined tensor");
     assert!(message(&Tensor::zeros([1, 2], here(Kind::Float)).to_sparse(None, None::<i64>, None)).contains("sparse"));
     let pos_weight = |w: Vec<f64>| {
-        let bce = BceWithLogits { pos_weight: Some(w), ..Default::default() };
+        let bce = BceWithLogits::default().with_pos_weight(w);
         bce.forward(&Tensor::zeros([1, 2], here(Kind::Float)), &labels, Reduction::Mean).unwrap_err().to_string()
     };
-    assert_eq!(pos_weight(vec![1.0]), "the loss's per-label parameter: expected shape [2], found [1]");
+    assert_eq!(pos_weight(vec![1.0]), "pos_weight: expected shape [2], found [1]");
     assert!(pos_weight(vec![1.0, f64::NAN]).ends_with("expected finite numbers, found NaN"));
 }
 
@@ -178,37 +180,37 @@ fn the_fused_path_is_differentiable_once_and_says_so() {
     let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let logits = vector(&[0.3, -0.2]).set_requires_grad(true);
     let bce = BceWithLogits::default();
-    let gradient = |path| {
-        let loss = bce.forward_on(path, &logits, &labels, Reduction::Sum).unwrap();
+    let gradient = |backend| {
+        let loss = bce.forward_on(backend, &logits, &labels, Reduction::Sum).unwrap();
         Tensor::run_backward(&[loss], &[&logits], true, true).remove(0)
     };
     // p(1 − p), the second derivative of binary cross entropy.
     let second =
-        Tensor::run_backward(&[gradient(Path::Composed).sum(Kind::Double)], &[&logits], false, false).remove(0);
+        Tensor::run_backward(&[gradient(Backend::Composed).sum(Kind::Double)], &[&logits], false, false).remove(0);
     let p = logits.detach().sigmoid();
     assert!(f64::try_from((second - &p * (-&p + 1.0)).abs().max()).unwrap() < 1e-15);
-    if !on_the_cpu("the fused path's second derivative") {
+    if !on_the_cpu("the fused backend's second derivative") {
         return;
     }
-    let first = gradient(Path::Fused);
-    assert!(first.allclose(&gradient(Path::Composed), 1e-15, 0.0, false));
+    let first = gradient(Backend::Fused);
+    assert!(first.allclose(&gradient(Backend::Composed), 1e-15, 0.0, false));
     let error = Tensor::f_run_backward(&[first.sum(Kind::Double)], &[&logits], false, false).unwrap_err();
-    assert!(error.to_string().contains("use Path::Composed"), "{error}");
+    assert!(error.to_string().contains("use Backend::Composed"), "{error}");
 }
 
 #[test]
 fn a_graph_that_is_kept_serves_twice_and_one_that_is_not_says_so() {
     let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let logits = vector(&[0.3, -0.2]).set_requires_grad(true);
-    for path in paths() {
-        let loss = BceWithLogits::default().forward_on(path, &logits, &labels, Reduction::Sum).unwrap();
+    for backend in backends() {
+        let loss = BceWithLogits::default().forward_on(backend, &logits, &labels, Reduction::Sum).unwrap();
         let tripled = &loss * 3.0;
         let run = |loss: &Tensor, keep| Tensor::f_run_backward(&[loss], &[&logits], keep, false);
         let once = numbers(&run(&loss, true).unwrap()[0]);
         let thrice = numbers(&run(&tripled, true).unwrap()[0]);
         let tripled: Vec<f64> = once.iter().map(|g| g * 3.0).collect();
-        match path {
-            Path::Fused => assert_eq!(thrice, tripled),
+        match backend {
+            Backend::Fused => assert_eq!(thrice, tripled),
             _ => (0..2).for_each(|i| approx::assert_relative_eq!(thrice[i], tripled[i], max_relative = 1e-15)),
         }
         assert_eq!(numbers(&run(&loss, false).unwrap()[0]), once);
@@ -220,9 +222,9 @@ fn a_graph_that_is_kept_serves_twice_and_one_that_is_not_says_so() {
 fn no_graph_is_built_where_none_is_wanted() {
     let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let logits = vector(&[0.3, -0.2]).set_requires_grad(true);
-    for path in paths() {
+    for backend in backends() {
         let bce = BceWithLogits::default();
-        let forward = || bce.forward_on(path, &logits, &labels, Reduction::Mean).unwrap();
+        let forward = || bce.forward_on(backend, &logits, &labels, Reduction::Mean).unwrap();
         assert!(forward().requires_grad());
         let quiet = tch::no_grad(forward);
         assert!(!quiet.requires_grad());
@@ -232,14 +234,14 @@ fn no_graph_is_built_where_none_is_wanted() {
 
 #[test]
 fn a_gradient_that_is_kept_is_not_overwritten() {
-    if !on_the_cpu("buffers of the fused path") {
+    if !on_the_cpu("buffers of the fused backend") {
         return;
     }
     // Large enough for a buffer that is reused.
     let logits = Tensor::zeros([700, 1000], here(Kind::Float)).set_requires_grad(true);
     let step = |label: f64| {
         let labels = Labels::complete(&Tensor::full([700, 1000], label, here(Kind::Float))).unwrap();
-        let loss = BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap();
+        let loss = BceWithLogits::default().forward_on(Backend::Fused, &logits, &labels, Reduction::Sum).unwrap();
         Tensor::run_backward(&[loss], &[&logits], false, false).remove(0)
     };
     let (first, view) = (step(1.0), step(1.0).get(0).detach());

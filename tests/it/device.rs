@@ -2,8 +2,8 @@
 
 use masked_loss::metrics::{Metric, summarize};
 use masked_loss::{
-    Accumulator, BceWithLogits, Censored, Error, Labels, Loss, NonNegativePu, Path, Raw, Reduction, RowGuard,
-    SoftmaxCrossEntropy, SquaredError, Weights, expected_positives,
+    Accumulator, Backend, BceWithLogits, Error, Labels, Loss, NonNegativePu, PartialBce, Propensity, Raw, Reduction,
+    RowGuard, SoftmaxCrossEntropy, Weights, expected_positives,
 };
 use rand::rngs::SmallRng;
 use tch::{Device, Kind, Tensor};
@@ -46,7 +46,7 @@ fn every_loss_is_that_of_the_cpu() {
                 let what = format!("{}, soft {soft}, {reduction:?}, {kind:?}", named.name);
                 let of = |logits: &Tensor, labels: &Labels| {
                     backward(&logits.to_kind(kind), 100.0, |x| {
-                        named.loss.forward_on(Path::Composed, x, labels, reduction).unwrap()
+                        named.loss.forward_on(Backend::Composed, x, labels, reduction).unwrap()
                     })
                 };
                 let found = of(&logits, &labels);
@@ -124,7 +124,7 @@ fn losses_of_rows_and_of_labels_are_those_of_the_cpu() {
         close(&found.1, &expected.1, 1e-13, what);
     };
     let classes = Labels::from_sentinel(&vector(&[3i64, -100, 0, 1, -100, 2]), -100.0).unwrap();
-    let softmax = SoftmaxCrossEntropy { weight: Some(vec![0.5, 2.0, 1.0, 1.25]), label_smoothing: 0.1 };
+    let softmax = SoftmaxCrossEntropy::default().with_weight(vec![0.5, 2.0, 1.0, 1.25]).with_label_smoothing(0.1);
     let positives: Vec<f64> = (0..24).map(|i| if i % 5 < 2 { 1.0 } else { f64::NAN }).collect();
     let positives = Labels::from_nan(&tensor(&positives, &[6, 4])).unwrap();
     for reduction in REDUCTIONS {
@@ -133,7 +133,7 @@ fn losses_of_rows_and_of_labels_are_those_of_the_cpu() {
         if matches!(reduction, Reduction::MeanAll | Reduction::MeanPerRow | Reduction::WeightedMean) {
             continue;
         }
-        let nnpu = NonNegativePu { beta: 0.01, gamma: 0.5, ..NonNegativePu::new(vec![0.1, 0.5, 0.9, 1.0]) };
+        let nnpu = NonNegativePu::new(vec![0.1, 0.5, 0.9, 1.0]).with_beta(0.01).with_gamma(0.5);
         let run = |x: &Tensor| nnpu.forward(x, &positives.to_device(x.device()).unwrap(), reduction).unwrap();
         check(&run, &format!("nnPU, {reduction:?}"));
     }
@@ -147,10 +147,12 @@ fn weights_that_follow_from_the_labels_are_those_of_the_cpu() {
     let of = |labels: Labels| {
         let logits = Tensor::zeros(labels.size(), (Kind::Double, labels.device()));
         let entries = |labels| numbers(&BceWithLogits::default().forward(&logits, &labels, Reduction::None).unwrap());
-        let propensity = labels.inverse_propensity(Labels::PROPENSITY_A, Labels::PROPENSITY_B).unwrap();
+        let propensity = labels.inverse_propensity(Propensity::default()).unwrap();
         let balanced = labels.clone().with_balanced_weights().unwrap();
         let imputed = labels.imputed(&Tensor::full([4], 0.25, (Kind::Double, labels.device()))).unwrap();
-        let partial = labels.with_partial_bce_weights(1.0, 0.5, -1.0).unwrap();
+        let partial = labels
+            .with_partial_bce_weights(PartialBce::default().with_alpha(1.0).with_beta(0.5).with_gamma(-1.0))
+            .unwrap();
         [propensity, entries(balanced), entries(partial), entries(imputed)].concat()
     };
     close(&of(case.labels()), &of(case.labels().to_device(Device::Cpu).unwrap()), 1e-6, "weights");
@@ -172,12 +174,12 @@ fn metrics_are_those_of_the_cpu() {
 fn the_fused_path_says_that_it_is_for_the_cpu() {
     let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let logits = Tensor::zeros([2], here(Kind::Float));
-    let found = BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Mean);
+    let found = BceWithLogits::default().forward_on(Backend::Fused, &logits, &labels, Reduction::Mean);
     match device() {
         Device::Cpu => assert!(found.is_ok(), "{found:?}"),
         there => assert_eq!(
             found.unwrap_err().to_string(),
-            format!("the fused path runs on the CPU, and the logits are on {there:?}; use the composed path")
+            format!("the fused backend runs on the CPU, and the logits are on {there:?}; use the composed backend")
         ),
     }
 }
@@ -203,8 +205,7 @@ fn mixed_devices_are_an_error_that_names_them() {
     refused("weights", labels.clone().with_weights(Weights::PerRow(&cpu)).map(drop));
     refused("values", labels.imputed(&cpu).map(drop));
     refused("scores", summarize(Metric::Auroc, &cpu, &labels).map(drop));
-    let censored = Censored { loss: SquaredError, bound: cpu.shallow_clone() };
-    refused("bound", censored.forward(&values, &labels, Reduction::Mean).map(drop));
+    refused("bounds", labels.clone().with_bounds(&cpu).map(drop));
     let counts = labels.observed_per_label().unwrap();
     refused("weights", RowGuard::new(&counts, &[&cpu]).map(drop));
     let rows = labels.rows(&Tensor::from_slice(&[0i64]));

@@ -38,7 +38,7 @@ fn without_entries_it_is_zero_with_the_graph_attached() {
 fn what_does_not_fit_is_an_error_that_says_so() {
     let logits = Tensor::zeros([2, 3], here(Kind::Float));
     for k in [-1.0, 3.5, f64::NAN] {
-        assert!(matches!(expected_positives(&logits, k), Err(Error::Range { tensor: "k", .. })));
+        assert!(matches!(expected_positives(&logits, k), Err(Error::Range { argument: "k", .. })));
     }
     let error = expected_positives(&logits.view([6]), 1.0).unwrap_err().to_string();
     assert_eq!(error, "logits: expected shape [N, C], found [6]");

@@ -1,6 +1,6 @@
-//! Formulas as a user might write them, in which the logit goes through a selection: both paths read them alike.
+//! Formulas as a user might write them, in which the logit goes through a selection: both backends read them alike.
 
-use crate::common::{Case, numbers, on_both_paths, rng, value_and_gradient};
+use crate::common::{Case, numbers, on_both_backends, rng, value_and_gradient};
 use masked_loss::{Elementwise, Loss, Missing, Named, Real, Reduction};
 use tch::Kind;
 
@@ -44,10 +44,10 @@ fn a_selected_logit_is_read_alike_by_both_paths() {
         for soft in [false, true] {
             let case = Case::draw(&mut rng, &named, &[9, 131], 0.4, soft);
             for kind in [Kind::Double, Kind::Float] {
-                let [composed, fused] = on_both_paths(|path, device| {
+                let [composed, fused] = on_both_backends(|backend, device| {
                     let (input, labels) =
                         (case.input(kind).to_device(device), case.labels().to_device(device).unwrap());
-                    value_and_gradient(&named, path, &input, &labels, Reduction::None, 0.5)
+                    value_and_gradient(&named, backend, &input, &labels, Reduction::None, 0.5)
                 });
                 let epsilon = if kind == Kind::Double { 1e-15 } else { 1e-6 };
                 for (composed, fused) in [(composed.0, fused.0), (composed.1, fused.1)] {
@@ -67,10 +67,10 @@ fn what_is_assumed_of_missing_entries_leaves_nothing_behind() {
     for named in formulas() {
         let case = Case::draw(&mut rng, &named, &[40, 500], 0.5, false);
         let loss = named.with_missing(Missing::UnknownEntropy { alpha: 0.1 });
-        let [composed, fused] = on_both_paths(|path, device| {
+        let [composed, fused] = on_both_backends(|backend, device| {
             let (input, labels) =
                 (case.input(Kind::Double).to_device(device), case.labels().to_device(device).unwrap());
-            loss.forward_on(path, &input, &labels, Reduction::None).unwrap()
+            loss.forward_on(backend, &input, &labels, Reduction::None).unwrap()
         });
         for (composed, fused) in numbers(&composed).into_iter().zip(numbers(&fused)) {
             assert!((composed - fused).abs() <= 1e-15, "{}: {composed}, {fused}", named.name);

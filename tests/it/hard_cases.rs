@@ -2,9 +2,9 @@
 
 use std::sync::Barrier;
 
-use crate::common::{Case, here, numbers, on_the_cpu, paths, rng, tensor, value_and_gradient, vector};
+use crate::common::{Case, backends, here, numbers, on_the_cpu, rng, tensor, value_and_gradient, vector};
 use masked_loss::{
-    Asymmetric, BceWithLogits, Error, Hill, Huber, Labels, Loss, Named, Path, Reduction, SigmoidFocal, UnbiasedBce,
+    Asymmetric, Backend, BceWithLogits, Error, Hill, Huber, Labels, Loss, Named, Reduction, SigmoidFocal, UnbiasedBce,
     Weights,
 };
 use tch::{Kind, Tensor};
@@ -20,13 +20,13 @@ fn half_observed() -> Labels {
 
 #[test]
 fn two_threads_through_one_graph_get_the_gradient_or_an_error() {
-    if !on_the_cpu("threads through a graph of the fused path") {
+    if !on_the_cpu("threads through a graph of the fused backend") {
         return;
     }
     let labels = Labels::complete(&Tensor::zeros([64, 1024], here(Kind::Float))).unwrap();
     for _ in 0..50 {
         let logits = Tensor::zeros([64, 1024], here(Kind::Float)).set_requires_grad(true);
-        let loss = BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap();
+        let loss = BceWithLogits::default().forward_on(Backend::Fused, &logits, &labels, Reduction::Sum).unwrap();
         let barrier = Barrier::new(2);
         std::thread::scope(|scope| {
             for (loss, logits) in [0, 1].map(|_| (loss.shallow_clone(), logits.shallow_clone())) {
@@ -45,7 +45,7 @@ fn two_threads_through_one_graph_get_the_gradient_or_an_error() {
 
 #[test]
 fn a_gradient_too_large_for_the_caches_is_that_of_its_halves() {
-    if !on_the_cpu("caches of the fused path") {
+    if !on_the_cpu("caches of the fused backend") {
         return;
     }
     // 35 MB of gradient, and last blocks that vectors do not fill.
@@ -54,7 +54,7 @@ fn a_gradient_too_large_for_the_caches_is_that_of_its_halves() {
     let gradient = |part: i64, of: i64| {
         let [logits, labels] = [&logits, &labels].map(|whole| whole.chunk(of, 0).swap_remove(part as usize));
         let labels = Labels::from_nan(&labels).unwrap();
-        value_and_gradient(&bce(), Path::Fused, &logits, &labels, Reduction::Sum, 1.0).1
+        value_and_gradient(&bce(), Backend::Fused, &logits, &labels, Reduction::Sum, 1.0).1
     };
     let halves = [gradient(0, 2), gradient(1, 2)].concat();
     assert!(halves.iter().filter(|&&number| number != 0.0).count() > 2_000_000);
@@ -70,7 +70,7 @@ fn a_thread_may_compute_while_it_ends() {
         let labels = Labels::complete(&Tensor::zeros([1024, 1024], here(Kind::Float))).unwrap();
         let logits = Tensor::zeros([1024, 1024], here(Kind::Float)).set_requires_grad(true);
         // No backward: libtorch's own engine does not work this late.
-        drop(BceWithLogits::default().forward_on(Path::Fused, &logits, &labels, Reduction::Sum).unwrap());
+        drop(BceWithLogits::default().forward_on(Backend::Fused, &logits, &labels, Reduction::Sum).unwrap());
         masked_loss::release_buffers();
     }
     struct AtTheEnd;
@@ -90,15 +90,15 @@ fn a_thread_may_compute_while_it_ends() {
 
 #[test]
 fn half_precision_is_scaled_before_it_is_narrowed() {
-    for path in paths() {
+    for backend in backends() {
         // 65536, where loss scaling often starts, is beyond f16.
         let logits = Tensor::zeros([2], here(Kind::Half));
-        let (_, gradient) = value_and_gradient(&bce(), path, &logits, &half_observed(), Reduction::Mean, 65536.0);
-        assert_eq!(gradient, [-32768.0, 0.0], "{path:?}");
+        let (_, gradient) = value_and_gradient(&bce(), backend, &logits, &half_observed(), Reduction::Mean, 65536.0);
+        assert_eq!(gradient, [-32768.0, 0.0], "{backend:?}");
         // Half a millionth of a half is beneath it; scaled up it is not.
         let logits = Tensor::zeros([1 << 20], here(Kind::Half));
         let labels = Labels::complete(&Tensor::zeros([1 << 20], here(Kind::Half))).unwrap();
-        let (_, gradient) = value_and_gradient(&bce(), path, &logits, &labels, Reduction::Mean, 1024.0);
+        let (_, gradient) = value_and_gradient(&bce(), backend, &logits, &labels, Reduction::Mean, 1024.0);
         approx::assert_relative_eq!(gradient[0], 0.5 / 1024.0, max_relative = 1e-3);
     }
 }
@@ -107,10 +107,10 @@ fn half_precision_is_scaled_before_it_is_narrowed() {
 fn row_weights_stay_with_their_rows_where_there_is_one_label() {
     let labels = Labels::complete(&Tensor::zeros([2, 3, 1], here(Kind::Float))).unwrap();
     let labels = labels.with_weights(Weights::PerRow(&vector(&[1f32, 10.0]))).unwrap();
-    for path in paths() {
+    for backend in backends() {
         let logits = Tensor::zeros([2, 3, 1], here(Kind::Float));
-        let (_, gradient) = value_and_gradient(&bce(), path, &logits, &labels, Reduction::Sum, 1.0);
-        assert_eq!(gradient, [0.5, 0.5, 0.5, 5.0, 5.0, 5.0], "{path:?}");
+        let (_, gradient) = value_and_gradient(&bce(), backend, &logits, &labels, Reduction::Sum, 1.0);
+        assert_eq!(gradient, [0.5, 0.5, 0.5, 5.0, 5.0, 5.0], "{backend:?}");
     }
 }
 
@@ -119,17 +119,17 @@ fn weights_that_overflow_are_refused() {
     let huge = vector(&[1e300f64, 1e300]);
     assert!(matches!(
         half_observed().with_weights(Weights::PerRow(&huge)),
-        Err(Error::Range { tensor: "weights", .. })
+        Err(Error::Range { argument: "weights", .. })
     ));
     let large = vector(&[1e30f32, 1e30]);
     let once = half_observed().with_weights(Weights::PerRow(&large)).unwrap();
-    assert!(matches!(once.with_weights(Weights::PerRow(&large)), Err(Error::Range { tensor: "weights", .. })));
+    assert!(matches!(once.with_weights(Weights::PerRow(&large)), Err(Error::Range { argument: "weights", .. })));
 }
 
 /// The loss of each of two by two entries, all observed, whose own is ln 2.
 fn weighted(labels: &Labels) -> Vec<Vec<f64>> {
     let logits = Tensor::zeros([2, 2], here(Kind::Float));
-    paths().map(|path| value_and_gradient(&bce(), path, &logits, labels, Reduction::None, 1.0).0).collect()
+    backends().map(|backend| value_and_gradient(&bce(), backend, &logits, labels, Reduction::None, 1.0).0).collect()
 }
 
 #[test]
@@ -181,16 +181,19 @@ fn weights_whose_parts_leave_the_range_of_f32_still_multiply() {
 #[test]
 fn asymmetric_loss_is_finite_where_its_parts_are_not() {
     let labels = Labels::complete(&vector(&[0.0, 0.0, 1.0, 0.0])).unwrap();
-    for path in paths() {
+    for backend in backends() {
         for loss in [
-            Asymmetric { gamma_negative: 0.5, ..Default::default() },
-            Asymmetric { clip: 0.0, ..Default::default() },
-            Asymmetric { clip: 0.0, gamma_negative: 0.5, gamma_positive: 0.5, ..Default::default() },
+            Asymmetric::default().with_gamma_negative(0.5),
+            Asymmetric::default().with_clip(0.0),
+            Asymmetric::default().with_clip(0.0).with_gamma_negative(0.5).with_gamma_positive(0.5),
         ] {
             let logits = vector(&[-5f32, -4.0, -5.0, 30.0]);
             let named = Named::new("asymmetric", loss);
-            let (value, gradient) = value_and_gradient(&named, path, &logits, &labels, Reduction::None, 1.0);
-            assert!(value.iter().chain(&gradient).all(|number| number.is_finite()), "{loss:?} {path:?} {gradient:?}");
+            let (value, gradient) = value_and_gradient(&named, backend, &logits, &labels, Reduction::None, 1.0);
+            assert!(
+                value.iter().chain(&gradient).all(|number| number.is_finite()),
+                "{loss:?} {backend:?} {gradient:?}"
+            );
             assert!(loss.clip == 0.0 || gradient[0] == 0.0, "below the margin");
         }
     }
@@ -201,9 +204,9 @@ fn tensors_without_memory_or_with_a_pending_sign_are_read_as_they_are() {
     let labels = Labels::complete(&Tensor::zeros([2], here(Kind::Float))).unwrap();
     let negated = vector(&[1f32, 2.0]).internal_neg_view();
     let plain = vector(&[-1f32, -2.0]);
-    for path in paths() {
-        let run = |logits| value_and_gradient(&bce(), path, logits, &labels, Reduction::None, 1.0).0;
-        assert_eq!(run(&negated), run(&plain), "{path:?}");
+    for backend in backends() {
+        let run = |logits| value_and_gradient(&bce(), backend, logits, &labels, Reduction::None, 1.0).0;
+        assert_eq!(run(&negated), run(&plain), "{backend:?}");
     }
     let nowhere = Tensor::internal_efficientzerotensor([2], here(Kind::Float));
     let found = BceWithLogits::default().forward(&nowhere, &labels, Reduction::Sum);
@@ -214,9 +217,9 @@ fn tensors_without_memory_or_with_a_pending_sign_are_read_as_they_are() {
 fn a_sum_beyond_its_dtype_is_infinite() {
     let labels = Labels::complete(&Tensor::zeros([64], here(Kind::Float))).unwrap();
     let logits = Tensor::full([64], 1e37, here(Kind::Float));
-    for path in paths() {
-        let loss = BceWithLogits::default().forward_on(path, &logits, &labels, Reduction::Sum).unwrap();
-        assert_eq!(numbers(&loss), [f64::INFINITY], "{path:?}");
+    for backend in backends() {
+        let loss = BceWithLogits::default().forward_on(backend, &logits, &labels, Reduction::Sum).unwrap();
+        assert_eq!(numbers(&loss), [f64::INFINITY], "{backend:?}");
     }
 }
 
@@ -224,19 +227,19 @@ fn a_sum_beyond_its_dtype_is_infinite() {
 fn settings_are_checked() {
     let refused = |loss: &dyn Loss, setting| {
         let found = loss.forward(&Tensor::zeros([2], here(Kind::Float)), &half_observed(), Reduction::Sum);
-        assert!(matches!(found, Err(Error::Range { tensor, .. }) if tensor == setting), "{setting}: {found:?}");
+        assert!(matches!(found, Err(Error::Range { argument, .. }) if argument == setting), "{setting}: {found:?}");
     };
-    refused(&BceWithLogits { label_smoothing: 5.0, ..Default::default() }, "label_smoothing");
-    refused(&BceWithLogits { label_smoothing: f64::NAN, ..Default::default() }, "label_smoothing");
-    refused(&SigmoidFocal { gamma: -1.0, ..Default::default() }, "gamma");
-    refused(&SigmoidFocal { alpha: Some(2.0), ..Default::default() }, "alpha");
-    refused(&Asymmetric { clip: 2.0, ..Default::default() }, "clip");
-    refused(&Asymmetric { gamma_negative: f64::INFINITY, ..Default::default() }, "gamma_negative");
-    refused(&Hill { lambda: -1.0, ..Default::default() }, "lambda");
-    refused(&Hill { margin: f64::NEG_INFINITY, ..Default::default() }, "margin");
-    refused(&Hill { gamma: f64::NAN, ..Default::default() }, "gamma");
-    refused(&Huber { delta: 0.0 }, "delta");
-    refused(&UnbiasedBce { inverse_propensity: vec![2.0, 0.5] }, "inverse_propensity");
+    refused(&BceWithLogits::default().with_label_smoothing(5.0), "label_smoothing");
+    refused(&BceWithLogits::default().with_label_smoothing(f64::NAN), "label_smoothing");
+    refused(&SigmoidFocal::default().with_gamma(-1.0), "gamma");
+    refused(&SigmoidFocal::default().with_alpha(2.0), "alpha");
+    refused(&Asymmetric::default().with_clip(2.0), "clip");
+    refused(&Asymmetric::default().with_gamma_negative(f64::INFINITY), "gamma_negative");
+    refused(&Hill::default().with_lambda(-1.0), "lambda");
+    refused(&Hill::default().with_margin(f64::NEG_INFINITY), "margin");
+    refused(&Hill::default().with_gamma(f64::NAN), "gamma");
+    refused(&Huber::default().with_delta(0.0), "delta");
+    refused(&UnbiasedBce::new(vec![2.0, 0.5]), "inverse_propensity");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn micro_batches_of_any_head_add_up_to_the_batch() {
             let whole = layer.tracked();
             for part in [&[0i64, 1, 2, 3, 4, 5, 6][..], &[7], &[8, 9, 10, 11]] {
                 let index = Tensor::from_slice(part);
-                let linear = Linear { head, ..Linear::new(&whole.weight, Some(&whole.bias)) };
+                let linear = Linear::new(&whole.weight, Some(&whole.bias)).with_head(head);
                 let hidden = whole.hidden.index_select(0, &index);
                 let part = labels.rows(&index).unwrap();
                 window.backward_linear(&*named.loss, &hidden, &linear, &part).unwrap();
@@ -98,7 +98,9 @@ fn chunks_of_labels_add_up_to_all() {
     let matrix = Labels::from_nan(&cells).unwrap().with_weights(Weights::PerLabel(&of(4000))).unwrap();
     let sparse = matrix.to_sparse().unwrap();
     let backwards = Tensor::from_slice(&(0..1100).rev().collect::<Vec<i64>>());
-    let bce = || BceWithLogits { pos_weight: Some((0..4000).map(f64::from).collect()), label_smoothing: 0.1 };
+    let bce = || {
+        BceWithLogits::default().with_pos_weight((0..4000).map(f64::from).collect::<Vec<_>>()).with_label_smoothing(0.1)
+    };
     let layer = Layer::draw(24, &losses(9)[0], size, Kind::Double);
     for labels in [matrix.clone(), matrix.rows(&backwards).unwrap(), sparse.rows(&backwards).unwrap()] {
         for reduction in [Reduction::WeightedMean, Reduction::MeanPerLabel] {
@@ -138,7 +140,7 @@ fn what_is_missing_shows_nowhere() {
     }
     // Only touched labels have rows in a sparse gradient.
     let tracked = layer.tracked();
-    let linear = Linear { head: Head::Observed, sparse_gradient: true, ..Linear::new(&tracked.weight, None) };
+    let linear = Linear::new(&tracked.weight, None).with_head(Head::Observed).with_sparse_gradient(true);
     let loss = BceWithLogits::default().forward_linear(&tracked.hidden, &linear, &labels, Reduction::Mean).unwrap();
     loss.backward();
     let gradient = tracked.weight.grad();
@@ -159,7 +161,7 @@ fn plain_gradient_descent_takes_sparse_gradients() {
         let mut optimizer = nn::Sgd::default().build(&variables, 0.5).unwrap();
         for step in 0..5 {
             let index = Tensor::arange_start(4 * step, 4 * step + 4, (Kind::Int64, Device::Cpu));
-            let linear = Linear { head, sparse_gradient, ..Linear::from(&layer) };
+            let linear = Linear::from(&layer).with_head(head).with_sparse_gradient(sparse_gradient);
             let (hidden, labels) = (hidden.index_select(0, &index), labels.rows(&index).unwrap());
             let bce = BceWithLogits::default();
             let loss = bce.forward_linear(&hidden, &linear, &labels, Reduction::Mean).unwrap();
@@ -199,7 +201,7 @@ fn the_layer_may_lie_in_memory_in_any_way_and_need_few_gradients() {
     let strided = |tensor: &Tensor| Tensor::stack(&[tensor, tensor], -1).select(-1, 1).set_requires_grad(true);
     let (hidden, weight, bias) = (strided(&layer.hidden), strided(&layer.weight), strided(&layer.bias));
     assert!(!hidden.is_contiguous() && !bias.is_contiguous());
-    let linear = Linear { head: Head::Observed, ..Linear::new(&weight, Some(&bias)) };
+    let linear = Linear::new(&weight, Some(&bias)).with_head(Head::Observed);
     let loss = named.loss.forward_linear(&hidden, &linear, &labels, Reduction::Mean).unwrap();
     (&loss * 0.5).backward();
     let found = [numbers(&loss), numbers(&hidden.grad()), numbers(&weight.grad()), numbers(&bias.grad())];
@@ -209,7 +211,7 @@ fn the_layer_may_lie_in_memory_in_any_way_and_need_few_gradients() {
     for trained in [[true, false], [false, true], [false, false]] {
         let [hidden, weight] =
             [(&layer.hidden, trained[0]), (&layer.weight, trained[1])].map(|(t, on)| t.copy().set_requires_grad(on));
-        let linear = Linear { head: Head::Observed, ..Linear::new(&weight, Some(&layer.bias)) };
+        let linear = Linear::new(&weight, Some(&layer.bias)).with_head(Head::Observed);
         let loss = named.loss.forward_linear(&hidden, &linear, &labels, Reduction::Mean).unwrap();
         assert_eq!((numbers(&loss), loss.requires_grad()), (expected[0].clone(), trained != [false, false]));
         if loss.requires_grad() {
@@ -229,7 +231,9 @@ fn a_graph_that_is_kept_goes_backward_again() {
     let layer = Layer::draw(11, named, [6, 9, 5], Kind::Float).tracked();
     let labels = labels(12, [6, 9], 0.6, false);
     for sparse_gradient in [false, true] {
-        let linear = Linear { head: Head::Observed, sparse_gradient, ..Linear::new(&layer.weight, Some(&layer.bias)) };
+        let linear = Linear::new(&layer.weight, Some(&layer.bias))
+            .with_head(Head::Observed)
+            .with_sparse_gradient(sparse_gradient);
         let loss = named.loss.forward_linear(&layer.hidden, &linear, &labels, Reduction::Mean).unwrap();
         let inputs = [&layer.hidden, &layer.weight, &layer.bias];
         let dense = |tensor: &Tensor| {
@@ -263,7 +267,7 @@ fn auto_chooses_and_what_does_not_fit_is_refused() {
     }
     let labels = labels(15, [10, 9], 0.1, false);
     let error = |loss: &dyn Loss, hidden: &Tensor, weight: &Tensor, bias: &Tensor, reduction, head| {
-        let linear = Linear { head, ..Linear::new(weight, Some(bias)) };
+        let linear = Linear::new(weight, Some(bias)).with_head(head);
         loss.forward_linear(hidden, &linear, &labels, reduction).unwrap_err().to_string()
     };
     let (bce, Layer { hidden, weight, bias }) = (BceWithLogits::default(), &layer);
@@ -275,7 +279,7 @@ fn auto_chooses_and_what_does_not_fit_is_refused() {
         assert_eq!(fault(hidden, &weight.narrow(1, 0, 3), bias), "weight: expected shape [9, 4], found [9, 3]");
         assert_eq!(fault(hidden, weight, &bias.narrow(0, 0, 1)), "bias: expected shape [9], found [1]");
         let double = weight.to_kind(Kind::Double);
-        assert_eq!(fault(hidden, &double, bias), "weight: expected the type of hidden, found Double");
+        assert_eq!(fault(hidden, &double, bias), "weight: expected Float, the type of hidden, found Double");
     }
     let refused = |loss: &dyn Loss, reduction| error(loss, hidden, weight, bias, reduction, Head::Observed);
     let none = refused(&bce, Reduction::None);
@@ -284,13 +288,13 @@ fn auto_chooses_and_what_does_not_fit_is_refused() {
     assert_eq!(counted, "Head::Observed leaves missing entries out, and this loss counts them; use Head::Dense");
     let softmax = refused(&SoftmaxCrossEntropy::default(), Reduction::Mean);
     assert_eq!(softmax, "Head::Observed is for losses that are one formula; use Head::Dense");
-    let probabilities = &losses(9).into_iter().find(|named| *named.inputs.start() == 0.0).unwrap();
+    let probabilities = &losses(9).into_iter().find(|named| *named.input_range.start() == 0.0).unwrap();
     for head in [Head::Dense, Head::Chunked, Head::Observed] {
         let found = error(&*probabilities.loss, hidden, weight, bias, Reduction::Mean, head);
         assert!(found.starts_with("probabilities: expected numbers within [0, 1] where observed, found "), "{found}");
     }
     // Other losses take all logits.
-    let loss = Censored { loss: SquaredError, bound: Tensor::zeros([10, 9], (Kind::Int8, Device::Cpu)) };
+    let loss = Censored::new(SquaredError);
     let of = |loss: &dyn Loss, head| layer.found(head, loss, &labels, Reduction::Mean, false);
     assert_eq!(of(&loss, Head::Auto), of(&SquaredError, Head::Dense));
 }

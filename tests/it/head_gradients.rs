@@ -19,11 +19,11 @@ fn moved(layer: &Layer, tensor: usize, place: i64, by: f64) -> Layer {
 fn check(named: &Named, head: Head, reduction: Reduction) {
     let (layer, labels) = (Layer::draw(41, named, [4, 9, 3], Kind::Double), labels(42, [4, 9], 0.4, true));
     let value = |layer: &Layer| {
-        let linear = Linear { head, ..Linear::new(&layer.weight, Some(&layer.bias)) };
+        let linear = Linear::new(&layer.weight, Some(&layer.bias)).with_head(head);
         named.loss.forward_linear(&layer.hidden, &linear, &labels, reduction).unwrap().double_value(&[])
     };
     let tracked = layer.tracked();
-    let linear = Linear { head, ..Linear::new(&tracked.weight, Some(&tracked.bias)) };
+    let linear = Linear::new(&tracked.weight, Some(&tracked.bias)).with_head(head);
     named.loss.forward_linear(&tracked.hidden, &linear, &labels, reduction).unwrap().backward();
     for (tensor, tracked) in [&tracked.hidden, &tracked.weight, &tracked.bias].into_iter().enumerate() {
         for (place, found) in (0..).zip(numbers(&tracked.grad())) {

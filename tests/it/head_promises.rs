@@ -26,7 +26,7 @@ fn the_loss_is_that_of_the_observed_logits_taken_out() {
         for reduction in [Reduction::Sum, Reduction::Mean, Reduction::MeanOver(3.5)] {
             let expected = named.loss.forward(&logits, &taken, reduction).unwrap().double_value(&[]);
             for head in HEADS {
-                let linear = Linear { head, ..linear };
+                let linear = linear.with_head(head);
                 let found = named.loss.forward_linear(&layer.hidden, &linear, &labels, reduction);
                 approx::assert_relative_eq!(found.unwrap().double_value(&[]), expected, max_relative = 1e-12);
             }
@@ -47,7 +47,7 @@ fn an_observed_logit_that_is_nan_shows_and_a_missing_one_does_not() {
             let of = |label: i64| {
                 let bias = layer.bias.copy();
                 let _ = bias.narrow(0, label, 1).fill_(f64::NAN);
-                let linear = Linear { head, ..Linear::new(&layer.weight, Some(&bias)) };
+                let linear = Linear::new(&layer.weight, Some(&bias)).with_head(head);
                 let loss = named.loss.forward_linear(&layer.hidden, &linear, &labels, Reduction::Mean);
                 loss.map(|loss| loss.double_value(&[]))
             };
@@ -68,16 +68,16 @@ fn what_a_loss_does_not_accept_is_an_error_of_every_head() {
         for head in HEADS {
             let of = |labels: &Labels, scale: f64| {
                 let weight = &layer.weight * scale;
-                let linear = Linear { head, ..Linear::new(&weight, Some(&layer.bias)) };
+                let linear = Linear::new(&weight, Some(&layer.bias)).with_head(head);
                 named.loss.forward_linear(&layer.hidden, &linear, labels, Reduction::Mean)
             };
             let what = format!("{}, {head:?}", named.name);
             assert!(of(&good, 1.0).is_ok(), "{what}");
-            let is_bounded = !named.labels.contains(&-1e9);
-            assert_eq!(matches!(of(&bad, 1.0), Err(Error::Range { tensor: "labels", .. })), is_bounded, "{what}");
-            let is_bounded = !named.inputs.contains(&-8.0);
+            let is_bounded = !named.label_range.contains(&-1e9);
+            assert_eq!(matches!(of(&bad, 1.0), Err(Error::Range { argument: "labels", .. })), is_bounded, "{what}");
+            let is_bounded = !named.input_range.contains(&-8.0);
             let found = of(&good, 1e4);
-            assert_eq!(matches!(found, Err(Error::Range { tensor: "probabilities", .. })), is_bounded, "{what}");
+            assert_eq!(matches!(found, Err(Error::Range { argument: "probabilities", .. })), is_bounded, "{what}");
         }
     }
 }
@@ -113,7 +113,7 @@ fn weights_in_half_precision_are_read_where_they_lie_and_computed_with_in_single
         let half = Layer::draw(7, &losses(9)[0], [12, 9, 70], kind);
         let [hidden, weight, bias] = [&half.hidden, &half.weight, &half.bias].map(|tensor| tensor.to_kind(Kind::Float));
         let (single, labels) = (Layer { hidden, weight, bias }, labels(8, [12, 9], 0.4, false));
-        for named in losses(9).iter().filter(|named| named.inputs.contains(&-8.0)) {
+        for named in losses(9).iter().filter(|named| named.input_range.contains(&-8.0)) {
             for sparse in [false, true] {
                 let [found, expected] = [&half, &single]
                     .map(|layer| layer.found(Head::Observed, &*named.loss, &labels, Reduction::Mean, sparse));
@@ -192,7 +192,7 @@ fn pairs_of_micro_batches_add_up_to_that_of_the_batch() {
             .into_iter()
             .flat_map(|head| [Reduction::Mean, Reduction::MeanPerRow].map(|reduction| (head, reduction)))
         {
-            let linear = Linear { head, ..Linear::new(&layer.weight, Some(&layer.bias)) };
+            let linear = Linear::new(&layer.weight, Some(&layer.bias)).with_head(head);
             let pair = |rows: &[i64]| {
                 let index = Tensor::from_slice(rows);
                 let (hidden, labels) = (layer.hidden.index_select(0, &index), labels.rows(&index).unwrap());

@@ -1,8 +1,8 @@
 //! Identity: losses that are one another for some setting, closed forms of gradients, and PyTorch's own regression losses.
 
-use crate::common::{here, numbers, paths, value_and_gradient, vector};
+use crate::common::{backends, here, numbers, value_and_gradient, vector};
 use masked_loss::{
-    AbsoluteError, Asymmetric, BceWithLogits, Elementwise, Hill, Huber, Labels, Loss, Named, Path, Reduction,
+    AbsoluteError, Asymmetric, Backend, BceWithLogits, Elementwise, Hill, Huber, Labels, Loss, Named, Reduction,
     SigmoidFocal, SquaredError, UnbiasedBce,
 };
 use tch::{Kind, Tensor};
@@ -13,9 +13,9 @@ fn logits(end: f64) -> Tensor {
 }
 
 /// Value and gradient of each entry against one label.
-fn entries(loss: impl Elementwise + 'static, path: Path, x: &Tensor, y: f64) -> [Vec<f64>; 2] {
+fn entries(loss: impl Elementwise + 'static, backend: Backend, x: &Tensor, y: f64) -> [Vec<f64>; 2] {
     let labels = Labels::complete(&x.full_like(y)).unwrap();
-    value_and_gradient(&Named::new("", loss), path, x, &labels, Reduction::None, 1.0).into()
+    value_and_gradient(&Named::new("", loss), backend, x, &labels, Reduction::None, 1.0).into()
 }
 
 /// To a relative error, or to an absolute one.
@@ -30,23 +30,27 @@ fn close(found: &[Vec<f64>], expected: &[Vec<f64>], relative: f64, absolute: f64
 
 #[test]
 fn focal_loss_without_focus_is_binary_cross_entropy() {
-    let focal = SigmoidFocal { alpha: None, gamma: 0.0 };
-    for path in paths() {
+    let focal = SigmoidFocal::default().with_alpha(None).with_gamma(0.0);
+    for backend in backends() {
         for y in [0.0, 0.3, 1.0] {
-            let bce = entries(BceWithLogits::default(), path, &logits(100.0), y);
-            close(&entries(focal, path, &logits(100.0), y), &bce, 1e-15, 0.0);
+            let bce = entries(BceWithLogits::default(), backend, &logits(100.0), y);
+            close(&entries(focal, backend, &logits(100.0), y), &bce, 1e-15, 0.0);
         }
     }
 }
 
 #[test]
 fn asymmetric_loss_without_asymmetry_is_binary_cross_entropy() {
-    let symmetric = Asymmetric { gamma_positive: 0.0, gamma_negative: 0.0, clip: 0.0, detach_weights: false };
-    for path in paths() {
+    let symmetric = Asymmetric::default()
+        .with_gamma_positive(0.0)
+        .with_gamma_negative(0.0)
+        .with_clip(0.0)
+        .with_detach_weights(false);
+    for backend in backends() {
         for y in [0.0, 0.3, 1.0] {
             // From 18.4 on its logarithms are floored.
-            let bce = entries(BceWithLogits::default(), path, &logits(18.0), y);
-            close(&entries(symmetric, path, &logits(18.0), y), &bce, 1e-14, 1e-15);
+            let bce = entries(BceWithLogits::default(), backend, &logits(18.0), y);
+            close(&entries(symmetric, backend, &logits(18.0), y), &bce, 1e-14, 1e-15);
         }
     }
 }
@@ -55,9 +59,9 @@ fn asymmetric_loss_without_asymmetry_is_binary_cross_entropy() {
 fn hill_loss_has_the_gradient_of_its_closed_form() {
     let x = logits(100.0);
     let (p, rest) = (numbers(&x.sigmoid()), numbers(&(-&x).sigmoid()));
-    for path in paths() {
+    for backend in backends() {
         for lambda in [1.0, 1.5, 2.0] {
-            let [_, gradient] = entries(Hill { lambda, ..Default::default() }, path, &x, 0.0);
+            let [_, gradient] = entries(Hill::default().with_lambda(lambda), backend, &x, 0.0);
             for ((&p, &rest), gradient) in p.iter().zip(&rest).zip(gradient) {
                 let exact = p * p * rest * ((2.0 * lambda - 3.0) + 3.0 * rest);
                 // Where it crosses 0, by the size of its terms.
@@ -66,7 +70,7 @@ fn hill_loss_has_the_gradient_of_its_closed_form() {
             }
         }
         // Of a positive: at the margin both sigmoids are ½.
-        let [value, gradient] = entries(Hill::default(), path, &vector(&[1.0]), 1.0);
+        let [value, gradient] = entries(Hill::default(), backend, &vector(&[1.0]), 1.0);
         let ln_half = 0.5f64.ln();
         close(&[value, gradient], &[vec![-0.25 * ln_half], vec![0.25 * (ln_half - 0.5)]], 1e-15, 0.0);
     }
@@ -74,11 +78,11 @@ fn hill_loss_has_the_gradient_of_its_closed_form() {
 
 #[test]
 fn unbiased_loss_with_nothing_missed_is_binary_cross_entropy() {
-    let unbiased = |number| UnbiasedBce { inverse_propensity: vec![number; 2001] };
-    for path in paths() {
+    let unbiased = |number| UnbiasedBce::new(vec![number; 2001]);
+    for backend in backends() {
         for y in [0.0, 0.3, 1.0] {
-            let bce = entries(BceWithLogits::default(), path, &logits(100.0), y);
-            close(&entries(unbiased(1.0), path, &logits(100.0), y), &bce, 1e-15, 0.0);
+            let bce = entries(BceWithLogits::default(), backend, &logits(100.0), y);
+            close(&entries(unbiased(1.0), backend, &logits(100.0), y), &bce, 1e-15, 0.0);
         }
     }
 }
@@ -87,9 +91,9 @@ fn unbiased_loss_with_nothing_missed_is_binary_cross_entropy() {
 fn unbiased_loss_is_on_average_that_of_a_positive() {
     // Seen as a positive with probability π, else as a negative.
     let (propensity, x) = (0.25, logits(20.0));
-    for path in paths() {
-        let unbiased = |y| entries(UnbiasedBce { inverse_propensity: vec![1.0 / propensity; 2001] }, path, &x, y);
-        let positive = entries(BceWithLogits::default(), path, &x, 1.0);
+    for backend in backends() {
+        let unbiased = |y| entries(UnbiasedBce::new(vec![1.0 / propensity; 2001]), backend, &x, y);
+        let positive = entries(BceWithLogits::default(), backend, &x, 1.0);
         for (part, positive) in positive.into_iter().enumerate() {
             let (seen, missed) = (&unbiased(1.0)[part], &unbiased(0.0)[part]);
             for i in 0..positive.len() {
@@ -103,8 +107,8 @@ fn unbiased_loss_is_on_average_that_of_a_positive() {
 #[test]
 fn the_convex_bound_of_the_unbiased_loss_is_bce_with_a_weight() {
     let (propensity, x) = (0.25, logits(20.0));
-    let unbiased = UnbiasedBce { inverse_propensity: vec![1.0 / propensity; 2001] };
-    let bound = BceWithLogits { pos_weight: Some(vec![2.0 / propensity - 1.0; 2001]), ..Default::default() };
+    let unbiased = UnbiasedBce::new(vec![1.0 / propensity; 2001]);
+    let bound = BceWithLogits::default().with_pos_weight(vec![2.0 / propensity - 1.0; 2001]);
     let value = |loss: &dyn Loss, y: f64| {
         numbers(&loss.forward(&x, &Labels::complete(&x.full_like(y)).unwrap(), Reduction::None).unwrap())
     };
@@ -120,11 +124,11 @@ fn the_convex_bound_of_the_unbiased_loss_is_bce_with_a_weight() {
 
 #[test]
 fn huber_loss_that_is_never_far_is_half_the_squared_error() {
-    for path in paths() {
+    for backend in backends() {
         for kind in [Kind::Double, Kind::Float] {
             let x = logits(1e4).to_kind(kind);
-            let squared = entries(SquaredError, path, &x, 0.5);
-            let twice = entries(Huber { delta: 1e30 }, path, &x, 0.5)
+            let squared = entries(SquaredError, backend, &x, 0.5);
+            let twice = entries(Huber::default().with_delta(1e30), backend, &x, 0.5)
                 .map(|numbers| numbers.into_iter().map(|number| 2.0 * number).collect());
             close(&twice, &squared, 0.0, 0.0);
         }
@@ -139,16 +143,17 @@ fn regression_losses_are_pytorchs() {
     type Theirs = Box<dyn Fn(&Tensor, &Tensor) -> Tensor>;
     let pairs: [(Named, Theirs); 4] = [
         (Named::new("huber", Huber::default()), Box::new(move |x, y| x.huber_loss(y, none, 1.0))),
-        (Named::new("huber, 2.5", Huber { delta: 2.5 }), Box::new(move |x, y| x.huber_loss(y, none, 2.5))),
+        (Named::new("huber, 2.5", Huber::default().with_delta(2.5)), Box::new(move |x, y| x.huber_loss(y, none, 2.5))),
         (Named::new("squared", SquaredError), Box::new(move |x, y| x.mse_loss(y, none))),
         (Named::new("absolute", AbsoluteError), Box::new(move |x, y| x.l1_loss(y, none))),
     ];
     for (named, theirs) in &pairs {
-        for (path, kind) in paths().flat_map(|path| [(path, Kind::Double), (path, Kind::Float)]) {
+        for (backend, kind) in backends().flat_map(|backend| [(backend, Kind::Double), (backend, Kind::Float)]) {
             for y in [0.0, 0.5, -7.25] {
                 let x = vector(&x).to_kind(kind).set_requires_grad(true);
                 let y = x.detach().full_like(y);
-                let found = value_and_gradient(named, path, &x, &Labels::complete(&y).unwrap(), Reduction::None, 1.0);
+                let found =
+                    value_and_gradient(named, backend, &x, &Labels::complete(&y).unwrap(), Reduction::None, 1.0);
                 let theirs = theirs(&x, &y);
                 theirs.sum(kind).backward();
                 close(&<[_; 2]>::from(found), &[numbers(&theirs), numbers(&x.grad())], 0.0, 0.0);

@@ -1,6 +1,6 @@
 //! What a missing entry may count as, each against its published formula in plain arithmetic.
 
-use crate::common::{Case, KINDS, device, here, losses, numbers, on_both_paths, paths, rng, tensor, vector};
+use crate::common::{Case, KINDS, backends, device, here, losses, numbers, on_both_backends, rng, tensor, vector};
 use masked_loss::{
     Asymmetric, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing, Reduction,
     SelfPaced, gradcheck,
@@ -37,9 +37,9 @@ fn every_policy_is_its_formula_and_leaves_observed_entries_alone() {
     let labels = Labels::from_nan(&tensor(&y, &[2, 3])).unwrap();
     for (name, policy) in Missing::catalogue() {
         let loss = BceWithLogits::default().with_missing(policy.clone());
-        for path in paths() {
+        for backend in backends() {
             let leaf = tensor(&x, &[2, 3]).set_requires_grad(true);
-            let entries = loss.forward_on(path, &leaf, &labels, Reduction::None).unwrap();
+            let entries = loss.forward_on(backend, &leaf, &labels, Reduction::None).unwrap();
             entries.sum(Kind::Double).backward();
             for (i, (&x, &y)) in x.iter().zip(&y).enumerate() {
                 let p = sigmoid(x);
@@ -49,7 +49,7 @@ fn every_policy_is_its_formula_and_leaves_observed_entries_alone() {
                 };
                 approx::assert_relative_eq!(numbers(&entries)[i], value, max_relative = 1e-13);
                 approx::assert_relative_eq!(numbers(&leaf.grad())[i], slope, max_relative = 1e-13);
-                assert!(slope == 0.0 || numbers(&leaf.grad())[i] != 0.0, "{name} {path:?}");
+                assert!(slope == 0.0 || numbers(&leaf.grad())[i] != 0.0, "{name} {backend:?}");
             }
         }
     }
@@ -61,16 +61,16 @@ fn every_policy_goes_with_every_loss_on_both_paths() {
     for named in losses(4) {
         for (name, policy) in Missing::catalogue() {
             // An entropy and a focal weight are of logits.
-            if named.inputs.start().is_finite() && matches!(name, "entropy" | "focal-negative") {
+            if named.input_range.start().is_finite() && matches!(name, "entropy" | "focal-negative") {
                 continue;
             }
             let case = Case::draw(&mut rng, &named, &[300, 4], 0.5, false);
             let loss = named.with_missing(policy);
             for kind in KINDS {
-                let results = on_both_paths(|path, device| {
+                let results = on_both_backends(|backend, device| {
                     let leaf = case.input(kind).to_device(device).set_requires_grad(true);
                     let labels = case.labels().to_device(device).unwrap();
-                    let mean = loss.forward_on(path, &leaf, &labels, Reduction::Mean).unwrap();
+                    let mean = loss.forward_on(backend, &leaf, &labels, Reduction::Mean).unwrap();
                     mean.backward();
                     (numbers(&mean)[0], numbers(&leaf.grad()))
                 });
@@ -110,13 +110,13 @@ fn on_complete_labels_no_policy_makes_a_difference() {
     for named in losses(3) {
         let case = Case::draw(&mut rng, &named, &[6, 3], 1.0, false);
         for (name, policy) in Missing::catalogue() {
-            if named.inputs.start().is_finite() && matches!(name, "entropy" | "focal-negative") {
+            if named.input_range.start().is_finite() && matches!(name, "entropy" | "focal-negative") {
                 continue;
             }
-            for path in paths() {
+            for backend in backends() {
                 let of = |loss: &dyn Loss, reduction| {
                     let (input, labels) = (case.input(Kind::Double), case.labels());
-                    numbers(&loss.forward_on(path, &input, &labels, reduction).unwrap())
+                    numbers(&loss.forward_on(backend, &input, &labels, reduction).unwrap())
                 };
                 for reduction in [Reduction::None, Reduction::Mean] {
                     let found = of(&named.with_missing(policy.clone()), reduction);
@@ -155,10 +155,10 @@ fn partial_asl_is_that_of_its_authors() {
 fn a_missing_entry_that_counts_hides_no_nan() {
     let labels = Labels::from_nan(&vector(&[1.0, NAN])).unwrap();
     for (name, policy) in Missing::catalogue() {
-        for path in paths() {
+        for backend in backends() {
             let loss = BceWithLogits::default().with_missing(policy.clone());
-            let found = loss.forward_on(path, &vector(&[0.5, NAN]), &labels, Reduction::Sum).unwrap();
-            assert_eq!(numbers(&found)[0].is_nan(), name != "ignore", "{name}, {path:?}");
+            let found = loss.forward_on(backend, &vector(&[0.5, NAN]), &labels, Reduction::Sum).unwrap();
+            assert_eq!(numbers(&found)[0].is_nan(), name != "ignore", "{name}, {backend:?}");
         }
     }
 }
@@ -172,7 +172,7 @@ fn what_cannot_be_assumed_is_an_error() {
     };
     assert_eq!(
         refused(Missing::Label(1.5)),
-        "the label assumed where one is missing: expected numbers within [0, 1] where observed, found 1.5"
+        "the label of a missing entry: expected a number within [0.0, 1.0], found 1.5"
     );
     assert!(refused(Missing::Label(NAN)).contains("found NaN"));
     assert!(refused(Missing::UnknownEntropy { alpha: -1.0 }).starts_with("alpha"));
@@ -216,19 +216,19 @@ fn what_the_model_is_sure_of_becomes_positive_from_the_second_epoch() {
     assert_eq!(taken(&relabelled), "+-+++-");
     assert_eq!(numbers(&relabelled.observed_count().unwrap()), [4.0]);
     let wrong = policy.relabel(&logits.get(0), &labels, 2);
-    assert!(matches!(wrong, Err(Error::Shape { tensor: "logits", .. })), "{wrong:?}");
+    assert!(matches!(wrong, Err(Error::Shape { argument: "logits", .. })), "{wrong:?}");
 }
 
 #[test]
 fn likely_positives_are_no_negatives() {
     let (logits, labels) = positives_only();
     let priors = vector(&[0.01, 0.01, 0.2]);
-    let none = ClassSelective { prior: 0.5, per_row: 0 };
+    let none = ClassSelective::default().with_prior(0.5).with_per_row(0);
     assert_eq!(taken(&none.relabel(&logits, &labels, &priors).unwrap()), "+---+-");
-    let by_prior = ClassSelective { prior: 0.05, per_row: 0 };
+    let by_prior = ClassSelective::default().with_prior(0.05).with_per_row(0);
     assert_eq!(taken(&by_prior.relabel(&logits, &labels, &priors).unwrap()), "+-0-+0");
     // The two highest of the missing ones: 2.0 and 1.0.
-    let by_rank = ClassSelective { prior: 0.5, per_row: 1 };
+    let by_rank = ClassSelective::default().with_prior(0.5).with_per_row(1);
     assert_eq!(taken(&by_rank.relabel(&logits, &labels, &priors).unwrap()), "+-00+-");
     assert_eq!(taken(&ClassSelective::default().relabel(&logits, &labels, &priors).unwrap()), "+000+0");
     assert!(none.relabel(&logits, &labels, &vector(&[0.1])).is_err());
@@ -238,7 +238,7 @@ fn likely_positives_are_no_negatives() {
 fn the_largest_losses_are_dropped_or_flipped_more_with_every_epoch() {
     let (logits, labels) = positives_only();
     let with = |correction, epoch| {
-        let policy = LargeLoss { correction, step: 0.2 };
+        let policy = LargeLoss::default().with_correction(correction).with_step(0.2);
         taken(&policy.relabel(&logits, &labels, epoch).unwrap())
     };
     assert_eq!(with(Correction::Reject, 1), "+---+-");
@@ -247,7 +247,9 @@ fn the_largest_losses_are_dropped_or_flipped_more_with_every_epoch() {
     assert_eq!(with(Correction::Reject, 3), "+000+-");
     assert_eq!(with(Correction::Flip, 2), "+-+++-");
     assert_eq!(with(Correction::Reject, 100), "+000+0");
-    assert!(LargeLoss { correction: Correction::Flip, step: -0.1 }.relabel(&logits, &labels, 2).is_err());
+    assert!(
+        LargeLoss::default().with_correction(Correction::Flip).with_step(-0.1).relabel(&logits, &labels, 2).is_err()
+    );
 }
 
 #[test]

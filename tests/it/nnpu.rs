@@ -72,7 +72,7 @@ fn numbers_worked_out_by_hand() {
     // are those of −γR⁻: P γ·π·3/16, U −γ·(3/16)/2 each.
     let logits = tensor(&[3f64.ln(), -(3f64.ln()), -(3f64.ln())], &[3, 1]);
     for (beta, gamma) in [(0.0, 1.0), (0.0625, 0.5)] {
-        let loss = NonNegativePu { prior: vec![0.5], beta, gamma };
+        let loss = NonNegativePu::new(vec![0.5]).with_beta(beta).with_gamma(gamma);
         let (value, gradient) = found(&loss, &logits, &positive);
         approx::assert_relative_eq!(value[0], 0.125 - beta, max_relative = 1e-15);
         for (found, expected) in gradient.iter().zip([0.09375, -0.09375, -0.09375]) {
@@ -80,7 +80,7 @@ fn numbers_worked_out_by_hand() {
         }
     }
     // Not as far below 0 as β lets it be: R⁺ + R⁻ = 0, slopes P −2π·3/16, U (3/16)/2 each.
-    let (value, gradient) = found(&NonNegativePu { prior: vec![0.5], beta: 0.25, gamma: 1.0 }, &logits, &positive);
+    let (value, gradient) = found(&NonNegativePu::new(vec![0.5]).with_beta(0.25).with_gamma(1.0), &logits, &positive);
     approx::assert_abs_diff_eq!(value[0], 0.0, epsilon = 1e-16);
     for (found, expected) in gradient.iter().zip([-0.1875, 0.09375, 0.09375]) {
         approx::assert_relative_eq!(*found, expected, max_relative = 1e-14);
@@ -95,7 +95,7 @@ fn value_and_gradient_are_those_of_plain_arithmetic() {
         let columns = 3;
         let prior: Vec<f64> = (0..columns).map(|_| rng.random_range(0.0..=1.0)).collect();
         let (beta, gamma) = [(0.0, 1.0), (0.05, 0.5), (0.0, 0.0)][draw % 3];
-        let loss = NonNegativePu { prior, beta, gamma };
+        let loss = NonNegativePu::new(prior).with_beta(beta).with_gamma(gamma);
         // Every so often a label without positives, or with nothing but.
         let share = [0.5, 0.1, 0.9][draw % 3];
         let x = uniform(&mut rng, (ROWS * columns) as i64, -4.0..4.0);
@@ -213,8 +213,8 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     assert_eq!(message(NonNegativePu::new(vec![]), 1.0), "prior: expected shape [1], found [0]");
     assert!(message(NonNegativePu::new(vec![1.5]), 1.0).starts_with("prior: expected a number within [0"));
     assert!(message(NonNegativePu::new(vec![f64::NAN]), 1.0).ends_with("found NaN"));
-    assert!(message(NonNegativePu { beta: -0.5, ..plain() }, 1.0).starts_with("beta: "));
-    assert!(message(NonNegativePu { gamma: 2.0, ..plain() }, 1.0).starts_with("gamma: "));
+    assert!(message(plain().with_beta(-0.5), 1.0).starts_with("beta: "));
+    assert!(message(plain().with_gamma(2.0), 1.0).starts_with("gamma: "));
     let labels = labels(&[true, false], &[1, 2]);
     let error = NonNegativePu::new(vec![0.5; 2]).forward(&logits, &labels, Reduction::Mean).unwrap_err();
     assert_eq!(error.to_string(), "logits: expected shape [1, 2], found [2, 1]");

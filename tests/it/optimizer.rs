@@ -207,12 +207,24 @@ fn a_layer_that_moves_with_its_loss_moves_as_by_its_gradient() {
                 let loss = loss.forward_linear(&apart.layer.hidden, &linear, &labels, Reduction::Mean).unwrap();
                 loss.backward();
                 apart.optimizer.step(rate).unwrap();
-                assert_eq!(together.update(head, &labels, rate), loss.double_value(&[]));
+                approx::assert_relative_eq!(
+                    together.update(head, &labels, rate),
+                    loss.double_value(&[]),
+                    max_relative = 1e-6
+                );
                 assert!(!together.layer.weight.grad().defined() && !together.layer.bias.grad().defined());
             }
-            assert_eq!(apart.bits(), together.bits(), "{rule:?}, {head:?}");
-            let hidden = [&apart, &together].map(|learner| numbers(&learner.layer.hidden.grad()));
-            assert_eq!(hidden[0], hidden[1], "{rule:?}, {head:?}");
+            let moved = |learner: &Learner| {
+                let Layer { hidden, weight, bias } = &learner.layer;
+                [hidden.grad(), weight.detach(), bias.detach()].map(|tensor| numbers(&tensor)).concat()
+            };
+            for (found, expected) in moved(&together).into_iter().zip(moved(&apart)) {
+                match head {
+                    // libtorch's products may be rounded by where their operands lie in memory.
+                    Head::Chunked => approx::assert_relative_eq!(found, expected, epsilon = 1e-6, max_relative = 1e-6),
+                    _ => assert_eq!(found, expected, "{rule:?}, {head:?}"),
+                }
+            }
         });
     }
 }
@@ -242,7 +254,7 @@ fn a_layer_moves_whether_or_not_gradients_are_recorded() {
         let mut learner = Learner::new(Rule::ADAM, 0.0, Kind::Float);
         let update = learner.optimizer.update(0.1).unwrap();
         let Layer { hidden, weight, bias } = &learner.layer;
-        let linear = Linear { head, update: Some(&update), ..Linear::new(weight, Some(bias)) };
+        let linear = Linear::new(weight, Some(bias)).with_head(head).with_update(&update);
         let bce = BceWithLogits::default();
         let run = || bce.forward_linear(hidden, &linear, &Learner::batch(1), Reduction::Mean).unwrap();
         let loss = if recorded { run() } else { tch::no_grad(run) };
@@ -262,16 +274,16 @@ fn what_cannot_move_is_refused() {
     let stranger = learner.layer.tracked();
     let update = learner.optimizer.update(0.1).unwrap();
     let Layer { hidden, weight, bias } = &learner.layer;
-    let own = Linear { update: Some(&update), ..Linear::new(weight, Some(bias)) };
+    let own = Linear::new(weight, Some(bias)).with_update(&update);
     let bce = BceWithLogits::default();
     let fault = |loss: &dyn Loss, linear: &Linear<'_>, reduction| {
         loss.forward_linear(hidden, linear, &batch, reduction).unwrap_err().to_string()
     };
-    let strange = Linear { weight: &stranger.weight, head: Head::Observed, ..own };
+    let strange = Linear::new(&stranger.weight, Some(bias)).with_update(&update).with_head(Head::Observed);
     let expected = "weight: it is not one of the optimizer's parameters, so `Linear::update` cannot move it";
     assert_eq!(fault(&bce, &strange, Reduction::Mean), expected);
-    assert_eq!(fault(&bce, &Linear { head: Head::Chunked, ..strange }, Reduction::Mean), expected);
-    let dense = Linear { head: Head::Dense, ..own };
+    assert_eq!(fault(&bce, &strange.with_head(Head::Chunked), Reduction::Mean), expected);
+    let dense = own.with_head(Head::Dense);
     assert!(fault(&bce, &dense, Reduction::Mean).starts_with("Head::Dense computes gradients that move no weight"));
     assert!(fault(&bce, &own, Reduction::None).starts_with("Head::Auto has no loss for each entry"));
     assert!(
@@ -287,7 +299,7 @@ fn what_cannot_move_is_refused() {
 
     let refused =
         |rule, decay| Optimizer::new(rule, decay, &[stranger.weight.shallow_clone()]).unwrap_err().to_string();
-    assert!(refused(Rule::ADAM, -1.0).starts_with("weight_decay: expected a number within"));
+    assert!(refused(Rule::ADAM, -1.0).starts_with("weight_decay: expected a finite number of at least"));
     assert!(refused(Rule::Sgd { momentum: -0.5 }, 0.0).starts_with("momentum: expected"));
     let whole = Tensor::zeros([3], (Kind::Int64, Device::Cpu));
     let found = Optimizer::new(Rule::ADAM, 0.0, &[whole]).unwrap_err().to_string();

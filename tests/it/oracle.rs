@@ -1,9 +1,10 @@
-//! Agreement: the paths with the formula over `Dual<f64>`, and with PyTorch's own functions where it has one.
+//! Agreement: the backends with the formula over `Dual<f64>`, and with PyTorch's own functions where it has one.
 
-use crate::common::{Case, Tracked, here, losses, numbers, paths, rng, tensor, value_and_gradient, vector};
+use crate::common::{Case, Tracked, backends, here, losses, numbers, rng, tensor, value_and_gradient, vector};
 use masked_loss::{
-    AbsoluteError, Asymmetric, BceProbabilities, BceWithLogits, Dual, Elementwise, Hill, Huber, Labels, Loss, Named,
-    Path, Reduction, SigmoidFocal, SquaredError, UnbiasedBce, catalogue, gradcheck, masked_bce, masked_bce_with_logits,
+    AbsoluteError, Asymmetric, Backend, BceProbabilities, BceWithLogits, Dual, Elementwise, Hill, Huber, Labels, Loss,
+    Named, Reduction, SigmoidFocal, SquaredError, UnbiasedBce, catalogue, gradcheck, masked_bce,
+    masked_bce_with_logits,
 };
 use rand::Rng;
 use tch::{Kind, Tensor};
@@ -34,20 +35,20 @@ fn ulps(found: f64, exact: f64, kind: Kind) -> f64 {
 #[test]
 fn both_paths_agree_with_the_dual_oracle_to_the_last_places() {
     let x = logits();
-    for (kind, path) in paths().flat_map(|path| [Kind::Double, Kind::Float].map(|kind| (kind, path))) {
-        let limit = if (kind, path) == (Kind::Float, Path::Fused) { 6.0 } else { 8.0 };
+    for (kind, backend) in backends().flat_map(|backend| [Kind::Double, Kind::Float].map(|kind| (kind, backend))) {
+        let limit = if (kind, backend) == (Kind::Float, Backend::Fused) { 6.0 } else { 8.0 };
         for y in [0.0, 1.0] {
             let labels = Labels::complete(&Tensor::full([x.len() as i64], y, here(Kind::Double))).unwrap();
             let input = vector(&x).to_kind(kind);
             let bce = Named::new("bce", BceWithLogits::default());
-            let (value, gradient) = value_and_gradient(&bce, path, &input, &labels, Reduction::None, 1.0);
+            let (value, gradient) = value_and_gradient(&bce, backend, &input, &labels, Reduction::None, 1.0);
             // As the dtype holds them.
             for (i, x) in numbers(&input).into_iter().enumerate() {
                 let exact = BceWithLogits::default().entry(&Dual::variable(x), &Dual::fixed(y));
                 for (found, exact) in [(value[i], exact.value), (gradient[i], exact.derivative)] {
                     let rounded = if kind == Kind::Float { f64::from(exact as f32) } else { exact };
                     let off = ulps(found, rounded, kind);
-                    assert!(off <= limit, "{path:?} {kind:?} x {x} y {y}: {found} against {exact}, {off} ULP");
+                    assert!(off <= limit, "{backend:?} {kind:?} x {x} y {y}: {found} against {exact}, {off} ULP");
                 }
             }
         }
@@ -62,7 +63,7 @@ fn with_formula<E: Elementwise + Clone + 'static>(name: &'static str, loss: E) -
     let formula = move |x, y, label| {
         let (x, y) = (Dual::variable(Tracked::exact(x)), Dual::fixed(Tracked::exact(y)));
         match loss.parameter() {
-            Some(parameter) => loss.entry_with(&x, &y, &Dual::fixed(Tracked::exact(parameter[label]))),
+            Some((_, parameter)) => loss.entry_with(&x, &y, &Dual::fixed(Tracked::exact(parameter[label]))),
             None => loss.entry(&x, &y),
         }
     };
@@ -81,34 +82,34 @@ fn every_loss_agrees_with_its_formula_over_dual_numbers() {
         with_formula("huber", Huber::default()),
         with_formula("squared", SquaredError),
         with_formula("absolute", AbsoluteError),
-        with_formula("bce, smoothed", BceWithLogits { label_smoothing: 0.125, ..bce.clone() }),
-        with_formula("bce, pos_weight", BceWithLogits { pos_weight: Some(vec![0.25, 1.0, 7.0]), ..bce }),
-        with_formula("unbiased-bce", UnbiasedBce { inverse_propensity: vec![1.0, 1.5, 9.0] }),
-        with_formula("focal, 2.5", SigmoidFocal { gamma: 2.5, alpha: None }),
+        with_formula("bce, smoothed", bce.clone().with_label_smoothing(0.125)),
+        with_formula("bce, pos_weight", bce.with_pos_weight(vec![0.25, 1.0, 7.0])),
+        with_formula("unbiased-bce", UnbiasedBce::new(vec![1.0, 1.5, 9.0])),
+        with_formula("focal, 2.5", SigmoidFocal::default().with_gamma(2.5).with_alpha(None)),
     ];
     let names: Vec<_> = catalogue().iter().map(|named| named.name).collect();
     let here: Vec<_> = losses.iter().map(|(named, _)| named.name).collect();
     assert_eq!(here[..names.len()], names, "a loss of the catalogue is missing here");
     for (named, formula) in &losses {
-        for (path, kind) in paths().flat_map(|path| [Kind::Double, Kind::Float].map(|kind| (path, kind))) {
-            agrees(named, formula, path, kind);
+        for (backend, kind) in backends().flat_map(|backend| [Kind::Double, Kind::Float].map(|kind| (backend, kind))) {
+            agrees(named, formula, backend, kind);
         }
     }
 }
 
-fn agrees(named: &Named, formula: &dyn Fn(f64, f64, usize) -> Dual<Tracked>, path: Path, kind: Kind) {
+fn agrees(named: &Named, formula: &dyn Fn(f64, f64, usize) -> Dual<Tracked>, backend: Backend, kind: Kind) {
     let mut x = logits();
-    if named.inputs.end().is_finite() {
+    if named.input_range.end().is_finite() {
         x = x.into_iter().filter(|x| x.abs() <= 20.0).map(|x| (x + 20.0) / 40.0).collect();
     }
     x.truncate(x.len() / 3 * 3);
     let size = [x.len() as i64 / 3, 3];
-    let labels = if named.labels.end().is_finite() { [0.0, 0.375, 1.0] } else { [0.0, 0.5, -7.25] };
+    let labels = if named.label_range.end().is_finite() { [0.0, 0.375, 1.0] } else { [0.0, 0.5, -7.25] };
     let input = tensor(&x, &size).to_kind(kind);
     let (epsilon, smallest) = precision(kind);
     for y in labels {
         let labels = Labels::complete(&tensor(&vec![y; x.len()], &size)).unwrap();
-        let (value, gradient) = value_and_gradient(named, path, &input, &labels, Reduction::None, 1.0);
+        let (value, gradient) = value_and_gradient(named, backend, &input, &labels, Reduction::None, 1.0);
         // As the dtype holds them.
         for (i, x) in numbers(&input).into_iter().enumerate() {
             let exact = formula(x, y, i % 3);
@@ -120,7 +121,7 @@ fn agrees(named: &Named, formula: &dyn Fn(f64, f64, usize) -> Dual<Tracked>, pat
                 let limit = 2.0 * epsilon * error + 100.0 * smallest;
                 assert!(
                     found == rounded || (found - expected).abs() <= limit,
-                    "{}, {path:?}, {kind:?}, {what} at x {x}, y {y}: {found} against {expected}, beyond {limit:e}",
+                    "{}, {backend:?}, {kind:?}, {what} at x {x}, y {y}: {found} against {expected}, beyond {limit:e}",
                     named.name
                 );
             }
@@ -140,7 +141,7 @@ fn bce_is_pytorchs_binary_cross_entropy_with_logits() {
             .collect();
         for pos_weight in [None, Some(vec![0.5, 1.0, 7.0])] {
             let weight = pos_weight.as_ref().map(|w| vector(w));
-            let bce = Named::new("bce", BceWithLogits { pos_weight, ..Default::default() });
+            let bce = Named::new("bce", BceWithLogits::default().with_pos_weight(pos_weight));
             // Beyond ±1e4 PyTorch's own formula loses the small term; that is the oracle's limit here.
             let logits = tensor(&x[..count], &size).clamp(-1e4, 1e4);
             let labels = Labels::complete(&tensor(&y, &size)).unwrap();
@@ -152,8 +153,8 @@ fn bce_is_pytorchs_binary_cross_entropy_with_logits() {
                 tch::Reduction::None,
             );
             theirs.sum(Kind::Double).backward();
-            for path in paths() {
-                let (value, gradient) = value_and_gradient(&bce, path, &logits, &labels, Reduction::None, 1.0);
+            for backend in backends() {
+                let (value, gradient) = value_and_gradient(&bce, backend, &logits, &labels, Reduction::None, 1.0);
                 for (ours, theirs) in [(value, numbers(&theirs)), (gradient, numbers(&leaf.grad()))] {
                     for (ours, theirs) in ours.into_iter().zip(theirs) {
                         approx::assert_abs_diff_eq!(ours, theirs, epsilon = 2e-15 * theirs.abs().max(20.0));
@@ -173,9 +174,9 @@ fn bce_from_probabilities_is_pytorchs_at_the_edges_too() {
         let theirs = leaf.binary_cross_entropy(&labels, None::<&Tensor>, tch::Reduction::None);
         theirs.sum(Kind::Double).backward();
         let named = Named::new("bce-probabilities", BceProbabilities);
-        for path in paths() {
+        for backend in backends() {
             let labels = Labels::complete(&labels).unwrap();
-            let (value, gradient) = value_and_gradient(&named, path, &leaf, &labels, Reduction::None, 1.0);
+            let (value, gradient) = value_and_gradient(&named, backend, &leaf, &labels, Reduction::None, 1.0);
             for i in 0..p.len() {
                 approx::assert_relative_eq!(value[i], numbers(&theirs)[i], max_relative = 1e-14);
                 // PyTorch rounds 1 − p before it multiplies; near 1 that alone is 1e-16 of 1e-11.
@@ -192,7 +193,7 @@ fn the_gradient_of_every_loss_is_that_of_finite_differences() {
         for soft in [false, true] {
             let mut case = Case::draw(&mut rng, &named, &[6, 4], 0.6, soft).spoilt(f64::NAN);
             // Away from the edges of what it accepts.
-            if named.inputs.end().is_finite() {
+            if named.input_range.end().is_finite() {
                 case.input.iter_mut().for_each(|p| *p = 0.05 + 0.9 * *p);
             }
             let report = gradcheck(&*named.loss, &case.input(Kind::Double), &case.labels()).unwrap();
@@ -243,7 +244,7 @@ fn smoothing_moves_labels_as_optax_does_with_twice_epsilon() {
     // optax: y(1 − α) + α/2.
     let (y, alpha) = (vector(&[1.0, 0.0, 0.3]), 0.2);
     let x = vector(&[0.7, -1.2, 2.0]);
-    let smoothed = BceWithLogits { label_smoothing: alpha / 2.0, ..Default::default() };
+    let smoothed = BceWithLogits::default().with_label_smoothing(alpha / 2.0);
     let ours = smoothed.forward(&x, &Labels::complete(&y).unwrap(), Reduction::None).unwrap();
     let theirs = x.binary_cross_entropy_with_logits(
         &(&y * (1.0 - alpha) + alpha / 2.0),

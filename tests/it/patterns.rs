@@ -1,6 +1,6 @@
-//! Observed entries that are anything but spread evenly, over several of the fused path's blocks.
+//! Observed entries that are anything but spread evenly, over several of the fused backend's blocks.
 
-use crate::common::{Case, backward, numbers, on_both_paths, rng};
+use crate::common::{Case, backward, numbers, on_both_backends, rng};
 use masked_loss::{BceWithLogits, Loss, Missing, Named, Reduction, SigmoidFocal};
 use tch::{Kind, Tensor};
 
@@ -27,7 +27,7 @@ fn losses() -> Vec<(&'static str, bool, Box<dyn Loss>)> {
     let pos_weight = Some((0..SIZE[1]).map(|label| 1.0 + label as f64 / 1000.0).collect());
     vec![
         ("bce", false, Box::new(BceWithLogits::default())),
-        ("bce, pos_weight", false, Box::new(BceWithLogits { pos_weight, ..Default::default() })),
+        ("bce, pos_weight", false, Box::new(BceWithLogits::default().with_pos_weight(pos_weight))),
         ("focal, missing as negative", true, Box::new(SigmoidFocal::default().with_missing(Missing::Negative))),
     ]
 }
@@ -44,9 +44,9 @@ fn the_paths_agree_wherever_the_observed_entries_are() {
         let labels = case.labels();
         for (name, assumes, loss) in losses() {
             for (kind, limit) in [(Kind::Double, 1e-12), (Kind::Float, 1e-6), (Kind::Half, 1e-3)] {
-                let [(composed, _), (fused, alone)] = on_both_paths(|path, device| {
+                let [(composed, _), (fused, alone)] = on_both_backends(|backend, device| {
                     let (input, labels) = (case.input(kind).to_device(device), labels.to_device(device).unwrap());
-                    let forward = |x: &Tensor| loss.forward_on(path, x, &labels, reduction).unwrap();
+                    let forward = |x: &Tensor| loss.forward_on(backend, x, &labels, reduction).unwrap();
                     (backward(&input, UPSTREAM, forward), numbers(&forward(&input)))
                 });
                 for (what, composed, fused) in [
@@ -54,7 +54,7 @@ fn the_paths_agree_wherever_the_observed_entries_are() {
                     ("value", &composed.0, fused.0),
                     ("gradient", &composed.1, fused.1),
                 ] {
-                    // Of the largest number, or of the two that a soft label's is the difference of: the paths round in
+                    // Of the largest number, or of the two that a soft label's is the difference of: the backends round in
                     // different places.
                     let terms = f64::from(u8::from(soft)) * if what == "gradient" { UPSTREAM } else { 1.0 };
                     let largest = composed.iter().fold(terms, |largest, number| largest.max(number.abs()));

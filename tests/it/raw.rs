@@ -1,7 +1,7 @@
 //! Labels read where they lie, and batches read out of their table: the same as labels made, and copied, first.
 
 use crate::common::{
-    Case, GARBAGE, KINDS, REDUCTIONS, backward, device, here, losses, numbers, paths, rng, tensor, uniform, vector,
+    Case, GARBAGE, KINDS, REDUCTIONS, backends, backward, device, here, losses, numbers, rng, tensor, uniform, vector,
 };
 use masked_loss::{
     BceProbabilities, BceWithLogits, Elementwise, Huber, Labels, Loss, Missing, Raw, Real, Reduction, Weights,
@@ -117,7 +117,7 @@ impl Elementwise for Rating {
         let error = input.clone() - label;
         error.clone() * error
     }
-    fn labels(&self) -> std::ops::RangeInclusive<f64> {
+    fn label_range(&self) -> std::ops::RangeInclusive<f64> {
         1.0..=5.0
     }
 }
@@ -216,13 +216,13 @@ fn a_batch_is_its_rows_copied_out_of_the_table() {
             let zero_for_nan = |labels: &Labels| numbers(&labels.values().unwrap().nan_to_num(-1.0, None, None));
             assert_eq!(zero_for_nan(&batch), zero_for_nan(&copied));
             let logits = of(&case.input(Kind::Double));
-            for path in paths() {
+            for backend in backends() {
                 for reduction in REDUCTIONS {
                     let of = |labels: &Labels| {
-                        let loss = |x: &Tensor| BceWithLogits::default().forward_on(path, x, labels, reduction);
+                        let loss = |x: &Tensor| BceWithLogits::default().forward_on(backend, x, labels, reduction);
                         backward(&logits, 1.0, |x| loss(x).unwrap())
                     };
-                    assert!(of(&batch) == of(&copied), "{size:?}, {path:?}, {reduction:?}");
+                    assert!(of(&batch) == of(&copied), "{size:?}, {backend:?}, {reduction:?}");
                 }
             }
             let further = |labels: Labels| labels.with_weights(Weights::PerEntry(&of(&entries))).unwrap();

@@ -1,6 +1,6 @@
 //! Every denominator, against its definition on the loss of each entry.
 
-use crate::common::{Case, REDUCTIONS, losses, numbers, paths, rng, tensor, uniform, value_and_gradient, vector};
+use crate::common::{Case, REDUCTIONS, backends, losses, numbers, rng, tensor, uniform, value_and_gradient, vector};
 use masked_loss::{BceWithLogits, Error, Labels, Loss, Missing, Reduction, Weights};
 use tch::Kind;
 
@@ -46,10 +46,10 @@ fn every_denominator_is_what_it_says() {
         let weights = tensor(&weight, &case.size);
         let labels = || case.labels().with_weights(Weights::PerEntry(&weights)).unwrap();
         let input = case.input(Kind::Double);
-        for path in paths() {
-            let (entry, slope) = value_and_gradient(&named, path, &input, &labels(), Reduction::None, 1.0);
+        for backend in backends() {
+            let (entry, slope) = value_and_gradient(&named, backend, &input, &labels(), Reduction::None, 1.0);
             for reduction in REDUCTIONS.into_iter().filter(|&reduction| reduction != Reduction::None) {
-                let (value, gradient) = value_and_gradient(&named, path, &input, &labels(), reduction, 1.0);
+                let (value, gradient) = value_and_gradient(&named, backend, &input, &labels(), reduction, 1.0);
                 let expected = |entry: &[f64]| expected(reduction, entry, &case.observed, &weight);
                 approx::assert_relative_eq!(value[0], expected(&entry), max_relative = 1e-13);
                 for (i, gradient) in gradient.into_iter().enumerate() {
@@ -68,11 +68,11 @@ fn with_something_assumed_of_them_missing_entries_count() {
     let labels = Labels::from_nan(&vector(&[1.0, f64::NAN, f64::NAN, f64::NAN]).view([2, 2])).unwrap();
     let complete = Labels::complete(&vector(&[1.0, 0.0, 0.0, 0.0]).view([2, 2])).unwrap();
     let assumed = BceWithLogits::default().with_missing(Missing::Negative);
-    for path in paths() {
+    for backend in backends() {
         for reduction in REDUCTIONS {
-            let found = assumed.forward_on(path, &logits, &labels, reduction).unwrap();
-            let known = BceWithLogits::default().forward_on(path, &logits, &complete, reduction).unwrap();
-            assert_eq!(numbers(&found), numbers(&known), "{path:?}, {reduction:?}");
+            let found = assumed.forward_on(backend, &logits, &labels, reduction).unwrap();
+            let known = BceWithLogits::default().forward_on(backend, &logits, &complete, reduction).unwrap();
+            assert_eq!(numbers(&found), numbers(&known), "{backend:?}, {reduction:?}");
             let [(s, w), (known_s, known_w)] = [
                 assumed.sum_and_weight(&logits, &labels, reduction).unwrap(),
                 BceWithLogits::default().sum_and_weight(&logits, &complete, reduction).unwrap(),
@@ -87,7 +87,7 @@ fn a_count_that_cannot_divide_is_an_error() {
     let labels = Labels::complete(&vector(&[1.0])).unwrap();
     for count in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let found = BceWithLogits::default().forward(&vector(&[0.5]), &labels, Reduction::MeanOver(count));
-        assert!(matches!(found, Err(Error::Range { tensor: "Reduction::MeanOver", .. })), "{found:?}");
+        assert!(matches!(found, Err(Error::Range { argument: "Reduction::MeanOver", .. })), "{found:?}");
     }
 }
 
@@ -95,9 +95,9 @@ fn a_count_that_cannot_divide_is_an_error() {
 fn weights_that_add_up_to_nothing_give_zero() {
     let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let labels = labels.with_weights(Weights::PerLabel(&vector(&[0.0, 0.0]))).unwrap();
-    for path in paths() {
+    for backend in backends() {
         let loss = BceWithLogits::default();
-        let found = loss.forward_on(path, &vector(&[0.5, 1.0]), &labels, Reduction::WeightedMean).unwrap();
+        let found = loss.forward_on(backend, &vector(&[0.5, 1.0]), &labels, Reduction::WeightedMean).unwrap();
         assert_eq!(numbers(&found), [0.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! Softmax cross entropy over rows of which some are missing: the promises of `contract.rs`, and PyTorch's own function.
 
 use crate::common::{Call, KINDS, REDUCTIONS, backward, here, numbers, rng, tensor, uniform, vector};
-use masked_loss::{Error, Labels, Loss, Path, Reduction, SoftmaxCrossEntropy, Weights, gradcheck};
+use masked_loss::{Backend, Error, Labels, Loss, Reduction, SoftmaxCrossEntropy, Weights, gradcheck};
 use rand::Rng;
 use rand::rngs::SmallRng;
 use tch::{Kind, Tensor};
@@ -14,7 +14,9 @@ const IGNORED: i64 = -100;
 fn losses() -> Vec<SoftmaxCrossEntropy> {
     let weight = || Some(vec![0.5, 2.0, 0.0, 1.25]);
     [(None, 0.0), (weight(), 0.0), (None, 0.1), (weight(), 0.3)]
-        .map(|(weight, label_smoothing)| SoftmaxCrossEntropy { weight, label_smoothing })
+        .map(|(weight, label_smoothing)| {
+            SoftmaxCrossEntropy::default().with_weight(weight).with_label_smoothing(label_smoothing)
+        })
         .into()
 }
 
@@ -86,7 +88,7 @@ fn each_call(mut run: impl FnMut(Call)) {
     for loss in losses() {
         let name = format!("{loss:?}");
         for reduction in REDUCTIONS {
-            run(Call { name: &name, loss: &loss, path: Path::Auto, reduction });
+            run(Call { name: &name, loss: &loss, backend: Backend::Auto, reduction });
         }
     }
 }
@@ -153,10 +155,22 @@ fn gradient_is_that_of_central_differences() {
 struct Leaky;
 
 impl Loss for Leaky {
-    fn forward_on(&self, path: Path, logits: &Tensor, _: &Labels, reduction: Reduction) -> masked_loss::Result<Tensor> {
-        SoftmaxCrossEntropy::default().forward_on(path, logits, &labels(&[0; ROWS]), reduction)
+    fn forward_on(
+        &self,
+        backend: Backend,
+        logits: &Tensor,
+        _: &Labels,
+        reduction: Reduction,
+    ) -> masked_loss::Result<Tensor> {
+        SoftmaxCrossEntropy::default().forward_on(backend, logits, &labels(&[0; ROWS]), reduction)
     }
-    fn sum_and_weight(&self, _: &Tensor, _: &Labels, _: Reduction) -> masked_loss::Result<(Tensor, Tensor)> {
+    fn sum_and_weight_on(
+        &self,
+        _: Backend,
+        _: &Tensor,
+        _: &Labels,
+        _: Reduction,
+    ) -> masked_loss::Result<(Tensor, Tensor)> {
         unreachable!("gradcheck asks for the loss alone")
     }
 }
@@ -190,7 +204,7 @@ fn denominators_are_what_they_say() {
     let rows = vector(&[2.0, 3.0, 5.0, 7.0]);
     let labels = labels(&[0, IGNORED, 2, 2]).with_weights(Weights::PerRow(&rows)).unwrap();
     let of = |weight: Option<Vec<f64>>, reduction| {
-        let loss = SoftmaxCrossEntropy { weight, ..Default::default() };
+        let loss = SoftmaxCrossEntropy::default().with_weight(weight);
         loss.forward(&logits, &labels, reduction).unwrap().double_value(&[]) / 3f64.ln()
     };
     let weight = || Some(vec![1.0, 10.0, 0.5]);
@@ -235,7 +249,7 @@ fn classes_come_from_nan_too_and_reach_the_last() {
 fn what_weighs_nothing_adds_nothing_whatever_its_logits() {
     // A row of weight 0, and a class of weight 0 that is ruled out.
     let rows = labels(&[1, 0]).with_weights(Weights::PerRow(&vector(&[0.0, 1.0]))).unwrap();
-    let class = SoftmaxCrossEntropy { weight: Some(vec![0.0, 1.0]), label_smoothing: 0.0 };
+    let class = SoftmaxCrossEntropy::default().with_weight(vec![0.0, 1.0]).with_label_smoothing(0.0);
     let out = f64::NEG_INFINITY;
     for (loss, labels, logits) in [
         (SoftmaxCrossEntropy::default(), rows, [f64::NAN, f64::INFINITY, 0.0, out]),
@@ -267,12 +281,12 @@ fn what_does_not_fit_is_an_error_that_says_so() {
             format!("logits: expected shape [2] and a last dimension of one class or more, found {size:?}")
         );
     }
-    let weighted = |weight: Vec<f64>| SoftmaxCrossEntropy { weight: Some(weight), ..Default::default() };
+    let weighted = |weight: Vec<f64>| SoftmaxCrossEntropy::default().with_weight(weight);
     assert_eq!(message(&weighted(vec![1.0]), &logits, &[0.0, 1.0]), "weight: expected shape [3], found [1]");
     assert!(message(&weighted(vec![1.0, f64::NAN, 1.0]), &logits, &[0.0, 1.0]).contains("finite numbers, found NaN"));
-    let smoothed = SoftmaxCrossEntropy { label_smoothing: 1.5, ..Default::default() };
+    let smoothed = SoftmaxCrossEntropy::default().with_label_smoothing(1.5);
     assert!(message(&smoothed, &logits, &[0.0, 1.0]).starts_with("label_smoothing: expected a number within [0"));
-    let fused = plain.forward_on(Path::Fused, &logits, &labels(&[0, 1]), Reduction::Mean);
+    let fused = plain.forward_on(Backend::Fused, &logits, &labels(&[0, 1]), Reduction::Mean);
     assert!(matches!(fused, Err(Error::Fused(_))), "{fused:?}");
-    assert!(plain.forward_on(Path::Composed, &logits, &labels(&[0, 1]), Reduction::Mean).is_ok());
+    assert!(plain.forward_on(Backend::Composed, &logits, &labels(&[0, 1]), Reduction::Mean).is_ok());
 }

@@ -1,7 +1,8 @@
 //! Labels of which the observed ones alone are given: the same as a matrix of them.
 
 use masked_loss::{
-    BceWithLogits, Correction, Error, Labels, LargeLoss, Loss, Missing, Named, Path, Reduction, Result, Weights,
+    Backend, BceWithLogits, Correction, Error, Labels, LargeLoss, Loss, Missing, Named, PartialBce, Propensity,
+    Reduction, Result, Weights,
 };
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -47,7 +48,7 @@ fn same(what: &str, named: &Named, input: &Tensor, [sparse, matrix]: [&Labels; 2
     for reduction in REDUCTIONS {
         let of = |labels: &Labels| {
             let labels = labels.to_device(device()).unwrap();
-            let (value, gradient) = value_and_gradient(named, Path::Auto, input, &labels, reduction, 1.0);
+            let (value, gradient) = value_and_gradient(named, Backend::Auto, input, &labels, reduction, 1.0);
             [value, gradient].map(|numbers| numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>())
         };
         assert_eq!(of(sparse), of(matrix), "{what}, {reduction:?}");
@@ -110,7 +111,7 @@ fn sparse_labels_are_weighted_like_those_of_a_matrix() {
         labels.with_weights(Weights::PerRow(&huge))
     };
     let balanced: Step<'_> = &Labels::with_balanced_weights;
-    let partial: Step<'_> = &|labels| labels.with_partial_bce_weights(-4.45, 5.45, 1.0);
+    let partial: Step<'_> = &|labels| labels.with_partial_bce_weights(PartialBce::default());
     for (place, steps) in [
         &[of_row, of_label, of_entry][..],
         &[of_entry, rows, of_label],
@@ -127,13 +128,19 @@ fn sparse_labels_are_weighted_like_those_of_a_matrix() {
         let weighted = |labels: &Labels| steps.iter().try_fold(labels.clone(), |labels, step| step(labels)).unwrap();
         let labels = [weighted(&sparse), weighted(&matrix)];
         let input = case.input(Kind::Float).narrow(0, 0, labels[0].size()[0]);
-        for named in losses.iter().filter(|named| named.inputs.contains(&-8.0)) {
+        for named in losses.iter().filter(|named| named.input_range.contains(&-8.0)) {
             same(&format!("{place}, {}", named.name), named, &input, [&labels[0], &labels[1]]);
         }
     }
-    assert_eq!(sparse.inverse_propensity(0.55, 1.5).unwrap(), matrix.inverse_propensity(0.55, 1.5).unwrap());
+    assert_eq!(
+        sparse.inverse_propensity(Propensity::default()).unwrap(),
+        matrix.inverse_propensity(Propensity::default()).unwrap()
+    );
     let (some, others) = (rows(sparse).unwrap(), rows(matrix).unwrap());
-    assert_eq!(some.inverse_propensity(0.55, 1.5).unwrap(), others.inverse_propensity(0.55, 1.5).unwrap());
+    assert_eq!(
+        some.inverse_propensity(Propensity::default()).unwrap(),
+        others.inverse_propensity(Propensity::default()).unwrap()
+    );
 }
 
 #[test]
@@ -141,7 +148,7 @@ fn labels_with_weights_of_missing_entries_stay_a_matrix() {
     let raw = cpu(&[1.0, f64::NAN, f64::NAN, 0.0]).view([2, 2]);
     let logits = cpu(&[0.5, 2.0, -1.0, 0.3]).view([2, 2]);
     // Rejects the missing entry with the largest loss.
-    let policy = LargeLoss { correction: Correction::Reject, step: 0.25 };
+    let policy = LargeLoss::default().with_correction(Correction::Reject).with_step(0.25);
     let labels = policy.relabel(&logits, &Labels::from_nan(&raw).unwrap(), 2).unwrap();
     let loss = BceWithLogits::default().with_missing(Missing::Negative);
     let of = |labels: &Labels| loss.forward(&logits, labels, Reduction::Sum).unwrap().double_value(&[]);
@@ -192,9 +199,9 @@ fn what_is_wrong_with_entries_is_named() {
     );
     let one = cpu(&[0i64]);
     let floats = Labels::from_entries(&cpu(&[0.0]), &one, &one, [1, 1]).unwrap_err();
-    assert!(matches!(floats, Error::Kind { tensor: "rows", .. }), "{floats}");
+    assert!(matches!(floats, Error::Kind { argument: "rows", .. }), "{floats}");
     let matrix = Labels::from_csr(&cpu(&[0i64, 1]), &one.view([1, 1]), &one, 1).unwrap_err();
-    assert!(matches!(matrix, Error::Shape { tensor: "columns", .. }), "{matrix}");
+    assert!(matches!(matrix, Error::Shape { argument: "columns", .. }), "{matrix}");
     let cube =
         Labels::complete(&Tensor::zeros([2, 2, 2], (Kind::Float, Device::Cpu))).unwrap().to_sparse().unwrap_err();
     assert_eq!(cube.to_string(), "labels: expected shape [N, C], found [2, 2, 2]");
@@ -226,5 +233,5 @@ fn entries_are_given_back_as_they_were_taken() {
         }
     }
     let vector = Labels::complete(&cpu(&[1.0, 0.0])).unwrap();
-    assert!(matches!(vector.to_entries(), Err(Error::Shape { tensor: "labels", .. })));
+    assert!(matches!(vector.to_entries(), Err(Error::Shape { argument: "labels", .. })));
 }

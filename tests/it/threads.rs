@@ -1,6 +1,6 @@
 //! Reproducibility.
 
-use masked_loss::{BceWithLogits, Head, Labels, Linear, Loss, Named, Path, Raw, Reduction, Weights};
+use masked_loss::{Backend, BceWithLogits, Head, Labels, Linear, Loss, Named, Raw, Reduction, Weights};
 use tch::{Device, Kind, Tensor};
 
 use crate::common::{
@@ -53,7 +53,7 @@ fn the_observed_head_has_the_same_bits_for_any_number_of_threads() {
     for reduction in [Reduction::Sum, Reduction::MeanPerLabel, Reduction::WeightedMean] {
         let run = |threads| {
             tch::set_num_threads(threads);
-            let linear = Linear { head: Head::Observed, ..Linear::new(&weight, None) };
+            let linear = Linear::new(&weight, None).with_head(Head::Observed);
             let loss = named.loss.forward_linear(&hidden, &linear, &labels, reduction).unwrap();
             let gradients = Tensor::run_backward(&[&loss], &[&hidden, &weight], false, false);
             [numbers(&loss), numbers(&gradients[0]), numbers(&gradients[1])]
@@ -69,7 +69,7 @@ fn same_bits(named: &Named, case: &Case, labels: &Labels, reduction: Reduction) 
     for kind in KINDS {
         let run = |threads| {
             tch::set_num_threads(threads);
-            value_and_gradient(named, Path::Fused, &case.input(kind), labels, reduction, 1.0)
+            value_and_gradient(named, Backend::Fused, &case.input(kind), labels, reduction, 1.0)
         };
         let (values, mask) = (tensor(&case.label, &case.size), case.mask());
         let run_raw = |threads| {

@@ -1,7 +1,7 @@
 //! Weights that follow from the labels: numbers worked out by hand, seen through the losses that they multiply.
 
 use crate::common::{here, numbers, tensor, vector};
-use masked_loss::{BceWithLogits, Error, Labels, Loss, Reduction, UnbiasedBce, Weights};
+use masked_loss::{BceWithLogits, Error, Labels, Loss, PartialBce, Propensity, Reduction, UnbiasedBce, Weights};
 use tch::{Kind, Tensor};
 
 const NONE: f64 = f64::NAN;
@@ -74,10 +74,7 @@ fn partial_bce_weighs_rows_by_what_is_known_of_them() {
         NONE, 0.0,  NONE,
         NONE, NONE, NONE,
     ];
-    let published = |labels: Labels| {
-        use Labels as L;
-        labels.with_partial_bce_weights(L::PARTIAL_BCE_ALPHA, L::PARTIAL_BCE_BETA, L::PARTIAL_BCE_GAMMA).unwrap()
-    };
+    let published = |labels: Labels| labels.with_partial_bce_weights(PartialBce::default()).unwrap();
     let (two, one) = (5.45 - 4.45 * 2.0 / 3.0, 5.45 - 4.45 / 3.0);
     #[rustfmt::skip]
     let expected = [
@@ -93,7 +90,9 @@ fn partial_bce_weighs_rows_by_what_is_known_of_them() {
     close(&weights(&published(labels(&tenth, 10)))[3..4], &[5.005]);
 
     // α 1, β 0, γ −1 gives every row the same weight in all, and a row of nothing none, not infinity.
-    let inverse = labels(&table, 3).with_partial_bce_weights(1.0, 0.0, -1.0).unwrap();
+    let inverse = labels(&table, 3)
+        .with_partial_bce_weights(PartialBce::default().with_alpha(1.0).with_beta(0.0).with_gamma(-1.0))
+        .unwrap();
     let sums: Vec<f64> = weights(&inverse).chunks(3).map(|row| row.iter().sum()).collect();
     close(&sums, &[3.0, 3.0, 3.0, 0.0]);
 }
@@ -102,10 +101,10 @@ fn partial_bce_weighs_rows_by_what_is_known_of_them() {
 fn inverse_propensity_is_that_of_the_formula() {
     // N = 5, with 1, 3 and 1 positives. K = (ln 5 − 1)·2.5^0.55 = 0.6094379·1.6552630 = 1.0087800;
     // 1 + K·2.5^−0.55 = 1 + (ln 5 − 1), and 1 + K·4.5^−0.55 = 1 + 0.4410924.
-    let found = labels(&TABLE, 3).inverse_propensity(Labels::PROPENSITY_A, Labels::PROPENSITY_B).unwrap();
+    let found = labels(&TABLE, 3).inverse_propensity(Propensity::default()).unwrap();
     close(&found, &[1.6094379, 1.4410924, 1.6094379]);
     // a = 1, b = 1: K = 2(ln 5 − 1), 1 + K/2 and 1 + K/4.
-    let found = labels(&TABLE, 3).inverse_propensity(1.0, 1.0).unwrap();
+    let found = labels(&TABLE, 3).inverse_propensity(Propensity::default().with_a(1.0).with_b(1.0)).unwrap();
     close(&found, &[1.6094379124, 1.3047189562, 1.6094379124]);
 }
 
@@ -117,7 +116,7 @@ fn the_convex_bound_weighs_positives() {
     let logits: Vec<f64> = (0..15).map(|i| f64::from(i) / 4.0 - 2.0).collect();
     let found = numbers(&bound.forward(&tensor(&logits, &[5, 3]), &table, Reduction::None).unwrap());
     let (log_loss, weight) = (|x: f64| (-x).exp().ln_1p(), [3.0, 1.0, 7.0]);
-    let unbiased = UnbiasedBce { inverse_propensity: inverse.into() };
+    let unbiased = UnbiasedBce::new(inverse.into());
     let unbiased = numbers(&unbiased.forward(&tensor(&logits, &[5, 3]), &table, Reduction::None).unwrap());
     for i in 0..15 {
         let (x, y, label) = (logits[i], TABLE[i], i % 3);
@@ -136,13 +135,20 @@ fn tables_without_entries_have_no_weights() {
     for size in [[0i64, 3], [3, 0]] {
         let empty = || Labels::complete(&Tensor::zeros(size, here(Kind::Float))).unwrap();
         assert!(weights(&empty().with_balanced_weights().unwrap()).is_empty());
-        assert!(weights(&empty().with_partial_bce_weights(1.0, 1.0, -1.0).unwrap()).is_empty());
+        assert!(
+            weights(
+                &empty()
+                    .with_partial_bce_weights(PartialBce::default().with_alpha(1.0).with_beta(1.0).with_gamma(-1.0))
+                    .unwrap()
+            )
+            .is_empty()
+        );
     }
     let nothing = labels(&[NONE; 12], 3);
     close(&weights(&nothing.clone().with_balanced_weights().unwrap()), &[0.0; 12]);
-    assert!(nothing.inverse_propensity(0.55, 1.5).unwrap().iter().all(|inverse| inverse.is_finite()));
+    assert!(nothing.inverse_propensity(Propensity::default()).unwrap().iter().all(|inverse| inverse.is_finite()));
     let no_labels = Labels::complete(&Tensor::zeros([3, 0], here(Kind::Float))).unwrap();
-    assert!(no_labels.inverse_propensity(0.55, 1.5).unwrap().is_empty());
+    assert!(no_labels.inverse_propensity(Propensity::default()).unwrap().is_empty());
 }
 
 #[test]
@@ -150,16 +156,28 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     let soft = labels(&[1.0, 0.0, 0.25], 1);
     let message = |error: Error| error.to_string();
     let neither = "labels: expected 0 or 1 where observed, found 0.25";
-    assert_eq!(message(soft.inverse_propensity(0.55, 1.5).unwrap_err()), neither);
+    assert_eq!(message(soft.inverse_propensity(Propensity::default()).unwrap_err()), neither);
     assert_eq!(message(soft.with_balanced_weights().unwrap_err()), neither);
     let two = labels(&[1.0, 0.0], 1);
     assert_eq!(
-        message(two.inverse_propensity(0.55, 1.5).unwrap_err()),
+        message(two.inverse_propensity(Propensity::default()).unwrap_err()),
         "labels: expected shape of 3 rows or more, found [2, 1]"
     );
-    assert!(message(two.inverse_propensity(-1.0, 1.5).unwrap_err()).starts_with("a: expected a number"));
+    assert!(
+        message(two.inverse_propensity(Propensity::default().with_a(-1.0).with_b(1.5)).unwrap_err())
+            .starts_with("a: expected a finite number of at least 0")
+    );
     for b in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert!(message(two.inverse_propensity(0.55, b).unwrap_err()).starts_with("b: expected a number"));
+        assert!(
+            message(two.inverse_propensity(Propensity::default().with_b(b)).unwrap_err())
+                .starts_with("b: expected a finite number of at least")
+        );
     }
-    assert!(message(two.with_partial_bce_weights(1.0, f64::NAN, 1.0).unwrap_err()).starts_with("beta: expected"));
+    assert!(
+        message(
+            two.with_partial_bce_weights(PartialBce::default().with_alpha(1.0).with_beta(f64::NAN).with_gamma(1.0))
+                .unwrap_err()
+        )
+        .starts_with("beta: expected")
+    );
 }

@@ -1,10 +1,10 @@
 //! One level up: the weights behind a label that nobody observed.
 
-use masked_loss::{BceWithLogits, Labels, Loss, Path, Reduction};
+use masked_loss::{Backend, BceWithLogits, Labels, Loss, Reduction};
 use tch::nn::{self, OptimizerConfig};
 use tch::{Kind, Tensor};
 
-use crate::common::{device, here, initialise, paths, rng, tensor, uniform};
+use crate::common::{backends, device, here, initialise, rng, tensor, uniform};
 
 const UNOBSERVED: i64 = 1;
 
@@ -24,9 +24,9 @@ impl Layer {
         Self { variables, linear, features }
     }
 
-    fn loss(&self, path: Path, labels: &Labels) -> Tensor {
+    fn loss(&self, backend: Backend, labels: &Labels) -> Tensor {
         let logits = self.features.apply(&self.linear);
-        BceWithLogits::default().forward_on(path, &logits, labels, Reduction::Mean).unwrap()
+        BceWithLogits::default().forward_on(backend, &logits, labels, Reduction::Mean).unwrap()
     }
 
     /// The bits of one label's weights and bias.
@@ -49,9 +49,9 @@ fn labels(observed: bool) -> Labels {
 
 #[test]
 fn their_gradient_is_exactly_zero() {
-    for path in paths() {
+    for backend in backends() {
         let layer = Layer::new();
-        layer.loss(path, &labels(false)).backward();
+        layer.loss(backend, &labels(false)).backward();
         let gradient = |label| layer.linear.ws.grad().get(label).abs().max().double_value(&[]);
         assert_eq!(gradient(UNOBSERVED), 0.0);
         assert_eq!(layer.linear.bs.as_ref().unwrap().grad().double_value(&[UNOBSERVED]), 0.0);
@@ -65,10 +65,10 @@ fn sgd_leaves_their_bits_and_momentum_does_not() {
         let layer = Layer::new();
         let mut optimizer = nn::Sgd { momentum, ..Default::default() }.build(&layer.variables, 0.1).unwrap();
         // A step in which the label is observed gives the optimizer something to remember.
-        optimizer.backward_step(&layer.loss(Path::Auto, &labels(true)));
+        optimizer.backward_step(&layer.loss(Backend::Auto, &labels(true)));
         let (before, other) = (layer.row(UNOBSERVED), layer.row(0));
         for _ in 0..3 {
-            optimizer.backward_step(&layer.loss(Path::Auto, &labels(false)));
+            optimizer.backward_step(&layer.loss(Backend::Auto, &labels(false)));
         }
         assert_eq!(layer.row(UNOBSERVED) == before, stays, "momentum {momentum}");
         assert_ne!(layer.row(0), other);

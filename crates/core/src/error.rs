@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 pub enum Error {
     /// A setting of a loss is outside what the loss accepts.
     Range {
-        /// The setting's name.
-        setting: &'static str,
+        /// The setting at fault.
+        argument: &'static str,
         /// What it may be.
         expected: String,
         /// What it is.
@@ -23,6 +23,15 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// A text does not describe a loss or a policy.
+    Text {
+        /// What the text is for, or the setting at fault.
+        argument: String,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// The caller's threads failed.
     Threads(String),
 }
@@ -33,16 +42,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Range { setting, expected, found } => write!(f, "{setting}: expected {expected}, found {found}"),
+            Self::Range { argument, expected, found } => write!(f, "{argument}: expected {expected}, found {found}"),
             Self::Environment { variable, expected, found } => {
                 write!(f, "{variable}: expected one of {expected}, found `{found}`")
             }
+            Self::Text { argument, expected, found } => write!(f, "{argument}: expected {expected}, found `{found}`"),
             Self::Threads(reason) => write!(f, "threads failed: {reason}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl Error {
+    /// An [`Error::Text`].
+    pub fn text(argument: &str, expected: &str, found: &str) -> Self {
+        Self::Text { argument: argument.into(), expected: expected.into(), found: found.into() }
+    }
+}
 
 /// Checks a setting of a loss, for [`Elementwise::validate`](crate::Elementwise::validate).
 ///
@@ -52,6 +69,10 @@ pub fn check_setting(setting: &'static str, found: f64, accepted: RangeInclusive
     if accepted.contains(&found) {
         return Ok(());
     }
-    let expected = format!("a number within [{:?}, {:?}]", accepted.start(), accepted.end());
-    Err(Error::Range { setting, expected, found })
+    let expected = match (*accepted.start(), *accepted.end()) {
+        (f64::MIN, f64::MAX) => "a finite number".into(),
+        (start, f64::MAX) => format!("a finite number of at least {start:?}"),
+        (start, end) => format!("a number within [{start:?}, {end:?}]"),
+    };
+    Err(Error::Range { argument: setting, expected, found })
 }

@@ -79,7 +79,8 @@ impl serve::Cases for Heads {
             _ => bail!("there is no case `{name}`"),
         };
         Ok(Box::new(move |step| {
-            let linear = Linear { head, sparse_gradient, ..Linear::new(&self.weight, Some(&self.bias)) };
+            let linear =
+                Linear::new(&self.weight, Some(&self.bias)).with_head(head).with_sparse_gradient(sparse_gradient);
             let batch = labels.rows(&self.indices[step % self.indices.len()])?;
             let loss = BceWithLogits::default().forward_linear(&self.hidden, &linear, &batch, Reduction::Mean)?;
             let inputs = [&self.hidden, &self.weight, &self.bias];

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use masked_loss::{BceWithLogits, Censored, Labels, Loss, Missing, Path, Reduction, UnbiasedBce, Weights};
+use masked_loss::{Backend, BceWithLogits, Censored, Labels, Loss, Missing, Reduction, UnbiasedBce, Weights};
 
 use crate::gradients::{Answer, Files, differentiate};
 use crate::tensors::Tensors;
@@ -25,8 +25,8 @@ pub struct Arguments {
     /// What a missing entry counts as
     #[arg(long, value_name = "NAME", default_value = "ignore", value_parser = one_of(Missing::catalogue()))]
     missing: Missing,
-    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = one_of(paths()))]
-    path: Path,
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = one_of(backends()))]
+    backend: Backend,
     #[command(flatten)]
     files: Files,
 }
@@ -50,8 +50,8 @@ fn reductions() -> Vec<(&'static str, Reduction)> {
     ]
 }
 
-fn paths() -> Vec<(&'static str, Path)> {
-    vec![("auto", Path::Auto), ("composed", Path::Composed), ("fused", Path::Fused)]
+fn backends() -> Vec<(&'static str, Backend)> {
+    vec![("auto", Backend::Auto), ("composed", Backend::Composed), ("fused", Backend::Fused)]
 }
 
 /// Parses a name to what has that name.
@@ -68,35 +68,32 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn answer(arguments: &Arguments, tensors: &mut Tensors) -> Result<Answer> {
-    let loss = loss(&arguments.loss, arguments.missing.clone(), tensors)?;
-    let logits = tensors.expect("logits")?;
-    let labels = labels(tensors)?;
+    let (logits, labels) = (tensors.expect("logits")?, labels(tensors)?);
+    let loss = loss(&arguments.loss, arguments.missing, &labels, tensors)?;
     // Integers have no gradient; the library's own message says so.
     let logits = if logits.is_floating_point() { logits.f_set_requires_grad(true)? } else { logits };
-    let value = loss.forward_on(arguments.path, &logits, &labels, arguments.reduction)?;
+    let value = loss.forward_on(arguments.backend, &logits, &labels, arguments.reduction)?;
     let mut answer = differentiate(&value, &logits, tensors.take("upstream"))?;
     answer.push(("observed", labels.observed_count()?));
     Ok(answer)
 }
 
 /// The loss of that name, with the parameters that the file has for it.
-fn loss(name: &str, missing: Missing, tensors: &mut Tensors) -> Result<Box<dyn Loss>> {
+fn loss(name: &str, missing: Missing, labels: &Labels, tensors: &mut Tensors) -> Result<Box<dyn Loss>> {
     if name == UNBIASED_BCE {
         let inverse_propensity = tensors.expect_vector("inverse_propensity")?;
-        return Ok(Box::new(UnbiasedBce { inverse_propensity }.with_missing(missing)));
+        return Ok(Box::new(UnbiasedBce::new(inverse_propensity).with_missing(missing)));
     }
     if name == "bce"
         && let Some(pos_weight) = tensors.vector("pos_weight")?
     {
-        let bce = BceWithLogits { pos_weight: Some(pos_weight), ..Default::default() };
+        let bce = BceWithLogits::default().with_pos_weight(pos_weight);
         return Ok(Box::new(bce.with_missing(missing)));
     }
     let mut catalogue = masked_loss::catalogue().into_iter();
     let named = catalogue.find(|named| named.name == name).context("there is no loss of that name")?;
-    // Only numbers can be bounds, not classes.
-    let bound = if named.labels.end().is_infinite() { tensors.take("bound") } else { None };
-    Ok(match bound {
-        Some(bound) => Box::new(Censored { loss: named.loss, bound }),
+    Ok(match labels.bounds()? {
+        Some(_) => Box::new(Censored::new(named.loss)),
         None => Box::new(named.with_missing(missing)),
     })
 }
@@ -106,6 +103,10 @@ fn labels(tensors: &mut Tensors) -> Result<Labels> {
     let labels = match tensors.take("mask") {
         Some(mask) => Labels::from_mask(&values, &mask)?,
         None => Labels::from_nan(&values)?,
+    };
+    let labels = match tensors.take("bound") {
+        Some(bounds) => labels.with_bounds(&bounds)?,
+        None => labels,
     };
     let Some(weights) = tensors.take("weights") else {
         return Ok(labels);

@@ -20,7 +20,7 @@ use masked_loss::Error;
 
 /// What `scripts/verify_*.py` and `scripts/compare_*.py` run.
 ///
-/// Exit status: 1 where a file is at fault, 2 for a wrong argument, 3 where the fused path cannot serve.
+/// Exit status: 1 where a file is at fault, 2 for a wrong argument, 3 where the fused backend cannot serve.
 #[derive(Parser)]
 enum Command {
     Loss(loss::Arguments),

@@ -53,12 +53,20 @@ fn answer(loss: SetLoss, reduction: Reduction, tensors: &mut Tensors) -> Result<
     let value = match loss {
         SetLoss::Softmax => {
             let (weight, label_smoothing) = (tensors.vector("weight")?, tensors.expect_number("label_smoothing")?);
-            SoftmaxCrossEntropy { weight, label_smoothing }.forward(&logits, &labels(tensors)?, reduction)?
+            SoftmaxCrossEntropy::default().with_weight(weight).with_label_smoothing(label_smoothing).forward(
+                &logits,
+                &labels(tensors)?,
+                reduction,
+            )?
         }
         SetLoss::Nnpu => {
             let prior = tensors.expect_vector("prior")?;
             let (beta, gamma) = (tensors.expect_number("beta")?, tensors.expect_number("gamma")?);
-            NonNegativePu { prior, beta, gamma }.forward(&logits, &labels(tensors)?, reduction)?
+            NonNegativePu::new(prior).with_beta(beta).with_gamma(gamma).forward(
+                &logits,
+                &labels(tensors)?,
+                reduction,
+            )?
         }
         SetLoss::ExpectedPositives => expected_positives(&logits, tensors.expect_number("k")?)?,
     };

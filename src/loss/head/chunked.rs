@@ -7,8 +7,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::joint::Joint;
 use crate::composed::compute_kind;
+use crate::loss::backend::Backend;
 use crate::loss::call::on;
-use crate::loss::path::Path;
 use crate::native::{attach, records};
 use crate::plan::Divisor;
 use crate::{Labels, Result};
@@ -52,7 +52,7 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
         let b = linear.bias.map(|bias| numbers(&of(bias)?)).transpose()?;
         let logits = h.f_linear(&w, b.as_ref())?.f_set_requires_grad(derives)?;
         let entries = Entries { part: Some([start as usize, (start + length) as usize]), ..*entries };
-        let loss = || on(Path::Auto, entries, &logits, &some, &weights, divisor);
+        let loss = || on(Backend::Auto, entries, &logits, &some, &weights, divisor);
         // A layer that moves needs its slopes whatever the caller records.
         let loss = if derives { tch::with_grad(loss)? } else { loss()? };
         total = total.f_add(&loss.f_detach()?)?;

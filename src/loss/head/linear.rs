@@ -35,6 +35,7 @@ impl Head {
 /// A linear last layer, for [`Loss::forward_linear`](crate::Loss::forward_linear): the logit of row n and label c is
 /// `hₙ · w_c + b_c`.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Linear<'a> {
     /// `w`: `[C, D]`, as `tch::nn::Linear` has it in `ws`.
     pub weight: &'a Tensor,
@@ -59,15 +60,33 @@ impl<'a> Linear<'a> {
         Self { weight, bias, head: Head::Auto, sparse_gradient: false, update: None }
     }
 
+    /// Sets `head`.
+    #[must_use]
+    pub fn with_head(self, head: Head) -> Self {
+        Self { head, ..self }
+    }
+
+    /// Sets `sparse_gradient`.
+    #[must_use]
+    pub fn with_sparse_gradient(self, sparse_gradient: bool) -> Self {
+        Self { sparse_gradient, ..self }
+    }
+
+    /// Sets `update`.
+    #[must_use]
+    pub fn with_update(self, update: impl Into<Option<&'a Update<'a>>>) -> Self {
+        Self { update: update.into(), ..self }
+    }
+
     pub(super) fn check(&self, hidden: &Tensor, labels: &Labels) -> Result<()> {
         check::floating("hidden", hidden)?;
         let (size, device) = (labels.size(), labels.device());
         let [rows, count] = size[..] else {
-            return Err(Error::Shape { tensor: "labels", expected: "[N, C]".into(), found: size });
+            return Err(Error::Shape { argument: "labels", expected: "[N, C]".into(), found: size });
         };
         let found = hidden.size();
         let [_, width] = found[..] else {
-            return Err(Error::Shape { tensor: "hidden", expected: format!("[{rows}, D]"), found });
+            return Err(Error::Shape { argument: "hidden", expected: format!("[{rows}, D]"), found });
         };
         check::like("hidden", hidden, &[rows, width], device)?;
         for (name, parameter, size) in
@@ -78,7 +97,8 @@ impl<'a> Linear<'a> {
             check::like(name, parameter, size, device)?;
             let (expected, kind) = (hidden.f_kind()?, parameter.f_kind()?);
             if kind != expected {
-                return Err(Error::Kind { tensor: name, expected: "the type of hidden", found: format!("{kind:?}") });
+                let expected = format!("{expected:?}, the type of hidden");
+                return Err(Error::Kind { argument: name, expected, found: format!("{kind:?}") });
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use self::joint::Joint;
 pub use self::linear::{Head, Linear};
-use super::path::Path;
+use super::backend::Backend;
 use super::{accept, call};
 use crate::composed::TensorFormula;
 use crate::plan::Divisor;
@@ -34,7 +34,7 @@ pub(super) fn forward(
 ) -> Result<Tensor> {
     match joint(entries, hidden, linear, labels, reduction)? {
         Some((way, joint)) => way.forward(&joint, &joint.plan.divisor),
-        None => call::forward(entries, Path::Auto, &linear.logits(hidden)?, labels, reduction),
+        None => call::forward(entries, Backend::Auto, &linear.logits(hidden)?, labels, reduction),
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn sum_and_weight(
             let sum = way.forward(&joint, &Divisor::Number(1.0))?;
             Ok((sum, joint.plan.divisor.weight(hidden.device())?))
         }
-        None => call::sum_and_weight(entries, &linear.logits(hidden)?, labels, reduction),
+        None => call::sum_and_weight(entries, Backend::Auto, &linear.logits(hidden)?, labels, reduction),
     }
 }
 

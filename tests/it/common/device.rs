@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use masked_loss::Path;
+use masked_loss::Backend;
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
@@ -30,13 +30,15 @@ pub fn on_the_cpu(what: &str) -> bool {
 }
 
 /// The paths that serve the device.
-pub fn paths() -> impl Iterator<Item = Path> {
-    [Path::Composed, Path::Fused].into_iter().filter(|&path| path == Path::Composed || device() == Device::Cpu)
+pub fn backends() -> impl Iterator<Item = Backend> {
+    [Backend::Composed, Backend::Fused]
+        .into_iter()
+        .filter(|&backend| backend == Backend::Composed || device() == Device::Cpu)
 }
 
-/// What the composed path gives on the device, and the fused one on the CPU.
-pub fn on_both_paths<T>(run: impl Fn(Path, Device) -> T) -> [T; 2] {
-    [run(Path::Composed, device()), run(Path::Fused, Device::Cpu)]
+/// What the composed backend gives on the device, and the fused one on the CPU.
+pub fn on_both_backends<T>(run: impl Fn(Backend, Device) -> T) -> [T; 2] {
+    [run(Backend::Composed, device()), run(Backend::Fused, Device::Cpu)]
 }
 
 /// For libtorch's functions that make a tensor.

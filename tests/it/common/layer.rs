@@ -20,7 +20,7 @@ impl Layer {
     /// For logits within the range that a loss takes.
     pub fn draw(seed: u64, named: &Named, [rows, labels, width]: [i64; 3], kind: Kind) -> Self {
         let mut rng = rng(seed);
-        let spread = if named.inputs.contains(&-8.0) { 1.0 } else { 0.4 / (width as f64) };
+        let spread = if named.input_range.contains(&-8.0) { 1.0 } else { 0.4 / (width as f64) };
         let mut of = |size: &[i64], range: std::ops::Range<f64>| {
             Tensor::from_slice(&uniform(&mut rng, size.iter().product(), range)).view(size).to_kind(kind)
         };
@@ -43,7 +43,8 @@ impl Layer {
         sparse_gradient: bool,
     ) -> Found {
         let layer = self.tracked();
-        let linear = Linear { head, sparse_gradient, ..Linear::new(&layer.weight, Some(&layer.bias)) };
+        let linear =
+            Linear::new(&layer.weight, Some(&layer.bias)).with_head(head).with_sparse_gradient(sparse_gradient);
         let loss = loss.forward_linear(&layer.hidden, &linear, labels, reduction).unwrap();
         (&loss * 0.5).backward();
         let gradient = |of: &Tensor| {

@@ -21,7 +21,7 @@ impl Learner {
 
     pub fn linear(&self, head: Head, sparse_gradient: bool) -> Linear<'_> {
         let Layer { weight, bias, .. } = &self.layer;
-        Linear { head, sparse_gradient, ..Linear::new(weight, Some(bias)) }
+        Linear::new(weight, Some(bias)).with_head(head).with_sparse_gradient(sparse_gradient)
     }
 
     pub fn batch(time: u64) -> Labels {
@@ -47,7 +47,7 @@ impl Learner {
         self.optimizer.zero_grad().unwrap();
         let update = self.optimizer.update(rate).unwrap();
         let Layer { hidden, weight, bias } = &self.layer;
-        let linear = Linear { head, update: Some(&update), ..Linear::new(weight, Some(bias)) };
+        let linear = Linear::new(weight, Some(bias)).with_head(head).with_update(&update);
         let loss = BceWithLogits::default().forward_linear(hidden, &linear, labels, Reduction::Mean).unwrap();
         loss.backward();
         update.finish().unwrap();

@@ -9,13 +9,13 @@ mod tracked;
 
 use std::ops::{Range, RangeInclusive};
 
-use masked_loss::{BceWithLogits, Labels, Named, Path, Reduction, UnbiasedBce, catalogue};
+use masked_loss::{Backend, BceWithLogits, Labels, Named, Reduction, UnbiasedBce, catalogue};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tch::nn;
 use tch::{Device, Kind, Tensor};
 
-pub use self::device::{device, here, on_both_paths, on_the_cpu, paths, tensor, vector};
+pub use self::device::{backends, device, here, on_both_backends, on_the_cpu, tensor, vector};
 pub use self::process::run_again;
 pub use self::promises::Call;
 pub use self::tracked::Tracked;
@@ -39,16 +39,15 @@ pub const GARBAGE: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30,
 pub fn losses(columns: usize) -> Vec<Named> {
     let each_from = |first: f64| (0..columns).map(|column| first + column as f64).collect();
     let mut losses = losses_alike_for_all_labels();
-    losses
-        .push(Named::new("bce, pos_weight", BceWithLogits { pos_weight: Some(each_from(0.25)), ..Default::default() }));
-    losses.push(Named::new("unbiased-bce", UnbiasedBce { inverse_propensity: each_from(1.5) }));
+    losses.push(Named::new("bce, pos_weight", BceWithLogits::default().with_pos_weight(each_from(0.25))));
+    losses.push(Named::new("unbiased-bce", UnbiasedBce::new(each_from(1.5))));
     losses
 }
 
 /// The catalogue, also with what is off by default, but no number of a label's own.
 pub fn losses_alike_for_all_labels() -> Vec<Named> {
     let mut losses = catalogue();
-    losses.push(Named::new("bce, smoothed", BceWithLogits { label_smoothing: 0.1, ..Default::default() }));
+    losses.push(Named::new("bce, smoothed", BceWithLogits::default().with_label_smoothing(0.1)));
     losses
 }
 
@@ -72,9 +71,9 @@ impl Case {
         };
         Self {
             size: size.to_vec(),
-            input: (0..count).map(|_| within(&named.inputs, 8.0, rng)).collect(),
+            input: (0..count).map(|_| within(&named.input_range, 8.0, rng)).collect(),
             label: (0..count)
-                .map(|_| if soft { within(&named.labels, 3.0, rng) } else { f64::from(rng.random_bool(0.4)) })
+                .map(|_| if soft { within(&named.label_range, 3.0, rng) } else { f64::from(rng.random_bool(0.4)) })
                 .collect(),
             observed: (0..count).map(|_| rng.random_bool(share_observed)).collect(),
         }
@@ -136,13 +135,13 @@ pub fn numbers(tensor: &Tensor) -> Vec<f64> {
 /// Loss and gradient, the upstream gradient being `upstream` at every element of the loss.
 pub fn value_and_gradient(
     named: &Named,
-    path: Path,
+    backend: Backend,
     input: &Tensor,
     labels: &Labels,
     reduction: Reduction,
     upstream: f64,
 ) -> (Vec<f64>, Vec<f64>) {
-    backward(input, upstream, |leaf| named.loss.forward_on(path, leaf, labels, reduction).unwrap())
+    backward(input, upstream, |leaf| named.loss.forward_on(backend, leaf, labels, reduction).unwrap())
 }
 
 /// A function's value and gradient, the upstream gradient being `upstream` at every element of the value.
@@ -155,8 +154,8 @@ pub fn backward(input: &Tensor, upstream: f64, function: impl Fn(&Tensor) -> Ten
 }
 
 /// For loops: `(path, reduction, kind)` in all combinations.
-pub fn combinations() -> impl Iterator<Item = (Path, Reduction, Kind)> {
-    paths().flat_map(|path| {
-        REDUCTIONS.into_iter().flat_map(move |reduction| KINDS.into_iter().map(move |kind| (path, reduction, kind)))
+pub fn combinations() -> impl Iterator<Item = (Backend, Reduction, Kind)> {
+    backends().flat_map(|backend| {
+        REDUCTIONS.into_iter().flat_map(move |reduction| KINDS.into_iter().map(move |kind| (backend, reduction, kind)))
     })
 }

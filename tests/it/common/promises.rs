@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use masked_loss::{Labels, Loss, Path, Reduction};
+use masked_loss::{Backend, Labels, Loss, Reduction};
 use tch::{Kind, Tensor};
 
 use super::{GARBAGE, Named, backward, here};
@@ -11,21 +11,21 @@ use super::{GARBAGE, Named, backward, here};
 pub struct Call<'a> {
     pub name: &'a str,
     pub loss: &'a dyn Loss,
-    pub path: Path,
+    pub backend: Backend,
     pub reduction: Reduction,
 }
 
 impl<'a> Call<'a> {
-    pub fn of(named: &'a Named, path: Path, reduction: Reduction) -> Self {
-        Self { name: named.name, loss: &*named.loss, path, reduction }
+    pub fn of(named: &'a Named, backend: Backend, reduction: Reduction) -> Self {
+        Self { name: named.name, loss: &*named.loss, backend, reduction }
     }
 
     fn what(&self, input: &Tensor) -> String {
-        format!("{}, {:?}, {:?}, {:?}, {:?}", self.name, self.path, self.reduction, input.kind(), input.size())
+        format!("{}, {:?}, {:?}, {:?}, {:?}", self.name, self.backend, self.reduction, input.kind(), input.size())
     }
 
     fn run(&self, input: &Tensor, labels: &Labels, upstream: f64) -> (Vec<f64>, Vec<f64>) {
-        backward(input, upstream, |x| self.loss.forward_on(self.path, x, labels, self.reduction).unwrap())
+        backward(input, upstream, |x| self.loss.forward_on(self.backend, x, labels, self.reduction).unwrap())
     }
 
     /// Garbage where a label is missing changes nothing; there the loss and the gradient are zero. `missing` is of every
@@ -80,7 +80,7 @@ impl<'a> Call<'a> {
 
     /// The pairs of parts add up to that of the whole; so do the sums that the path itself gives.
     pub fn adds_up(&self, input: &Tensor, labels: &Labels, cuts: &[Range<i64>], tolerance: f64) {
-        let whole = self.loss.forward_on(self.path, input, labels, self.reduction).unwrap().double_value(&[]);
+        let whole = self.loss.forward_on(self.backend, input, labels, self.reduction).unwrap().double_value(&[]);
         let [mut sum, mut weight, mut own] = [0.0; 3];
         for cut in cuts {
             let rows = Tensor::arange_start(cut.start, cut.end, here(Kind::Int64));
@@ -88,7 +88,7 @@ impl<'a> Call<'a> {
             let (s, w) = self.loss.sum_and_weight(&input, &labels, self.reduction).unwrap();
             sum += s.double_value(&[]);
             weight += w.double_value(&[]);
-            own += self.loss.forward_on(self.path, &input, &labels, Reduction::Sum).unwrap().double_value(&[]);
+            own += self.loss.forward_on(self.backend, &input, &labels, Reduction::Sum).unwrap().double_value(&[]);
         }
         let weight = if self.reduction == Reduction::Sum { 1.0 } else { weight };
         approx::assert_relative_eq!(sum / weight, whole, max_relative = tolerance);

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
 
 use super::device::{DeviceChoice, parse_device};
 use super::source::Source;
 use super::splitting::Splitting;
 use super::training::Training;
-use crate::model::objective;
+use crate::model::objective::{parse_loss, parse_policy};
 
 /// Trains, scores and compares multilayer perceptrons on tables in which many labels are missing.
 ///
@@ -122,12 +121,11 @@ pub struct Compare {
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
     pub seeds: u16,
     /// Losses to compare, in place of --loss.
-    #[arg(long, action = ArgAction::Set, value_name = "NAME,...", value_delimiter = ',')]
-    #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
+    #[arg(long, action = ArgAction::Set, value_name = "NAME,...", value_delimiter = ',', value_parser = parse_loss)]
     pub losses: Vec<String>,
     /// Policies for missing labels to compare.
-    #[arg(long, action = ArgAction::Set, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative")]
-    #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
+    #[arg(long, action = ArgAction::Set, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative",
+          value_parser = parse_policy)]
     pub policies: Vec<String>,
 }
 

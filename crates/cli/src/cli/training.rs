@@ -1,7 +1,6 @@
 //! The options of training.
 
 use anyhow::{Context, Result, ensure};
-use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
 use masked_loss::Head;
 use serde::{Deserialize, Serialize};
@@ -9,19 +8,21 @@ use tch::{Device, Kind};
 
 use super::device::{DeviceChoice, parse_device};
 use crate::model::network::Design;
-use crate::model::objective;
+use crate::model::objective::{losses_help, parse_loss, parse_policy, policies};
 use crate::model::optimizer::{Rule, Unobserved};
 
 /// The network and how it is trained.
 #[derive(Args, Clone, Serialize, Deserialize, PartialEq)]
 pub struct Training {
-    /// The loss that training minimizes.
-    #[arg(long, value_name = "NAME", default_value = "bce")]
-    #[arg(value_parser = PossibleValuesParser::new(objective::losses().map(|named| named.name)))]
+    /// The loss that training minimizes, with settings after colons, as in focal:gamma=1.5.
+    #[arg(long, value_name = "NAME[:SETTING=VALUE]", default_value = "bce", value_parser = parse_loss)]
+    #[arg(help = format!("The loss that training minimizes, with settings after colons, as in focal:gamma=1.5. Losses and \
+                          their settings: {}", losses_help()))]
     pub loss: String,
     /// What a missing label counts as in training. Validation and test score observed labels only.
-    #[arg(long, value_name = "POLICY", default_value = "ignore")]
-    #[arg(value_parser = PossibleValuesParser::new(objective::policies()))]
+    #[arg(long, value_name = "POLICY[:SETTING=VALUE]", default_value = "ignore", value_parser = parse_policy)]
+    #[arg(help = format!("What a missing label counts as in training. Validation and test score observed labels only. \
+                          Policies: {}", policies().join(", ")))]
     pub missing: String,
     /// Gives the positives and the negatives of each label the same total weight.
     #[arg(long)]

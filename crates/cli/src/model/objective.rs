@@ -1,13 +1,14 @@
 //! What training minimizes: a loss, and what a missing label counts as.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
+use masked_loss::masked_loss_core::losses::{Described, Setting, Settings};
 use masked_loss::{
-    Accumulator, ClassSelective, Correction, Labels, LargeLoss, Linear, Missing, Named, SelfPaced, WithMissing,
-    catalogue,
+    Accumulator, Backend, ClassSelective, Correction, Labels, LargeLoss, Linear, Loss, Missing, Named, Reduction,
+    SelfPaced, WithMissing, catalogue,
 };
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-/// A loss by name, and a policy for missing labels by name.
+/// A loss, and a policy for missing labels.
 pub struct Objective {
     loss: WithMissing,
     relabel: Option<Relabel>,
@@ -22,9 +23,21 @@ enum Relabel {
 }
 
 /// The losses of logits and labels from 0 to 1.
-pub fn losses() -> impl Iterator<Item = Named> {
-    let logits = f64::NEG_INFINITY..=f64::INFINITY;
-    catalogue().into_iter().filter(move |named| named.inputs == logits && named.labels == (0.0..=1.0))
+fn losses() -> impl Iterator<Item = Named> {
+    catalogue().into_iter().filter(is_for_classes)
+}
+
+fn is_for_classes(named: &Named) -> bool {
+    named.input_range == (f64::NEG_INFINITY..=f64::INFINITY) && named.label_range == (0.0..=1.0)
+}
+
+/// The names of the losses, with those of their settings.
+pub fn losses_help() -> String {
+    let each = losses().map(|named| match named.settings() {
+        [] => named.name.to_owned(),
+        settings => format!("{} ({})", named.name, settings.join(", ")),
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 pub fn policies() -> Vec<&'static str> {
@@ -32,10 +45,10 @@ pub fn policies() -> Vec<&'static str> {
     elementwise.chain(relabelling().into_iter().map(|(name, ..)| name)).collect()
 }
 
-/// And what a label counts as that is missing afterwards.
-fn relabelling() -> Vec<(&'static str, Relabel, Missing)> {
-    let large_loss = |correction| Relabel::LargeLoss(LargeLoss { correction, step: 0.002 });
-    vec![
+/// The policies that relabel, and what a label counts as that is missing afterwards.
+fn relabelling() -> [(&'static str, Relabel, Missing); 4] {
+    let large_loss = |correction| Relabel::LargeLoss(LargeLoss::default().with_correction(correction));
+    [
         ("self-paced", Relabel::SelfPaced(SelfPaced::default()), Missing::Negative),
         ("large-loss-reject", large_loss(Correction::Reject), Missing::Negative),
         ("large-loss-flip", large_loss(Correction::Flip), Missing::Negative),
@@ -43,15 +56,64 @@ fn relabelling() -> Vec<(&'static str, Relabel, Missing)> {
     ]
 }
 
-impl Objective {
-    pub fn new(loss: &str, missing: &str) -> Result<Self> {
-        let named = losses().find(|named| named.name == loss).with_context(|| format!("no loss is called {loss}"))?;
-        if let Some((_, relabel, rest)) = relabelling().into_iter().find(|(name, ..)| *name == missing) {
-            return Ok(Self { loss: named.with_missing(rest), relabel: Some(relabel) });
+/// A text of the command line that describes a loss.
+pub fn parse_loss(text: &str) -> Result<String> {
+    let known = losses().any(|named| text.split(':').next() == Some(named.name));
+    ensure!(known, "expected one of {}", losses().map(|named| named.name).collect::<Vec<_>>().join(", "));
+    Objective::new(text, "ignore", 1)?.check()?;
+    Ok(text.to_owned())
+}
+
+/// A text of the command line that describes a policy for missing labels.
+pub fn parse_policy(text: &str) -> Result<String> {
+    let known = policies().iter().any(|name| text.split(':').next() == Some(name));
+    ensure!(known, "expected one of {}", policies().join(", "));
+    Objective::new("bce", text, 1)?.check()?;
+    Ok(text.to_owned())
+}
+
+impl Relabel {
+    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
+        match self {
+            Self::SelfPaced(policy) => policy.settings(),
+            Self::LargeLoss(policy) => policy.settings(),
+            Self::ClassSelective(policy) => policy.settings(),
         }
-        let policy = Missing::catalogue().into_iter().find(|(name, _)| *name == missing);
-        let (_, policy) = policy.with_context(|| format!("no policy for missing labels is called {missing}"))?;
-        Ok(Self { loss: named.with_missing(policy), relabel: None })
+    }
+
+    /// The labels of a batch in an epoch counted from 1.
+    fn relabel(&self, logits: &Tensor, labels: &Labels, epoch: usize) -> masked_loss::Result<Labels> {
+        match self {
+            Self::SelfPaced(policy) => policy.relabel(logits, labels, epoch),
+            Self::LargeLoss(policy) => policy.relabel(logits, labels, epoch),
+            // The published estimate of a label's prior: the mean prediction.
+            Self::ClassSelective(policy) => {
+                let priors = logits.detach().sigmoid().mean_dim(0i64, false, Kind::Float);
+                policy.relabel(logits, labels, &priors)
+            }
+        }
+    }
+}
+
+impl Objective {
+    /// From texts such as `focal:gamma=1.5` and `self-paced:threshold=0.7`, for this number of labels.
+    pub fn new(loss: &str, missing: &str, labels: usize) -> Result<Self> {
+        let loss = Named::from_text(loss, labels)?;
+        let described = Described::new(missing)?;
+        let Some((_, mut relabel, rest)) = relabelling().into_iter().find(|(name, ..)| *name == described.name())
+        else {
+            return Ok(Self { loss: loss.with_missing(missing.parse()?), relabel: None });
+        };
+        described.apply(relabel.settings(), labels)?;
+        Ok(Self { loss: loss.with_missing(rest), relabel: Some(relabel) })
+    }
+
+    /// Whether the settings are what loss and policy accept: they say so when they are used.
+    fn check(&self) -> Result<()> {
+        let logits = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
+        let labels = Labels::from_nan(&(&logits * f64::NAN))?;
+        let labels = self.relabel.as_ref().map_or(Ok(labels.clone()), |policy| policy.relabel(&logits, &labels, 1))?;
+        Ok(self.loss.forward_on(Backend::Composed, &logits, &labels, Reduction::Sum).map(drop)?)
     }
 
     /// Adds the gradients of a batch, and its loss to the window's. Epochs count from 1.
@@ -66,16 +128,8 @@ impl Objective {
         let Some(relabel) = &self.relabel else {
             return Ok(window.backward_linear(&self.loss, hidden, output, labels)?);
         };
-        let (logits, epoch) = (&output.logits(hidden)?, epoch as usize);
-        let relabelled = match relabel {
-            Relabel::SelfPaced(policy) => policy.relabel(logits, labels, epoch)?,
-            Relabel::LargeLoss(policy) => policy.relabel(logits, labels, epoch)?,
-            // The published estimate of a label's prior: the mean prediction.
-            Relabel::ClassSelective(policy) => {
-                let priors = logits.detach().sigmoid().mean_dim(0i64, false, Kind::Float);
-                policy.relabel(logits, labels, &priors)?
-            }
-        };
-        Ok(window.backward(&self.loss, logits, &relabelled)?)
+        let logits = output.logits(hidden)?;
+        let relabelled = relabel.relabel(&logits, labels, epoch as usize)?;
+        Ok(window.backward(&self.loss, &logits, &relabelled)?)
     }
 }

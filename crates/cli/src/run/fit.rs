@@ -79,7 +79,7 @@ impl<'a> Run<'a> {
             totals: [0.0; 2].map(|zero| scalar(zero, device)),
             table,
             split,
-            objective: Objective::new(&training.loss, &training.missing)?,
+            objective: Objective::new(&training.loss, &training.missing, table.label_names.len())?,
             optimizer: {
                 let Training { optimizer, weight_decay, unobserved, .. } = *training;
                 Optimizer::new(optimizer, weight_decay, unobserved, &network.weights)?
@@ -179,7 +179,8 @@ impl<'a> Run<'a> {
             let features = self.table.features.batch(&self.rows.index_select(0, &index));
             let (hidden, [weight, bias]) = (self.network.hidden(&features, true), self.network.output());
             let sparse_gradient = training.unobserved != Unobserved::Move;
-            let output = Linear { head: training.head(), sparse_gradient, ..Linear::new(&weight, Some(&bias)) };
+            let output =
+                Linear::new(&weight, Some(&bias)).with_head(training.head()).with_sparse_gradient(sparse_gradient);
             self.objective.backward(&mut window, &hidden, &output, &labels, *epoch)?;
             if training.guard {
                 observed.push(labels.observed_per_label()?);

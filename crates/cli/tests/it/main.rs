@@ -19,6 +19,7 @@ mod inspect;
 mod leaks;
 mod long;
 mod names;
+mod objective;
 #[cfg(unix)]
 mod output;
 mod parquet;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{complaint, finish, metrics, printed, program, read_json, text, train};
+use crate::program::{complaint, finish, metrics, printed, read_json, text, train};
 use crate::tables::Example;
 
 #[test]
@@ -118,29 +118,6 @@ fn a_loss_that_is_not_a_number_stops_the_run() {
     let mut left: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, [".lock", "config.json", "run.toml", "split.csv"]);
-}
-
-/// The values that `train --help` lists for an option.
-fn possible_values(option: &str) -> Vec<String> {
-    let help = printed(program().args(["train", "--help"]));
-    let (_, rest) = help.split_once(&format!(" {option} <")).unwrap_or_else(|| panic!("{help}"));
-    let (_, rest) = rest.split_once("[possible values: ").unwrap();
-    let (values, _) = rest.split_once(']').unwrap();
-    values.split(',').map(|value| value.trim().to_owned()).collect()
-}
-
-#[test]
-fn every_loss_for_logits_trains() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = Example::new(80).npz(folder.path());
-    let losses = possible_values("--loss");
-    let logits = f64::NEG_INFINITY..=f64::INFINITY;
-    let expected = masked_loss::catalogue().into_iter().filter(|l| l.inputs == logits && l.labels == (0.0..=1.0));
-    assert_eq!(losses, expected.map(|loss| loss.name).collect::<Vec<_>>());
-    for loss in losses {
-        let metrics = metrics(&data, &["--loss", &loss, "--missing", "self-paced"]);
-        assert!(metrics["history"][0]["train_loss"].as_f64().unwrap() > 0.0, "{loss}: {metrics}");
-    }
 }
 
 #[cfg(unix)]

@@ -44,7 +44,10 @@ impl<F: Scalar + Stored, W: Storage<Number = F>> HeadPass<'_, F, W> {
         let Self { formula, linear, gradients: HeadGradients { hidden, layer }, divisor } = self;
         let (rows, width) = (labels.rows(), linear.width);
         linear.check(labels);
-        assert!(formula.parameter().is_none_or(|numbers| numbers.len() == labels.labels), "a number for each label");
+        assert!(
+            formula.parameter().is_none_or(|(_, numbers)| numbers.len() == labels.labels),
+            "a number for each label"
+        );
         assert!(hidden.as_ref().is_none_or(|hidden| hidden.len() == rows * width), "a gradient for each hidden number");
         labels.check(weights);
         let (simd, outside) = (Simd::chosen()?, AtomicBool::new(false));
@@ -56,7 +59,7 @@ impl<F: Scalar + Stored, W: Storage<Number = F>> HeadPass<'_, F, W> {
             labels,
             weights,
             places: &places,
-            formula: Prepared::new(formula, formula.parameter()),
+            formula: Prepared::new(formula, formula.parameter().map(|(_, numbers)| numbers)),
             scale: F::from_f64(1.0 / divisor),
             simd,
             outside: &outside,

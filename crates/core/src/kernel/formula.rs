@@ -14,12 +14,12 @@ pub trait Formula: Kernel {
     /// # Errors
     /// As there.
     fn validate(&self) -> Result<()>;
-    /// See [`Elementwise::inputs`].
-    fn inputs(&self) -> RangeInclusive<f64>;
-    /// See [`Elementwise::labels`].
-    fn labels(&self) -> RangeInclusive<f64>;
+    /// See [`Elementwise::input_range`].
+    fn input_range(&self) -> RangeInclusive<f64>;
+    /// See [`Elementwise::label_range`].
+    fn label_range(&self) -> RangeInclusive<f64>;
     /// See [`Elementwise::parameter`].
-    fn parameter(&self) -> Option<&[f64]>;
+    fn parameter(&self) -> Option<(&'static str, &[f64])>;
 }
 
 /// The formula's loops, called once for each chunk.
@@ -33,13 +33,13 @@ impl<E: Elementwise> Formula for E {
     fn validate(&self) -> Result<()> {
         Elementwise::validate(self)
     }
-    fn inputs(&self) -> RangeInclusive<f64> {
-        Elementwise::inputs(self)
+    fn input_range(&self) -> RangeInclusive<f64> {
+        Elementwise::input_range(self)
     }
-    fn labels(&self) -> RangeInclusive<f64> {
-        Elementwise::labels(self)
+    fn label_range(&self) -> RangeInclusive<f64> {
+        Elementwise::label_range(self)
     }
-    fn parameter(&self) -> Option<&[f64]> {
+    fn parameter(&self) -> Option<(&'static str, &[f64])> {
         Elementwise::parameter(self)
     }
 }
@@ -78,7 +78,7 @@ impl<'a> Entries<'a, dyn Formula + 'a> {
 impl<F: Formula + ?Sized> Entries<'_, F> {
     /// The parameter of one of the formulas, a number for each label that the entries are of.
     pub fn parameter<'f>(&self, formula: &'f F) -> Option<&'f [f64]> {
-        let numbers = formula.parameter()?;
+        let (_, numbers) = formula.parameter()?;
         Some(self.part.map_or(numbers, |[start, end]| &numbers[start..end]))
     }
 }

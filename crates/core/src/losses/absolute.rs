@@ -1,6 +1,7 @@
 use std::ops::RangeInclusive;
 
 use super::elementwise::{Elementwise, REAL};
+use super::settings::settings;
 use crate::Real;
 
 /// Absolute error, for regression.
@@ -14,13 +15,15 @@ use crate::Real;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AbsoluteError;
 
+settings!(AbsoluteError {});
+
 impl Elementwise for AbsoluteError {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         (x.clone() - y).abs()
     }
 
-    fn labels(&self) -> RangeInclusive<f64> {
+    fn label_range(&self) -> RangeInclusive<f64> {
         REAL
     }
 }

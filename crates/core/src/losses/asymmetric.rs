@@ -1,4 +1,5 @@
 use super::elementwise::Elementwise;
+use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
 /// Asymmetric loss (ASL): focal weights of their own for positives and negatives, and easy negatives dropped.
@@ -13,6 +14,7 @@ use crate::{Real, Result, check_setting};
 /// * Source: Ridnik et al. 2021, *Asymmetric Loss for Multi-Label Classification*. Published as a sum, with learning
 ///   rates to match. The authors' class detaches the focal weights, their "optimized" one does not.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Asymmetric {
     /// `γ⁺ ≥ 0`, of positives.
     pub gamma_positive: f64,
@@ -47,6 +49,13 @@ impl Asymmetric {
         if self.detach_weights { weight.detach() } else { weight }
     }
 }
+
+settings!(Asymmetric {
+    gamma_positive: Number(f64), with_gamma_positive;
+    gamma_negative: Number(f64), with_gamma_negative;
+    clip: Number(f64), with_clip;
+    detach_weights: Switch(bool), with_detach_weights
+});
 
 impl Elementwise for Asymmetric {
     #[inline(always)]

@@ -1,5 +1,6 @@
 use super::cross_entropy::{cross_entropy, weighted_cross_entropy};
 use super::elementwise::Elementwise;
+use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
 /// Binary cross entropy from logits.
@@ -12,6 +13,7 @@ use crate::{Real, Result, check_setting};
 /// * Source: PyTorch's `binary_cross_entropy_with_logits`, which this agrees with, `pos_weight` and soft labels
 ///   included. Neither value nor gradient cancels where σ(x) is near a hard label.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct BceWithLogits {
     /// `w`: what a positive of each of the C labels weighs; all 1 if `None`.
     pub pos_weight: Option<Vec<f64>>,
@@ -36,6 +38,11 @@ impl BceWithLogits {
     }
 }
 
+settings!(BceWithLogits {
+    pos_weight: PerLabel(Option<Vec<f64>>), with_pos_weight;
+    label_smoothing: Number(f64), with_label_smoothing
+});
+
 impl Elementwise for BceWithLogits {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
@@ -52,7 +59,7 @@ impl Elementwise for BceWithLogits {
         check_setting("label_smoothing", self.label_smoothing, 0.0..=1.0)
     }
 
-    fn parameter(&self) -> Option<&[f64]> {
-        self.pos_weight.as_deref()
+    fn parameter(&self) -> Option<(&'static str, &[f64])> {
+        self.pos_weight.as_deref().map(|numbers| ("pos_weight", numbers))
     }
 }

@@ -1,6 +1,7 @@
 use std::ops::RangeInclusive;
 
 use super::elementwise::Elementwise;
+use super::settings::settings;
 use crate::Real;
 
 /// Binary cross entropy from probabilities. Where there are logits, [`BceWithLogits`](super::BceWithLogits) is the
@@ -12,7 +13,7 @@ use crate::Real;
 /// * Labels and probabilities: within [0, 1]. A look at the probabilities waits for a GPU.
 /// * Errors: see `Loss::forward`.
 /// * Source: PyTorch's `binary_cross_entropy`, its clamp at −100 and its floor under the gradient included.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BceProbabilities;
 
 /// The floor of PyTorch's gradient under `p(1 − p)`: 1e-12, held there as `f32` for every dtype.
@@ -25,6 +26,8 @@ fn ln_one_minus<R: Real>(p: &R) -> R {
     let lost = q.one_minus() - p;
     q.ln() + lost / q.at_least(FLOOR)
 }
+
+settings!(BceProbabilities {});
 
 impl Elementwise for BceProbabilities {
     #[inline(always)]
@@ -40,7 +43,7 @@ impl Elementwise for BceProbabilities {
         spread.select_lt(FLOOR, &edge, &cross_entropy(inner.ln(), ln_one_minus(&inner)))
     }
 
-    fn inputs(&self) -> RangeInclusive<f64> {
+    fn input_range(&self) -> RangeInclusive<f64> {
         0.0..=1.0
     }
 }

@@ -1,4 +1,5 @@
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::{Real, Result};
 
@@ -35,8 +36,9 @@ pub trait Elementwise: Send + Sync {
         self.entry(input, label)
     }
 
-    /// One number for each of the C labels, which [`entry_with`](Self::entry_with) receives; `None` if the formula has none.
-    fn parameter(&self) -> Option<&[f64]> {
+    /// A parameter of which each of the C labels has its own number: its name, for errors, and the C numbers.
+    /// [`entry_with`](Self::entry_with) receives the number of its label. `None` if the formula has no such parameter.
+    fn parameter(&self) -> Option<(&'static str, &[f64])> {
         None
     }
 
@@ -49,13 +51,42 @@ pub trait Elementwise: Send + Sync {
     }
 
     /// What an observed input may be. NaN is always accepted, so that it can show in the loss.
-    fn inputs(&self) -> RangeInclusive<f64> {
+    fn input_range(&self) -> RangeInclusive<f64> {
         REAL
     }
 
     /// What an observed label may be.
-    fn labels(&self) -> RangeInclusive<f64> {
+    fn label_range(&self) -> RangeInclusive<f64> {
         0.0..=1.0
+    }
+}
+
+/// A loss that is shared.
+impl<E: Elementwise> Elementwise for Arc<E> {
+    #[inline(always)]
+    fn entry<R: Real>(&self, input: &R, label: &R) -> R {
+        (**self).entry(input, label)
+    }
+
+    #[inline(always)]
+    fn entry_with<R: Real>(&self, input: &R, label: &R, parameter: &R) -> R {
+        (**self).entry_with(input, label, parameter)
+    }
+
+    fn parameter(&self) -> Option<(&'static str, &[f64])> {
+        (**self).parameter()
+    }
+
+    fn validate(&self) -> Result<()> {
+        (**self).validate()
+    }
+
+    fn input_range(&self) -> RangeInclusive<f64> {
+        (**self).input_range()
+    }
+
+    fn label_range(&self) -> RangeInclusive<f64> {
+        (**self).label_range()
     }
 }
 

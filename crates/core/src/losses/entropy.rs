@@ -1,4 +1,5 @@
 use super::elementwise::Elementwise;
+use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
 /// Negative entropy of a prediction, whatever the label: what entropy maximisation gives to missing entries.
@@ -10,6 +11,7 @@ use crate::{Real, Result, check_setting};
 /// * Errors: see `Loss::forward`.
 /// * Source: Zhou et al. 2022, *Acknowledging the Unknown for Multi-Label Learning with Single Positive Labels*.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct NegativeEntropy {
     /// `α ≥ 0`
     pub alpha: f64,
@@ -21,6 +23,8 @@ impl Default for NegativeEntropy {
         Self { alpha: 0.1 }
     }
 }
+
+settings!(NegativeEntropy { alpha: Number(f64), with_alpha });
 
 impl Elementwise for NegativeEntropy {
     #[inline(always)]

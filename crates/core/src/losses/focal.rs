@@ -1,5 +1,6 @@
 use super::cross_entropy::cross_entropy;
 use super::elementwise::Elementwise;
+use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
 /// Sigmoid focal loss: cross entropy that fades where the model is already right.
@@ -14,6 +15,7 @@ use crate::{Real, Result, check_setting};
 ///   NaN where `1 − p_t` underflows to 0.
 /// * Source: Lin et al. 2017, *Focal Loss for Dense Object Detection*; torchvision's `sigmoid_focal_loss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SigmoidFocal {
     /// `α`: the weight of a positive, `1 − α` being that of a negative; `None` weighs both 1.
     pub alpha: Option<f64>,
@@ -27,6 +29,11 @@ impl Default for SigmoidFocal {
         Self { alpha: Some(0.25), gamma: 2.0 }
     }
 }
+
+settings!(SigmoidFocal {
+    alpha: Optional(Option<f64>), with_alpha;
+    gamma: Number(f64), with_gamma
+});
 
 impl Elementwise for SigmoidFocal {
     #[inline(always)]

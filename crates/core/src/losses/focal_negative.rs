@@ -1,5 +1,6 @@
 use super::asymmetric::Asymmetric;
 use super::elementwise::Elementwise;
+use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
 /// A negative with a focal weight of its own, whatever the label: what partial ASL gives to missing entries.
@@ -12,10 +13,20 @@ use crate::{Real, Result, check_setting};
 /// * Errors: see `Loss::forward`.
 /// * Source: Ben-Baruch et al. 2022, *Multi-label Classification with Partial Annotations using Class-aware Selective Loss*.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct FocalNegative {
     /// `γ ≥ 0`
     pub gamma: f64,
 }
+
+impl Default for FocalNegative {
+    /// `γ` 2.
+    fn default() -> Self {
+        Self { gamma: 2.0 }
+    }
+}
+
+settings!(FocalNegative { gamma: Number(f64), with_gamma });
 
 impl Elementwise for FocalNegative {
     #[inline(always)]

@@ -1,4 +1,5 @@
 use super::elementwise::Elementwise;
+use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
 /// Hill loss: a negative that looks like a positive may be a missed one, so the loss lets go of it again.
@@ -12,6 +13,7 @@ use crate::{Real, Result, check_setting};
 /// * Source: Zhang et al. 2021, *Simple and Robust Loss Design for Multi-Label Learning with Missing Labels*. Published
 ///   as a sum. The authors take the logarithm of `q`; the log-sigmoid here does not overflow.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Hill {
     /// `λ ≥ 0`: where the loss of a negative bends down, `p = 2λ/3`.
     pub lambda: f64,
@@ -40,6 +42,12 @@ impl Hill {
         x.select_lt(0.0, &low, &high.shift(self.lambda - 1.0))
     }
 }
+
+settings!(Hill {
+    lambda: Number(f64), with_lambda;
+    margin: Number(f64), with_margin;
+    gamma: Number(f64), with_gamma
+});
 
 impl Elementwise for Hill {
     #[inline(always)]

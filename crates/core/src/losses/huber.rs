@@ -1,6 +1,7 @@
 use std::ops::RangeInclusive;
 
 use super::elementwise::{Elementwise, REAL};
+use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
 /// Huber loss, for regression: squared near the label, absolute far from it.
@@ -12,6 +13,7 @@ use crate::{Real, Result, check_setting};
 /// * Errors: see `Loss::forward`.
 /// * Source: Huber 1964, *Robust Estimation of a Location Parameter*; PyTorch's `huber_loss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Huber {
     /// `δ > 0`, finite as `f32`: how large an error may be and still be squared.
     pub delta: f64,
@@ -24,6 +26,8 @@ impl Default for Huber {
     }
 }
 
+settings!(Huber { delta: Number(f64), with_delta });
+
 impl Elementwise for Huber {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
@@ -34,7 +38,7 @@ impl Elementwise for Huber {
         size.select_lt(self.delta, &(near.scale(0.5) * near), &far)
     }
 
-    fn labels(&self) -> RangeInclusive<f64> {
+    fn label_range(&self) -> RangeInclusive<f64> {
         REAL
     }
 

@@ -11,7 +11,9 @@ mod focal;
 mod focal_negative;
 mod hill;
 mod huber;
+mod settings;
 mod squared;
+mod text;
 mod unbiased_bce;
 
 pub use self::absolute::AbsoluteError;
@@ -24,5 +26,7 @@ pub use self::focal::SigmoidFocal;
 pub use self::focal_negative::FocalNegative;
 pub use self::hill::Hill;
 pub use self::huber::Huber;
+pub use self::settings::{Setting, Settings};
 pub use self::squared::SquaredError;
+pub use self::text::Described;
 pub use self::unbiased_bce::UnbiasedBce;

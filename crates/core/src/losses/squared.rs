@@ -1,6 +1,7 @@
 use std::ops::RangeInclusive;
 
 use super::elementwise::{Elementwise, REAL};
+use super::settings::settings;
 use crate::Real;
 
 /// Squared error, for regression.
@@ -14,6 +15,8 @@ use crate::Real;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SquaredError;
 
+settings!(SquaredError {});
+
 impl Elementwise for SquaredError {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
@@ -21,7 +24,7 @@ impl Elementwise for SquaredError {
         error.clone() * error
     }
 
-    fn labels(&self) -> RangeInclusive<f64> {
+    fn label_range(&self) -> RangeInclusive<f64> {
         REAL
     }
 }

@@ -17,9 +17,17 @@ use crate::{Real, Result, check_setting};
 ///   Loss Functions in Extreme Classification With Missing Labels*), is
 ///   [`BceWithLogits::convex_propensity`](super::BceWithLogits::convex_propensity).
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct UnbiasedBce {
     /// `1/π ≥ 1` of each of the C labels.
     pub inverse_propensity: Vec<f64>,
+}
+
+impl UnbiasedBce {
+    /// The loss for labels with these inverse propensities, see `Labels::inverse_propensity`.
+    pub fn new(inverse_propensity: Vec<f64>) -> Self {
+        Self { inverse_propensity }
+    }
 }
 
 impl Elementwise for UnbiasedBce {
@@ -39,7 +47,7 @@ impl Elementwise for UnbiasedBce {
         numbers.try_for_each(|&number| check_setting("inverse_propensity", number, 1.0..=f64::MAX))
     }
 
-    fn parameter(&self) -> Option<&[f64]> {
-        Some(&self.inverse_propensity)
+    fn parameter(&self) -> Option<(&'static str, &[f64])> {
+        Some(("inverse_propensity", &self.inverse_propensity))
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Prepared<'a, F> {
 
 impl<'a, F: Float> Prepared<'a, F> {
     pub(crate) fn new(formula: &'a dyn Formula, parameter: Option<&[f64]>) -> Self {
-        let accepted = formula.inputs();
+        let accepted = formula.input_range();
         Self {
             formula,
             uses: formula.uses(),

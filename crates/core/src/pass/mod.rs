@@ -62,7 +62,7 @@ impl<X: Storage> Pass<'_, X> {
     /// # Panics
     /// As [`labels`](Self::labels).
     pub fn raw(self, threads: &dyn Threads, raw: &Raw<'_>) -> Result<Option<f64>> {
-        with_source!(raw, &self.entries.observed.labels(), source => {
+        with_source!(raw, &self.entries.observed.label_range(), source => {
             assert_eq!(source.len(), self.input.len(), "one label for each input");
             self.check_parameters(source.len());
             let sum = self.run(threads, &source, &WeightsOf::NONE)?;

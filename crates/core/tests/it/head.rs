@@ -112,7 +112,7 @@ impl<E: Elementwise> Call<'_, E> {
             let Cells::Bytes(cells) = labels.cells else { unreachable!() };
             let (x, y) = (Dual::variable(dot + bias), Dual::fixed(f64::from(cells[entry])));
             let loss = match self.formula.parameter() {
-                Some(numbers) => self.formula.entry_with(&x, &y, &Dual::fixed(numbers[label])),
+                Some((_, numbers)) => self.formula.entry_with(&x, &y, &Dual::fixed(numbers[label])),
                 None => self.formula.entry(&x, &y),
             };
             let weight = weight_of(row, entry, label);
@@ -160,7 +160,8 @@ fn a_layer_with_its_loss_agrees_with_the_oracle() {
         let numbers = |count: usize| -> Vec<f64> { (0..count).map(|i| 0.5 + (i % 5) as f64).collect() };
         let (of_rows, of_labels, of_entries) = (numbers(shape.0), numbers(shape.1), numbers(case.columns.len()));
         let pos_weight = Some(of_labels.clone());
-        let (bce, weighted) = (BceWithLogits::default(), BceWithLogits { pos_weight, label_smoothing: 0.1 });
+        let (bce, weighted) =
+            (BceWithLogits::default(), BceWithLogits::default().with_pos_weight(pos_weight).with_label_smoothing(0.1));
         let backwards: Vec<i64> = (0..shape.0 as i64).rev().collect();
         for index in [None, Some(&backwards[..])] {
             let (linear, labels, what) = (case.linear(), case.labels(index), format!("{shape:?}, {index:?}"));

@@ -124,7 +124,7 @@ fn parts_that_do_not_fit_are_refused() {
         assert!(catch_unwind(AssertUnwindSafe(|| table.observed_per_row(&Serial, &mut counts))).is_err());
     }
     for numbers in [0, 3, 5] {
-        let loss = BceWithLogits { pos_weight: Some(vec![1.0; numbers]), ..Default::default() };
+        let loss = BceWithLogits::default().with_pos_weight(vec![1.0; numbers]);
         assert!(refused(table, none, &loss), "{numbers} numbers");
     }
     assert!(catch_unwind(|| table.observed_per_label(&Serial, 3)).is_err());

@@ -27,7 +27,7 @@ fn exact<E: Elementwise>(loss: &E, x: f64, y: f64) -> (f64, f64) {
 }
 
 fn keeps_the_promises<E: Elementwise>(name: &str, loss: &E) {
-    let probabilities = *loss.inputs().start() == 0.0;
+    let probabilities = *loss.input_range().start() == 0.0;
     for (seed, (&size, share)) in
         SIZES.iter().flat_map(|size| [0.0, 0.03, 0.5, 1.0].map(|share| (size, share))).enumerate()
     {
@@ -112,10 +112,10 @@ fn to_f16(x: f64) -> u16 {
 #[test]
 fn every_loss_keeps_the_promises() {
     keeps_the_promises("bce", &BceWithLogits::default());
-    keeps_the_promises("bce, smoothed", &BceWithLogits { label_smoothing: 0.1, ..Default::default() });
+    keeps_the_promises("bce, smoothed", &BceWithLogits::default().with_label_smoothing(0.1));
     keeps_the_promises("probabilities", &BceProbabilities);
     keeps_the_promises("focal", &SigmoidFocal::default());
-    keeps_the_promises("focal, any power", &SigmoidFocal { alpha: None, gamma: 1.5 });
+    keeps_the_promises("focal, any power", &SigmoidFocal::default().with_alpha(None).with_gamma(1.5));
     keeps_the_promises("asymmetric", &Asymmetric::default());
     keeps_the_promises("hill", &Hill::default());
     keeps_the_promises("absolute", &AbsoluteError);

@@ -44,7 +44,7 @@ impl Cases {
             Ok(tensors.expect(name).with_context(|| file.display().to_string())?.f_to_device(device)?)
         };
         let (logits, table, indices) = (get("logits")?, get("labels")?, get("indices")?.f_unbind(0)?);
-        let inputs = if named.inputs == (0.0..=1.0) { logits.f_sigmoid()? } else { logits };
+        let inputs = if named.input_range == (0.0..=1.0) { logits.f_sigmoid()? } else { logits };
         let nan = table.f_index_select(0, &indices[0])?;
         let missing = nan.f_isnan()?;
         Ok(Self {

@@ -1,6 +1,7 @@
 /// Which implementation computes a loss. Both read the same formula.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Path {
+#[non_exhaustive]
+pub enum Backend {
     /// [`Fused`](Self::Fused) where the input allows it, else [`Composed`](Self::Composed).
     #[default]
     Auto,
