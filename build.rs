@@ -39,6 +39,10 @@ fn compile(lib: &Path) {
 /// Link arguments reach this package's tests, examples and benches, not the programs of those who depend on it:
 /// `docs/linking.md` shows the build.rs for them.
 fn link(lib: &Path) {
+    // These are arguments of the linkers of Linux and macOS.
+    if target_is("windows") {
+        return;
+    }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     if lib.join("libtorch_cuda.so").exists() {
         // No symbol of it is named, so the linker would drop it, and with it the GPU.
