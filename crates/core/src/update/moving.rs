@@ -48,7 +48,7 @@ impl<F: Scalar> Moving<'_, F> {
     /// their bits.
     ///
     /// # Errors
-    /// Same as [`step`](Self::step).
+    /// As [`step`](Self::step).
     ///
     /// # Panics
     /// If the lengths do not fit each other, or the rows are not in ascending order.
@@ -64,10 +64,10 @@ impl<F: Scalar> Moving<'_, F> {
     /// [`step`](Self::step) would have. `taken`: how many of the steps each of `rows` has taken.
     ///
     /// # Errors
-    /// Same as [`step`](Self::step).
+    /// As [`step`](Self::step).
     ///
     /// # Panics
-    /// Same as [`step_rows`](Self::step_rows), and if a row has taken more steps than there are.
+    /// As [`step_rows`](Self::step_rows), and if a row has taken more steps than there are.
     pub fn replay(self, threads: &dyn Threads, steps: &[Step], rows: &[i32], taken: &[usize]) -> Result<()> {
         assert_eq!(taken.len(), rows.len(), "a number of steps for each row");
         let Some(last) = steps.last() else { return Ok(()) };
