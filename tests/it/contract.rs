@@ -108,7 +108,7 @@ fn an_observed_nan_shows_and_a_label_out_of_range_is_an_error() {
             assert!(gradient[0].is_nan(), "{}, {path:?}, {reduction:?}, {kind:?}", named.name);
             assert!(gradient[1].is_finite(), "{}, {path:?}, {reduction:?}, {kind:?}", named.name);
         }
-        // Of regression every number is a label.
+        // In regression every number is a valid label.
         for path in paths().filter(|_| named.labels.end().is_finite()) {
             let labels = Labels::complete(&vector(&[0.0, named.labels.end() + 0.5])).unwrap();
             let found = named.loss.forward_on(path, &vector(&[0.5, 0.5]), &labels, Reduction::Sum);
@@ -123,14 +123,14 @@ fn strides_and_ranks_make_no_difference() {
     for named in losses(5) {
         let case = Case::draw(&mut rng, &named, &[2, 3, 4, 5], 0.6, false);
         let (input, labels) = (case.input(Kind::Float), case.labels());
-        // The same numbers, lying in memory in another order.
+        // The same numbers in another memory order.
         let strided = input.permute([3, 1, 2, 0]).contiguous().permute([3, 1, 2, 0]);
         assert!(!strided.is_contiguous());
         for path in paths() {
             for reduction in REDUCTIONS {
                 let expected = value_and_gradient(&named, path, &input, &labels, reduction, 2.0);
                 let found = value_and_gradient(&named, path, &strided, &labels, reduction, 2.0);
-                // A GPU adds numbers up in the order in which they lie in memory.
+                // A GPU adds numbers in the order of their addresses.
                 if device() == Device::Cpu || reduction == Reduction::None {
                     assert_eq!(found, expected);
                 }

@@ -20,7 +20,7 @@ pub fn device() -> Device {
     })
 }
 
-/// For what the CPU alone has: whether the tests run there. Elsewhere it prints what is left out.
+/// Whether the tests run on the CPU, for features that only the CPU has. Elsewhere this prints what is left out.
 pub fn on_the_cpu(what: &str) -> bool {
     let here = device() == Device::Cpu;
     if !here {
@@ -29,17 +29,17 @@ pub fn on_the_cpu(what: &str) -> bool {
     here
 }
 
-/// The paths that serve the device.
+/// The paths that support the device.
 pub fn paths() -> impl Iterator<Item = Path> {
     [Path::Composed, Path::Fused].into_iter().filter(|&path| path == Path::Composed || device() == Device::Cpu)
 }
 
-/// What the composed path gives on the device, and the fused one on the CPU.
+/// The results of the composed path on the device, and of the fused path on the CPU.
 pub fn on_both_paths<T>(run: impl Fn(Path, Device) -> T) -> [T; 2] {
     [run(Path::Composed, device()), run(Path::Fused, Device::Cpu)]
 }
 
-/// For libtorch's functions that make a tensor.
+/// The arguments of libtorch's functions that make a tensor.
 pub fn here(kind: Kind) -> (Kind, Device) {
     (kind, device())
 }
