@@ -25,8 +25,8 @@ use crate::{Error, Labels, Result};
 ///   [`torch.optim.SparseAdam`](https://docs.pytorch.org/docs/stable/generated/torch.optim.SparseAdam.html), which
 ///   gives the same numbers except for its ε. Adam's bias correction counts all steps. Lazy steps differ from the dense
 ///   optimizer, whose momentum moves a row for some time after each gradient.
-/// * [`with_catch_up`](Self::with_catch_up): equals the dense optimizer to the bit. A row takes the steps that it
-///   missed when it is next used. That costs the number of missed steps times the row's length, but the row is in the
+/// * [`with_catch_up`](Self::with_catch_up): equals the dense optimizer to the bit. A row takes its missed steps
+///   when it is next used. That costs the number of missed steps times the row's length, but the row is in the
 ///   processor's cache. Call [`catch_up`](Self::catch_up) with a batch's labels before its forward pass, and
 ///   [`catch_up_all`](Self::catch_up_all) before you read all weights.
 ///
