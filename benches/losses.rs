@@ -1,7 +1,7 @@
-//! What a user calls, with fresh labels in each iteration; the backends against each other and against ATen's own function
-//! on labels made once; and what it costs to keep the weights of unobserved labels where they are.
+//! Times the calls of a user, with fresh labels in each iteration; both backends and ATen's own function, with labels made
+//! once; and the cost of restoring the weights of unobserved labels.
 //!
-//! `scripts/with-libtorch cargo bench`; a name as argument picks, `cargo bench -- raw` for instance.
+//! Run `scripts/with-libtorch cargo bench`; an argument selects by name, for instance `cargo bench -- raw`.
 
 use divan::{Bencher, counter::ItemsCount};
 use masked_loss::{
@@ -51,7 +51,7 @@ fn forward(bencher: Bencher, size: Size, loss: impl Fn() -> Tensor) {
     bencher.counter(items(size)).bench_local(|| tch::no_grad(&loss));
 }
 
-/// The gradient is taken, not accumulated: in a network the logits are no leaf.
+/// Returns the gradient and does not accumulate it: in a network, logits are not a leaf.
 fn backward(bencher: Bencher, size: Size, logits: &Tensor, loss: impl Fn() -> Tensor) {
     bencher.counter(items(size)).bench_local(|| Tensor::run_backward(&[loss()], &[logits], false, false));
 }
@@ -92,7 +92,8 @@ backends!(asymmetric, Asymmetric::default());
 mod aten {
     use super::*;
 
-    /// The mask as a weight: what ATen's own function offers for missing labels (a NaN among them it would not stop).
+    /// The mask as a weight: all that ATen's own function offers for missing labels (it would not stop a NaN among
+    /// them).
     #[divan::bench(args = SIZES)]
     fn bce_forward_backward(bencher: Bencher, size: Size) {
         let Case { logits, values, mask } = Case::new(size);
@@ -132,7 +133,7 @@ mod raw {
     }
 }
 
-/// Forward and backward on rows of a table, taken anew in each iteration.
+/// Forward and backward on rows of a table, selected anew in each iteration.
 #[divan::bench_group(max_time = 1)]
 mod rows {
     use super::*;
@@ -215,7 +216,7 @@ mod constructors {
     }
 }
 
-/// A step of Adam on an output layer of 1,000 inputs, 128 rows a batch, with labels as sparse as ChEMBL's.
+/// A step of Adam on an output layer with 1,000 inputs and batches of 128 rows; labels as sparse as ChEMBL's.
 #[divan::bench_group(max_time = 1)]
 mod guard {
     use super::*;

@@ -48,7 +48,7 @@ pub enum Error {
         /// The first value found outside.
         found: f64,
     },
-    /// A path that was asked for by name cannot serve this input.
+    /// A backend that was asked for by name cannot serve this input.
     #[error("the fused backend {0}; use the composed backend")]
     Fused(String),
     /// A head that was asked for by name cannot serve.

@@ -1,5 +1,5 @@
-//! The fused backend: value and gradient in one pass over memory, from the same formula as the composed backend. The pass itself is in
-//! `masked_loss_core`; here are its tensors.
+//! The fused backend: value and gradient in one pass over memory, from the same formula as the composed backend.
+//! `masked_loss_core` implements the pass; this module connects it with tensors.
 
 use masked_loss_core::{Bf16, Entries, F16, Raw, Simd, Storage, Table, Weights};
 use tch::{Device, Kind, Tensor};
@@ -8,26 +8,27 @@ use crate::Result;
 use crate::composed::{TensorFormula, without_tensors};
 use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice, slice_mut};
 
-/// The instructions that the fused backend uses on this machine, for people to read: the best ones, or those that the environment
-/// variable `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`.
+/// A readable name of the instructions that the fused backend uses on this machine: the best ones, or those that the
+/// environment variable `MASKED_LOSS_SIMD` names, such as `portable` or `avx2`.
 ///
 /// # Errors
-/// [`Error::Environment`](crate::Error::Environment) if it asks for what this machine does not have.
+/// [`Error::Environment`](crate::Error::Environment) if the variable names instructions that this machine does not
+/// have.
 pub fn simd_level() -> Result<&'static str> {
     Ok(Simd::chosen()?.name())
 }
 
-/// Whether the fused backend can serve.
+/// Whether the fused backend supports this input.
 pub(crate) fn serves(input: &Tensor) -> bool {
     input.device() == Device::Cpu
 }
 
-/// A pass over all entries, and what it computes.
+/// A pass over all entries, with tensors for input and results.
 #[derive(Clone, Copy)]
 pub(crate) struct TensorPass<'a> {
     pub(crate) entries: Entries<'a, dyn TensorFormula + 'a>,
     pub(crate) input: &'a Tensor,
-    /// None for the losses of the entries themselves.
+    /// `None` returns each entry's loss.
     pub(crate) divisor: Option<f64>,
 }
 
@@ -39,7 +40,7 @@ pub(crate) enum LabelSlices<'a> {
 }
 
 impl TensorPass<'_> {
-    /// The loss; none if an input or a raw label is not what the loss accepts.
+    /// Returns the loss; `None` if the loss does not accept an input or a raw label.
     pub(crate) fn run(self, targets: LabelSlices<'_>) -> Result<Option<Tensor>> {
         match self.input.f_kind()? {
             Kind::Double => self.run_as::<f64>(targets),
@@ -60,7 +61,7 @@ impl TensorPass<'_> {
             None => Some(Tensor::f_empty(input.size(), (X::Number::KIND, Device::Cpu))?),
             Some(_) => None,
         };
-        // 0 / 0 is 0.
+        // This defines 0 / 0 as 0.
         let divisor = divisor.filter(|&divisor| divisor != 0.0).unwrap_or(1.0);
         let pass = masked_loss_core::Pass::<X> {
             entries: without_tensors(entries),
@@ -85,7 +86,7 @@ impl TensorPass<'_> {
     }
 }
 
-/// Of rank 0.
+/// A tensor of rank 0.
 pub(crate) fn scalar(number: f64, kind: Kind) -> Result<Tensor> {
     let tensor = match kind {
         Kind::Double => Tensor::f_from_slice(&[number])?,

@@ -4,29 +4,29 @@ use tch::{Kind, Tensor};
 
 use crate::{Backend, Error, Labels, Loss, Reduction, Result};
 
-/// What [`gradcheck`] found.
+/// The result of [`gradcheck`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GradReport {
     /// How many entries were compared.
     pub entries: usize,
-    /// The entry where autograd and the central difference are furthest apart, over all paths; `None` without entries.
+    /// The entry where autograd and the central difference differ most, over all backends; `None` without entries.
     pub worst: Option<Mismatch>,
     /// Every missing entry whose gradient is not exactly zero, in row-major order. Must be empty.
     pub leaks: Vec<(Backend, usize, f64)>,
 }
 
-/// One entry's gradient, found in two ways.
+/// One entry's gradient, computed in two ways.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Mismatch {
-    /// The path whose gradient this is.
+    /// The backend whose gradient this is.
     pub backend: Backend,
     /// The entry, in row-major order.
     pub entry: usize,
-    /// What backward gave.
+    /// The gradient from backward.
     pub autograd: f64,
-    /// What the central difference gave.
+    /// The gradient from the central difference.
     pub numeric: f64,
 }
 
@@ -39,7 +39,7 @@ impl Mismatch {
 }
 
 impl GradReport {
-    /// No leak, and no entry further off than `tolerance` (1e-6 is what central differences in `f64` can tell).
+    /// Whether there is no leak, and no error above `tolerance`. Central differences in `f64` resolve about 1e-6.
     pub fn passes(&self, tolerance: f64) -> bool {
         self.leaks.is_empty() && self.worst.is_none_or(|worst| worst.error() <= tolerance)
     }
@@ -57,10 +57,11 @@ impl fmt::Display for GradReport {
     }
 }
 
-/// Compares the gradient of `Σ ℓ` from backward, on every path that can serve, with central differences in `f64`.
+/// Compares the gradient of `Σ ℓ` from backward, on every backend that supports the loss, with central differences in
+/// `f64`.
 ///
-/// `2·N·C` evaluations of the loss: meant for small tensors. Step `h = ε^⅓ · max(1, |x|)`; a point nearer than `h` to an
-/// edge of what the loss accepts, or to a kink, cannot be judged this way.
+/// Evaluates the loss `2·N·C` times: meant for small tensors. The step is `h = ε^⅓ · max(1, |x|)`. The result is
+/// meaningless for points within `h` of a kink, or of a bound of the inputs that the loss accepts.
 ///
 /// # Errors
 /// As [`Loss::forward`].
@@ -76,7 +77,7 @@ pub fn gradcheck(loss: &dyn Loss, logits: &Tensor, labels: &Labels) -> Result<Gr
         };
         for (entry, (&autograd, &numeric)) in gradient.iter().zip(&numeric).enumerate() {
             let found = Mismatch { backend, entry, autograd, numeric };
-            // A label stands for as many logits as there are to each, a row of them in a softmax.
+            // A label may belong to several logits: in a softmax, to a row of them.
             let label = entry * missing.len() / report.entries;
             if missing.get(label) == Some(&true) && autograd != 0.0 {
                 report.leaks.push((backend, entry, autograd));
@@ -111,7 +112,7 @@ fn central_differences(loss: &dyn Loss, at: &Tensor, labels: &Labels) -> Result<
         let _ = cell.f_fill_(x - step)?;
         let below = value()?;
         let _ = cell.f_fill_(x)?;
-        // Divided by the step that was really taken.
+        // Divided by the step that was really taken, after rounding.
         let taken = (x + step) - (x - step);
         slopes.push(if above == below { 0.0 } else { (above - below) / taken });
     }

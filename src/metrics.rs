@@ -1,35 +1,36 @@
-//! What a model's scores are worth, over the observed entries only.
+//! Metrics of a model's scores, over the observed entries only.
 //!
-//! [`summarize`] takes tensors and [`Labels`], and returns a [`Metric`] for each label, their mean, and that of all entries
-//! together; [`ByLabel`] does so for several metrics, and for scores of the observed entries alone. Behind them are functions of
-//! slices, for one label: pass them the observed entries.
+//! [`summarize`] takes tensors and [`Labels`]. It returns a [`Metric`] for each label, the mean over labels, and the
+//! metric of all entries together. [`ByLabel`] does so for several metrics, and for scores of the observed entries
+//! alone. The other functions take slices with one label's observed entries.
 //!
-//! A metric that the data does not define is `None`, never 0: it is left out of a mean, and counted.
+//! A metric that the data does not define is `None`, never 0. Means leave it out, and the number of such labels is
+//! reported.
 
 pub use masked_loss_core::metrics::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Labels, Result, check};
 
-/// How many entries are copied as `f64` at a time, observed or not.
+/// How many entries are copied as `f64` at a time, including missing ones.
 const BLOCK: i64 = 1 << 22;
 
 /// One metric of a table.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Of each label.
+    /// The metric of each label.
     pub per_label: Vec<Option<f64>>,
-    /// How many labels the data does not define it for.
+    /// The number of labels for which the data does not define it.
     pub undefined: usize,
-    /// The mean over the others; `None` if there is none.
+    /// The mean over the other labels; `None` if there are none.
     pub macro_mean: Option<f64>,
-    /// Of all observed entries, as if they were of one label.
+    /// The metric of all observed entries together, as if they had one label.
     pub micro: Option<f64>,
 }
 
-/// A metric over the observed entries of `scores` and `labels`, for each label (the last dimension) and for all. For
-/// [`Metric::LogLoss`] scores are held within `[ε, 1 − ε]`, ε that of their dtype, as in scikit-learn.
+/// Computes a metric over the observed entries of `scores` and `labels`, for each label (the last dimension) and for
+/// all. [`Metric::LogLoss`] clips scores to `[ε, 1 − ε]`, where `ε` is that of their dtype, like scikit-learn.
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors do not fit each other; [`Error::Range`] for an
@@ -38,19 +39,19 @@ pub fn summarize(metric: Metric, scores: &Tensor, labels: &Labels) -> Result<Sum
     ByLabel::of_all(scores, labels)?.summarize(metric)
 }
 
-/// Scores and labels of the observed entries, label by label: put in order once, for any number of metrics.
+/// Scores and labels of the observed entries, grouped by label once, for any number of metrics.
 #[derive(Clone, Debug)]
 pub struct ByLabel {
-    /// Where the entries of each label start, and where those of the last one end.
+    /// Where the entries of each label start, then the end of the last label.
     starts: Vec<usize>,
     scores: Vec<f64>,
     labels: Vec<f64>,
-    /// Of the scores' dtype.
+    /// The `ε` of the scores' dtype.
     epsilon: f64,
 }
 
 impl ByLabel {
-    /// From scores of all entries, missing ones too, in the labels' shape.
+    /// Takes scores of all entries, including missing ones, in the labels' shape.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors do not fit each other; [`Error::Range`] for an
@@ -75,8 +76,9 @@ impl ByLabel {
         order.end()
     }
 
-    /// From scores of the observed entries alone, row by row, `[K]`, as
-    /// [`Linear::observed_logits`](crate::Linear::observed_logits) gives them. Of sparse labels, nothing of size `[N, C]` is made.
+    /// Takes scores of only the observed entries, row by row: `[K]`, from
+    /// [`Linear::observed_logits`](crate::Linear::observed_logits) for instance. For sparse labels, nothing of size
+    /// `[N, C]` is made.
     ///
     /// # Errors
     /// As [`of_all`](Self::of_all).
@@ -109,21 +111,21 @@ impl ByLabel {
         order.end()
     }
 
-    /// How many labels there are.
+    /// The number of labels.
     pub fn labels(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Scores and values of one label, in the order of the rows.
+    /// The scores and values of one label, in the order of the rows.
     ///
     /// # Panics
-    /// If there is no such label.
+    /// If the label does not exist.
     pub fn label(&self, label: usize) -> [&[f64]; 2] {
         let entries = self.starts[label]..self.starts[label + 1];
         [&self.scores[entries.clone()], &self.labels[entries]]
     }
 
-    /// Scores and values of all, label by label.
+    /// The scores and values of all labels, label by label.
     pub fn all(&self) -> [&[f64]; 2] {
         [&self.scores, &self.labels]
     }
@@ -157,10 +159,10 @@ impl ByLabel {
     }
 }
 
-/// Entries on their way into the order of the labels.
+/// Sorts entries by label.
 struct Order {
     found: ByLabel,
-    /// Where the next entry of each label goes.
+    /// Where each label's next entry goes.
     next: Vec<usize>,
 }
 

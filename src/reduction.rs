@@ -1,10 +1,11 @@
-/// How the entries' losses `ℓ` are reduced to one value. `m` is 1 where an entry counts: where it is observed, or
-/// everywhere for a loss [`with_missing`](crate::Loss::with_missing) entries.
+/// How the entries' losses `ℓ` are reduced to one value. `m` is 1 for entries that count: the observed ones, or all of
+/// them for a loss [`with_missing`](crate::Loss::with_missing) entries.
 ///
-/// The weights of [`Labels`](crate::Labels) multiply the entries' losses. They are part of `ℓ`, and of no denominator but that of
-/// [`WeightedMean`](Self::WeightedMean). A denominator of 0 has a sum of 0 above it; the result is then 0.
+/// The weights of [`Labels`](crate::Labels) multiply the entries' losses. They are part of `ℓ`, and only
+/// [`WeightedMean`](Self::WeightedMean) has them in its denominator. If the denominator is 0, so is the sum, and the
+/// result is 0.
 ///
-/// A published learning rate goes with a denominator: see the name of each for who uses it.
+/// A published learning rate is tied to a denominator: each variant names who uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Reduction {
@@ -23,6 +24,6 @@ pub enum Reduction {
     MeanPerLabel,
     /// `Σ ℓ / Σ w m`, with the weights `w` of [`Labels`](crate::Labels).
     WeightedMean,
-    /// `Σ ℓ / n`, for a count known from outside: `N` for SparseChem, or that of a batch spread over machines.
+    /// `Σ ℓ / n`, for a count that you pass: `N` for SparseChem, or the count of a batch spread over machines.
     MeanOver(f64),
 }

@@ -1,10 +1,10 @@
-//! A loss's formula as both backends call it: one type for all losses, so that the backends are compiled once.
+//! A loss's formula as a trait object, so that both backends are compiled once for all losses.
 
 use masked_loss_core::{Assumed, Elementwise, Entries, Formula};
 
 use super::tensor::Composed;
 
-/// What the fused backend needs of a formula, and its reading with tensors.
+/// A formula for the fused backend that can also be evaluated with tensors.
 pub(crate) trait TensorFormula: Formula {
     fn compose(&self, x: &Composed, y: &Composed, parameter: Option<&Composed>) -> Composed;
 }

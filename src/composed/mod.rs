@@ -12,19 +12,19 @@ use crate::labels::Factors;
 use crate::plan::Divisor;
 use crate::{Labels, Result};
 
-/// The kind to compute in: half precision holds neither sums nor counts.
+/// The kind to compute in: half precision is too coarse for sums and counts.
 pub(crate) fn compute_kind(tensor: &Tensor) -> Result<Kind> {
     Ok(if tensor.f_kind()? == Kind::Double { Kind::Double } else { Kind::Float })
 }
 
-/// An input that the loss can be evaluated at: it stands in for one that does not count.
+/// An input that the loss accepts, to fill entries that do not count.
 pub(crate) fn safe(formula: &(dyn TensorFormula + '_)) -> f64 {
     let accepted = formula.input_range();
     let middle = 0.5 * (accepted.start() + accepted.end());
     if middle.is_nan() { 0.0 } else { middle }
 }
 
-/// With the weights in place of the labels' own.
+/// Computes the loss, with `weights` instead of the labels' own.
 pub(crate) fn forward(
     entries: Entries<'_, dyn TensorFormula + '_>,
     input: &Tensor,

@@ -5,10 +5,10 @@ use tch::{TchError, Tensor};
 
 use crate::{Error, Real, Result};
 
-/// The reading of a formula as a graph of libtorch operations: any device, any order of derivative.
+/// Evaluates a formula as a graph of libtorch operations: any device, any order of derivative.
 ///
-/// Arithmetic has no place for an error, so a failed operation (memory ran out, for instance) is kept, stays through
-/// what follows, and comes out of [`finish`](Self::finish).
+/// Arithmetic operators cannot return an error. A failed operation (if memory runs out, for instance) is stored, passed
+/// on by later operations, and returned by [`finish`](Self::finish).
 #[derive(Clone, Debug)]
 pub struct Composed(std::result::Result<Rc<Tensor>, Rc<TchError>>);
 
@@ -18,7 +18,7 @@ impl Composed {
         Self(Ok(Rc::new(tensor)))
     }
 
-    /// The tensor that the formula gave, or the first error on the way to it.
+    /// Returns the formula's result, or the first error on the way to it.
     pub fn finish(self) -> Result<Tensor> {
         match self.0 {
             Ok(tensor) => Ok(tensor.shallow_clone()),
@@ -73,7 +73,7 @@ impl Real for Composed {
         self.zip(weight, |x, weight| Tensor::f_where_scalarself(&weight.f_eq(0)?, 0.0, &x.f_mul(weight)?))
     }
     fn damped(&self, factor: &Self) -> Self {
-        // The factor's slope times infinity would be NaN.
+        // The factor's slope times infinity is NaN.
         self.clone() * self.select_lt(1e4, factor, &factor.detach())
     }
     fn shift(&self, offset: f64) -> Self {
@@ -90,12 +90,12 @@ impl Real for Composed {
         if exponent <= 0.0 || exponent >= 1.0 {
             return power(self);
         }
-        // Not taken at 0, where libtorch's slope is infinite.
+        // Avoid the power at 0, where libtorch's slope is infinite.
         let negated = -self.clone();
         negated.select_lt(0.0, &power(&negated.select_lt(0.0, self, &self.constant(1.0))), &self.detach())
     }
     fn sigmoid(&self) -> Self {
-        // libtorch's derivative is s(1 − s): no digits of it are left where s is close to 1.
+        // libtorch's derivative is s(1 − s), which loses all its digits where s is close to 1.
         let near_one = self.map(|x| x.f_neg()?.f_sigmoid()).one_minus();
         self.select_lt(0.0, &self.map(Tensor::f_sigmoid), &near_one)
     }
@@ -113,7 +113,7 @@ impl Real for Composed {
         self.map(Tensor::f_detach)
     }
     fn constant(&self, value: f64) -> Self {
-        // By way of f64: what the kind cannot hold becomes infinite, not a failure.
+        // Converted from f64: a value out of the kind's range becomes infinite, not a failure.
         self.map(|x| {
             Tensor::f_from_slice(&[value])?.f_reshape([0i64; 0])?.f_to_kind(x.f_kind()?)?.f_to_device(x.device())
         })

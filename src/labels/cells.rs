@@ -1,4 +1,4 @@
-//! Labels as they are held, in a tensor: bytes with [`MISSING`], or floating point with NaN where missing.
+//! The tensors that store labels: bytes with [`MISSING`], or floating point with NaN where missing.
 
 use masked_loss_core::{Cells, Table};
 use tch::{Device, Kind, Tensor};
@@ -6,10 +6,10 @@ use tch::{Device, Kind, Tensor};
 use crate::Result;
 use crate::native::{TorchThreads, slice, slice_mut};
 
-/// Stands in one-byte cells for a missing label.
+/// Marks a missing label in one-byte cells.
 pub(crate) const MISSING: i8 = -1;
 
-/// Rows of contiguous cells on the CPU, by an index within bounds.
+/// Rows of contiguous cells on the CPU. The index is within bounds.
 pub(super) fn table<'a>(cells: &'a Tensor, index: Option<&'a Tensor>) -> Result<Table<'a>> {
     let size = cells.size();
     Ok(Table {
@@ -24,7 +24,7 @@ pub(super) fn table<'a>(cells: &'a Tensor, index: Option<&'a Tensor>) -> Result<
     })
 }
 
-/// Boolean: which cells hold a label.
+/// Boolean: whether a cell's label is observed.
 pub(super) fn observed(cells: &Tensor) -> Result<Tensor> {
     Ok(match cells.f_kind()? {
         Kind::Int8 => cells.f_ge(0)?,
@@ -32,7 +32,7 @@ pub(super) fn observed(cells: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// Of cells in the labels' shape: `[N]`, `i64`.
+/// Counts the observed cells of each row: `[N]`, `i64`. The cells are in the labels' shape.
 pub(super) fn observed_per_row(cells: &Tensor) -> Result<Tensor> {
     if cells.device() == Device::Cpu {
         let mut counts = Tensor::f_empty(&cells.size()[..1], (Kind::Int64, Device::Cpu))?;

@@ -11,28 +11,30 @@ use super::source::RawTensors;
 use super::stored::{Compressed, Stored};
 use crate::{Error, Result, check};
 
-/// Targets and which of them are known: the only place where missingness is decoded.
+/// Labels, and which of them are known: the only place where missingness is decoded.
 ///
-/// Made and checked once, usually for a whole table, and then cut into batches by [`rows`](Self::rows), which checks
-/// nothing anew, copies no labels, and, on a GPU, waits for nothing. Labels are constants: no gradient flows to them.
+/// Make and check them once, usually for a whole table, then cut batches with [`rows`](Self::rows). That repeats no
+/// checks, copies no labels, and does not wait for a GPU. Labels are constants: no gradient flows to them.
 ///
 /// Shapes: `[N, C]`, or any rank of at least 1; rows are the first dimension, labels the last.
 ///
-/// Labels that are all 0 or 1 are held in one byte an entry, others as `f32` (`f64` where they came as `f64` or as
-/// integers). [`from_csr`](Self::from_csr), [`from_entries`](Self::from_entries) and [`to_sparse`](Self::to_sparse) hold the
-/// observed entries alone. Both forms work everywhere; what asks for the missing entries too makes a matrix of sparse rows.
+/// Labels that are all 0 or 1 are stored in one byte each, others as `f32` (as `f64` if they came as `f64` or as
+/// integers). [`from_csr`](Self::from_csr), [`from_entries`](Self::from_entries) and [`to_sparse`](Self::to_sparse)
+/// store only the observed entries. Both forms work everywhere; operations that also need the missing entries make a
+/// matrix of sparse rows.
 #[derive(Debug)]
 pub struct Labels {
     pub(super) table: Stored,
-    /// Which rows of the table these labels are (`i64`, CPU only); all if `None`.
+    /// The indices of these rows in the table (`i64`, CPU only); all rows if `None`.
     pub(super) index: Option<Tensor>,
-    /// The cells of those rows, where they were wanted as a matrix.
+    /// The cells of those rows, once a matrix of them was needed.
     pub(super) cells: OnceCell<Tensor>,
-    /// Those per entry are the table's, for each cell or each entry that it holds; the others are of these labels.
+    /// Weights per entry are the table's, one for each stored cell or entry; the other weights are those of these
+    /// labels.
     pub(super) weights: Factors,
     /// `[N]`, `i64`.
     pub(super) observed_per_row: Tensor,
-    /// `[N]`, `f64`: the weights of the observed entries, where they were added up before batches were cut; CPU only.
+    /// `[N]`, `f64`: the sum of each row's observed weights, if it was computed before batches were cut; CPU only.
     pub(super) weight_per_row: Option<Tensor>,
     /// The smallest and the largest observed label of the table that these rows come from.
     pub(super) range: Option<(f64, f64)>,
@@ -44,7 +46,7 @@ impl Labels {
     ///
     /// # Errors
     /// [`Error::Range`] for a NaN or infinite label; [`Error::Kind`] for complex, quantized or sparse tensors;
-    /// [`Error::Environment`] where `MASKED_LOSS_SIMD` asks for what this machine does not have.
+    /// [`Error::Environment`] if `MASKED_LOSS_SIMD` names instructions that this machine does not have.
     pub fn complete(values: &Tensor) -> Result<Self> {
         Self::from_raw(Raw::Complete(values))
     }
@@ -54,7 +56,7 @@ impl Labels {
     ///
     /// # Errors
     /// As [`complete`](Self::complete), over the observed entries; [`Error::Shape`] and [`Error::Device`] where the two
-    /// tensors do not fit; [`Error::Range`] for a mask that holds anything but 0 and 1.
+    /// tensors do not fit; [`Error::Range`] for a mask with values other than 0 and 1.
     pub fn from_mask(values: &Tensor, mask: &Tensor) -> Result<Self> {
         Self::from_raw(Raw::Mask { labels: values, mask })
     }
@@ -86,7 +88,7 @@ impl Labels {
         {
             return Ok(Self::new(Stored::Dense(made.cells), made.observed_per_row, made.range));
         }
-        // On another device; or something is wrong, and this finds out what.
+        // Either the labels are on another device, or something is wrong: this finds out what.
         let (cells, range) = raw.encode()?;
         Self::of_cells(cells, range)
     }
@@ -104,24 +106,24 @@ impl Labels {
         }
     }
 
-    /// Labels without weights, of cells that nobody need check.
+    /// Labels without weights, from cells that need no check.
     pub(super) fn of_cells(cells: Tensor, range: Option<(f64, f64)>) -> Result<Self> {
         let observed_per_row = observed_per_row(&cells)?;
         Ok(Self::new(Stored::Dense(cells), observed_per_row, range))
     }
 
-    /// The rows that `index` (`[n]`, integers, on the same device) names, in its order; a batch. On the CPU it refers to
-    /// this table, and keeps it in memory: a loss reads the labels where they are.
+    /// A batch: the rows that `index` (`[n]`, integers, on the same device) selects, in its order. On the CPU the batch
+    /// refers to this table and keeps it in memory, and a loss reads the labels in place.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an index that is no vector; [`Error::Torch`] for one that is out of bounds or not of integers. On a
-    /// GPU, libtorch looks at an index without waiting for the result: one that is out of bounds ends the process.
+    /// [`Error::Shape`] for an index that is not a vector; [`Error::Torch`] for one that is out of bounds or not of
+    /// integers. On a GPU, libtorch checks an index asynchronously: one that is out of bounds ends the process.
     pub fn rows(&self, index: &Tensor) -> Result<Self> {
         check::dense("index", index)?;
         if index.dim() != 1 {
             return Err(Error::Shape { argument: "index", expected: "[n]".into(), found: index.size() });
         }
-        // libtorch checks the index here, once for all.
+        // Only here does libtorch check the index.
         let of = |rows: &Tensor| rows.f_index_select(0, index);
         let observed_per_row = of(&self.observed_per_row)?;
         let weight_per_row = self.weight_per_row.as_ref().map(of).transpose()?;
@@ -135,7 +137,7 @@ impl Labels {
             table => {
                 let index = match &self.index {
                     Some(rows) => of(rows)?,
-                    // A copy: the caller may change theirs.
+                    // A copy: the caller may change the original.
                     None => index.f_to_kind(Kind::Int64)?.f_detach_copy()?.f_contiguous()?,
                 };
                 (table.clone(), Some(index))
@@ -144,10 +146,10 @@ impl Labels {
         Ok(Self { index, weights, weight_per_row, ..Self::new(table, observed_per_row, self.range) })
     }
 
-    /// The same labels on another device; on a GPU, sparse ones become a matrix.
+    /// Copies the labels to another device; on a GPU, sparse ones become a matrix.
     ///
     /// # Errors
-    /// [`Error::Torch`] where the device is not there or its memory is full.
+    /// [`Error::Torch`] if the device does not exist or its memory is full.
     pub fn to_device(&self, device: Device) -> Result<Self> {
         if let (Stored::Sparse(_), Device::Cpu) = (&self.table, device) {
             return Ok(self.clone());
@@ -158,17 +160,17 @@ impl Labels {
         labels.with_factors(weights).with_totals()
     }
 
-    /// The labels, NaN where missing: `f32`, or `f64` if they are held so.
+    /// The labels, NaN where missing: `f32`, or `f64` if they are stored in it.
     ///
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn values(&self) -> Result<Tensor> {
         let values = self.shared_values()?;
-        // The caller may change theirs.
+        // A copy: the caller may change it.
         Ok(if self.cells()?.f_kind()? == Kind::Int8 { values } else { values.f_detach_copy()? })
     }
 
-    /// The same, for those who change nothing.
+    /// The same, for callers that change nothing.
     pub(crate) fn shared_values(&self) -> Result<Tensor> {
         let cells = self.cells()?;
         match cells.f_kind()? {
@@ -202,23 +204,23 @@ impl Labels {
         size
     }
 
-    /// Where they lie.
+    /// The device that stores them.
     pub fn device(&self) -> Device {
         self.table.device()
     }
 
-    /// The smallest and the largest observed label of the table that these labels were made from, `None` if it had no
-    /// observed one.
+    /// The smallest and the largest observed label of the table that these labels come from; `None` if it has no
+    /// observed label.
     pub fn range(&self) -> Option<(f64, f64)> {
         self.range
     }
 
-    /// The smallest or the largest observed label of that table, where it is outside of what is accepted.
+    /// The smallest or the largest observed label of that table, if it is outside the accepted range.
     pub(crate) fn outside(&self, accepted: &RangeInclusive<f64>) -> Option<f64> {
         self.range.and_then(|(least, largest)| [least, largest].into_iter().find(|label| !accepted.contains(label)))
     }
 
-    /// What these labels are read from as a matrix, with weights like these that fit it.
+    /// The matrix to read these labels from, and weights that fit it, converted from `weights`.
     pub(crate) fn table(&self, weights: &Factors) -> Result<(Table<'_>, Factors)> {
         match &self.table {
             Stored::Dense(cells) => Ok((table(cells, self.index.as_ref())?, weights.clone())),
@@ -226,7 +228,7 @@ impl Labels {
         }
     }
 
-    /// As a matrix of these rows alone.
+    /// A matrix of only these rows.
     pub(crate) fn cells(&self) -> Result<Tensor> {
         match (&self.table, &self.index) {
             (Stored::Dense(cells), None) => Ok(cells.shallow_clone()),
@@ -241,12 +243,12 @@ impl Labels {
         kept(&self.cells, || entries.cells(self.index.as_ref(), [0, entries.labels]))
     }
 
-    /// As they are held: those per entry are the table's.
+    /// The stored weights: those per entry are the table's.
     pub(crate) fn weights(&self) -> &Factors {
         &self.weights
     }
 
-    /// Weights like these, with those per entry in these labels' shape.
+    /// Converts those of `weights` that are per entry to these labels' shape.
     pub(crate) fn own(&self, weights: &Factors) -> Result<Factors> {
         weights.clone().try_map_entries(|numbers, elsewhere| match (&self.table, &self.index) {
             (Stored::Sparse(entries), index) => entries.matrix(index.as_ref(), [0, entries.labels], numbers, elsewhere),
@@ -257,7 +259,7 @@ impl Labels {
 }
 
 impl Clone for Labels {
-    /// Shares the tensors, none of which ever changes.
+    /// Shares the tensors, which never change.
     fn clone(&self) -> Self {
         let shared =
             |cell: &OnceCell<Tensor>| cell.get().map(Tensor::shallow_clone).map(OnceCell::from).unwrap_or_default();
@@ -274,7 +276,7 @@ impl Clone for Labels {
     }
 }
 
-/// What the cell holds, made when it is first asked for.
+/// Returns the cell's content, and makes it on first use.
 fn kept(cell: &OnceCell<Tensor>, make: impl FnOnce() -> Result<Tensor>) -> Result<&Tensor> {
     match cell.get() {
         Some(made) => Ok(made),

@@ -1,4 +1,4 @@
-//! How much is observed.
+//! Counts of observed labels.
 
 use tch::{Device, Kind, Tensor};
 
@@ -9,7 +9,7 @@ use crate::Result;
 use crate::native::{TorchThreads, slice, slice_mut};
 
 impl Labels {
-    /// How many labels are known: a scalar `i64` tensor, left on the device so that a GPU need not wait.
+    /// How many labels are known: a scalar `i64` tensor, which stays on the device so that nothing waits for a GPU.
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) only.
@@ -21,7 +21,7 @@ impl Labels {
         Ok(self.count.get_or_init(|| count).shallow_clone())
     }
 
-    /// How many labels are known of each column: `[C]`, `i64`.
+    /// How many labels are known in each column: `[C]`, `i64`.
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch), [`Error::Environment`](crate::Error::Environment).
@@ -40,12 +40,12 @@ impl Labels {
         }
     }
 
-    /// How many labels are known of each row: `[N]`, `i64`.
+    /// How many labels are known in each row: `[N]`, `i64`.
     pub(crate) fn observed_per_row(&self) -> &Tensor {
         &self.observed_per_row
     }
 
-    /// The weights of the entries that count, added up: a scalar `f64` tensor.
+    /// The sum of the weights of the entries that count: a scalar `f64` tensor.
     pub(crate) fn total_weight(&self, everything: bool) -> Result<Tensor> {
         let size = self.size();
         if self.weights.is_empty() {
@@ -71,7 +71,7 @@ impl Labels {
         Ok(Tensor::from(masked_loss_core::sum(slice(&per_row.f_contiguous()?)?)?))
     }
 
-    /// The weights of the observed entries of each row, or of all its entries, added up: `[N]`, `f64`; on the CPU.
+    /// The sum of the weights of each row's observed entries, or of all its entries: `[N]`, `f64`; on the CPU.
     pub(super) fn weights_of_rows(&self, everything: bool) -> Result<Tensor> {
         if let Some(entries) = self.entries()?.filter(|_| !everything) {
             return Ok(Tensor::f_from_slice(&entries.weight_per_row(&self.weights.slices()?))?);

@@ -1,4 +1,4 @@
-//! Labels made from labels: other weights, fewer missing ones.
+//! Labels made from labels: with other weights, or fewer missing entries.
 
 use tch::{Device, Kind, Tensor};
 
@@ -20,7 +20,7 @@ pub enum Weights<'a> {
 }
 
 impl Labels {
-    /// Multiplies the observed entries' losses by `weights`, on top of those already set.
+    /// Multiplies the losses of the observed entries by `weights`, in addition to weights that are already set.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape), [`Error::Device`](crate::Error::Device);
@@ -35,7 +35,7 @@ impl Labels {
         check::dense("weights", given)?;
         check::like("weights", given, &expected, self.device())?;
         let given = given.f_detach()?;
-        // Numbers of its own, in memory and in order, whatever the caller's tensor is and becomes.
+        // A copy in contiguous memory, independent of the caller's tensor.
         let in_double = || Tensor::f_zeros(&expected[..], (Kind::Double, self.device()))?.f_add(&given);
         let product = match weights {
             Weights::PerEntry(_) => {
@@ -43,7 +43,7 @@ impl Labels {
                 if let Stored::Sparse(_) = &self.table {
                     return self.weighing_each(|entries| Ok(entries.gather(&given)?.f_to_kind(kind)?));
                 }
-                // Not 0: a loss that assumes something of missing entries must not lose them by this.
+                // Not 0: a loss that counts missing entries must not lose them.
                 let given = given.f_to_kind(kind)?.f_masked_fill(&self.missing()?, 1.0)?;
                 self.own(&self.weights)?.with_entries(&given)?
             }
@@ -63,7 +63,7 @@ impl Labels {
         weighted.with_totals()
     }
 
-    /// Some of the labels, as a matrix of these rows, and weights like these of them.
+    /// A range of labels, as a matrix of these rows, with the weights for it.
     pub(crate) fn of_labels(&self, weights: &Factors, start: i64, length: i64) -> Result<(Self, Factors)> {
         let rows = |matrix: &Tensor| -> Result<_> {
             let columns = matrix.f_narrow(1, start, length)?;
@@ -89,17 +89,17 @@ impl Labels {
         Ok((Self::of_cells(cells, self.range)?, weights))
     }
 
-    /// As a matrix of their own, with these weights, whose entries are of these rows alone.
+    /// The labels as a matrix of only these rows, with these weights.
     pub(super) fn alone(self, weights: Factors) -> Result<Self> {
         Ok(Self { table: Stored::Dense(self.cells()?), index: None, ..self }.with_factors(weights))
     }
 
-    /// The same labels with these weights, which nobody need check.
+    /// The same labels with these weights, which need no check.
     pub(super) fn with_factors(self, weights: Factors) -> Self {
         Self { weights, weight_per_row: None, ..self }
     }
 
-    /// Adds up the weights of each row, for the batches that are cut: not where labels are changed in every step.
+    /// Adds up the weights of each row, for batches cut later. Not called where labels change in every step.
     pub(super) fn with_totals(mut self) -> Result<Self> {
         if !self.weights.is_empty() && self.device() == Device::Cpu {
             self.weight_per_row = Some(self.weights_of_rows(false)?);
@@ -107,8 +107,8 @@ impl Labels {
         Ok(self)
     }
 
-    /// The same labels, with those that are missing where `mask` (boolean, broadcast to the labels' shape) is true observed
-    /// as positives. What is observed stays as it is.
+    /// The same labels, with a positive for each missing one where `mask` (boolean, broadcast to the labels' shape) is
+    /// true. Observed labels stay unchanged.
     pub(crate) fn with_positives(&self, mask: &Tensor) -> Result<Self> {
         let chosen = mask.f_logical_and(&self.missing()?)?;
         let range = self.range.map_or((1.0, 1.0), |(least, largest)| (least.min(1.0), largest.max(1.0)));
@@ -116,20 +116,20 @@ impl Labels {
         Ok(Self::of_cells(cells, Some(range))?.with_factors(self.own(&self.weights)?))
     }
 
-    /// The same labels, with a weight of 0 for those that are missing where `mask` (boolean, broadcast to the labels' shape)
+    /// The same labels, with a weight of 0 for each missing one where `mask` (boolean, broadcast to the labels' shape)
     /// is true.
     pub(crate) fn without_missing(&self, mask: &Tensor) -> Result<Self> {
         let kept = mask.f_logical_not()?.f_logical_or(&self.observed()?)?.f_to_kind(Kind::Float)?;
         self.reweighted(&kept)
     }
 
-    /// The same labels, with a further weight for each entry that nobody need check; `f32` or `f64`.
+    /// The same labels, with a further weight for each entry (`f32` or `f64`), which needs no check.
     pub(crate) fn reweighted(&self, further: &Tensor) -> Result<Self> {
         self.clone().alone(self.own(&self.weights)?.with_entries(further)?)
     }
 
-    /// Every missing label takes its label's value of `values` (`[C]`): a prior, or another model's prediction for all. The
-    /// result has no missing labels, and weights as before.
+    /// Fills every missing label with its label's value in `values` (`[C]`): a prior, or another model's prediction for
+    /// all rows. The result has no missing labels, and the same weights.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape), [`Error::Device`](crate::Error::Device);

@@ -1,4 +1,4 @@
-//! Weights as a product, so that none of them is ever expanded to all entries.
+//! Weights as a product of factors, which is never expanded to all entries.
 
 use masked_loss_core::{EntryWeights, Weights};
 use tch::{Device, Kind, Tensor};
@@ -6,8 +6,7 @@ use tch::{Device, Kind, Tensor};
 use crate::native::slice;
 use crate::{Error, Result, check};
 
-/// An entry's weight is the product of its own, its row's and its label's, as far as there are any. Its bound is held beside
-/// them, as all that belongs to single entries is cut alike.
+/// The weight of an entry: the product of its own weight, its row's and its label's, where given.
 #[derive(Debug, Default)]
 pub(crate) struct Factors {
     /// In the labels' shape, contiguous; `f32` or `f64`.
@@ -21,7 +20,7 @@ pub(crate) struct Factors {
 }
 
 impl Factors {
-    /// Those of CPU tensors.
+    /// Slices of CPU tensors.
     pub(crate) fn slices(&self) -> Result<Weights<'_>> {
         Ok(Weights {
             entries: match &self.entries {
@@ -66,10 +65,10 @@ impl Factors {
         Ok(self)
     }
 
-    /// The product as weights of the entries of labels of this size, for factors that do not fit.
+    /// The product as one weight per entry of labels of this size, for factors that do not fit `f32`.
     ///
     /// # Errors
-    /// For a weight that is not finite as `f32`: 0 · ∞ would be NaN.
+    /// [`Error::Range`] for a weight that is not finite as `f32`: 0 · ∞ would be NaN.
     pub(super) fn expanded(mut self, size: &[i64]) -> Result<Self> {
         let bounds = self.bounds.take();
         let one = Tensor::f_ones(vec![1; size.len()], (Kind::Double, self.device()))?;
@@ -80,7 +79,7 @@ impl Factors {
         Ok(Self { entries: Some(product.f_expand(size, false)?.f_contiguous()?), bounds, ..Self::default() })
     }
 
-    /// Whether no part of the product leaves the range of `f32`, in which most logits are computed.
+    /// Whether the product and all its parts stay within the range of `f32`, in which most logits are computed.
     pub(super) fn fits(&self) -> Result<bool> {
         let (mut least, mut largest) = (1.0, 1.0);
         let factors = || [&self.entries, &self.rows, &self.labels].into_iter().flatten().filter(|f| f.numel() > 0);
@@ -106,12 +105,12 @@ impl Factors {
         self.shaped(size)?.iter().try_fold(entries, |entries, weights| Ok(entries.f_mul(&weights.f_to_kind(kind)?)?))
     }
 
-    /// The mask, and where a weight is 0: an entry that weighs nothing is left out, as its loss may be infinite.
+    /// True where the mask is, or where a weight is 0: such an entry is left out, because its loss may be infinite.
     pub(crate) fn or_zero(&self, mask: Tensor, size: &[i64]) -> Result<Tensor> {
         self.shaped(size)?.iter().try_fold(mask, |mask, weights| Ok(mask.f_logical_or(&weights.f_eq(0)?)?))
     }
 
-    /// The factors, so that they broadcast to this size.
+    /// The factors, reshaped to broadcast to this size.
     fn shaped(&self, size: &[i64]) -> Result<Vec<Tensor>> {
         let rows = self.rows.as_ref().map(|rows| rows.f_reshape(one_but(size, 0))).transpose()?;
         let others = [&self.entries, &self.labels].into_iter().flatten().map(Tensor::shallow_clone);
@@ -134,7 +133,7 @@ fn multiplied(factor: Option<Tensor>, further: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// 1 in every dimension but `kept`.
+/// The size with 1 in every dimension except `kept`.
 fn one_but(size: &[i64], kept: usize) -> Vec<i64> {
     size.iter().enumerate().map(|(dimension, &length)| if dimension == kept { length } else { 1 }).collect()
 }

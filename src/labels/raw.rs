@@ -1,4 +1,4 @@
-//! Labels in a user's tensors, and how libtorch's operations read them: on devices without a kernel of this crate, and to
+//! Labels in a user's tensors, read by libtorch's operations: on devices for which this crate has no kernel, and to
 //! find out what is wrong with them.
 
 use tch::{Kind, Tensor};
@@ -6,13 +6,13 @@ use tch::{Kind, Tensor};
 use super::cells::MISSING;
 use crate::{Error, Result, check};
 
-/// Labels as they stand in tensors, with the way in which missing ones are marked.
+/// Labels in your tensors, and how they mark missing ones.
 ///
 /// [`Labels::from_raw`](crate::Labels::from_raw) checks them once for many losses;
 /// [`Loss::forward_raw`](crate::Loss::forward_raw) reads them once, for one loss.
 ///
-/// On the CPU, contiguous labels of `f32`, `f64`, `i64`, `i8`, `u8` or `bool`, and a contiguous mask of `bool`, `u8`, `i8` or
-/// `f32`, are read where they lie; others are converted first.
+/// On the CPU, contiguous labels of `f32`, `f64`, `i64`, `i8`, `u8` or `bool`, and a contiguous mask of `bool`, `u8`,
+/// `i8` or `f32`, are read in place; others are converted first.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Raw<'a> {
@@ -40,7 +40,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// All but the values.
+    /// Checks everything except the values.
     pub(crate) fn check(self) -> Result<()> {
         let labels = self.labels();
         check::dense("labels", labels)?;
@@ -54,7 +54,7 @@ impl<'a> Raw<'a> {
         Ok(())
     }
 
-    /// Whether the mask, if there is one, holds nothing but 0 and 1.
+    /// Whether every value of the mask, if there is one, is 0 or 1.
     pub(crate) fn mask_is_binary(self) -> Result<bool> {
         Ok(self.unfit_for_a_mask()?.is_none())
     }
@@ -77,7 +77,7 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// Cells as [`Labels`](crate::Labels) hold them, and the smallest and the largest observed label.
+    /// Cells as stored by [`Labels`](crate::Labels), and the smallest and the largest observed label.
     pub(super) fn encode(self) -> Result<(Tensor, Option<(f64, f64)>)> {
         if let Some(found) = self.unfit_for_a_mask()? {
             return Err(Error::Range { argument: "mask", expected: "0 or 1".into(), found });

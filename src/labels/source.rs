@@ -7,7 +7,7 @@ use super::raw::Raw;
 use crate::Result;
 use crate::native::{TorchThreads, slice, slice_mut};
 
-/// Tensors that can be read where they lie: in a type that is read as it is, contiguous, on the CPU.
+/// Tensors that are read in place: contiguous, on the CPU, of a type that needs no conversion.
 pub(crate) struct RawTensors {
     labels: Tensor,
     observed: Mask,
@@ -24,7 +24,7 @@ enum Mask {
     Not(f64),
 }
 
-/// What [`Labels`](super::Labels) are made of.
+/// The parts of [`Labels`](super::Labels).
 pub(super) struct Made {
     pub(super) cells: Tensor,
     pub(super) observed_per_row: Tensor,
@@ -32,7 +32,7 @@ pub(super) struct Made {
 }
 
 impl RawTensors {
-    /// None of tensors that are elsewhere, or of a mask that holds anything but 0 and 1.
+    /// Returns `None` for tensors on another device, or for a mask with values other than 0 and 1.
     pub(crate) fn new(raw: Raw<'_>) -> Result<Option<Self>> {
         let labels = raw.labels();
         let on_cpu = |tensor: &Tensor| tensor.device() == Device::Cpu;
@@ -43,7 +43,7 @@ impl RawTensors {
             Raw::Complete(_) => Mask::All,
             Raw::Nan(_) => Mask::NotNan,
             Raw::Sentinel(_, sentinel) if sentinel.is_nan() => Mask::NotNan,
-            // Rounded as the labels are.
+            // Round the sentinel like the labels.
             Raw::Sentinel(_, sentinel) if matches!(labels.f_kind()?, Kind::Half | Kind::BFloat16) => {
                 Mask::Not(Tensor::from(sentinel).f_to_kind(labels.f_kind()?)?.f_double_value(&[])?)
             }
@@ -52,7 +52,7 @@ impl RawTensors {
             Raw::Mask { mask, .. } => match mask.f_kind()? {
                 Kind::Bool | Kind::Uint8 | Kind::Int8 => Mask::Bytes(dense(mask)?.f_view_dtype(Kind::Uint8)?),
                 Kind::Float => Mask::Floats(dense(mask)?),
-                // Nothing but 0 and 1 becomes 0 and 1.
+                // No other value is rounded to 0 or 1.
                 Kind::Half | Kind::BFloat16 => Mask::Floats(dense(&mask.f_to_kind(Kind::Float)?)?),
                 _ if !raw.mask_is_binary()? => return Ok(None),
                 _ => Mask::Bytes(dense(&mask.f_to_kind(Kind::Uint8)?)?),
@@ -69,7 +69,7 @@ impl RawTensors {
         Ok((!mask_nowhere && !nowhere(&labels)).then_some(Self { labels, observed }))
     }
 
-    /// How many labels are observed; none if the mask holds anything but 0 and 1.
+    /// How many labels are observed; `None` if the mask holds a value other than 0 and 1.
     pub(crate) fn count(&self) -> Result<Option<usize>> {
         Ok(self.slices()?.count(&TorchThreads)?)
     }
@@ -92,7 +92,7 @@ impl RawTensors {
         Ok(masked_loss_core::Raw { labels, observed })
     }
 
-    /// None where a label or the mask holds something that it may not.
+    /// Returns `None` for an invalid label or mask value.
     pub(super) fn encode(&self) -> Result<Option<Made>> {
         let (raw, size) = (self.slices()?, self.labels.size());
         let mut observed_per_row = Tensor::f_empty(&size[..1], (Kind::Int64, Device::Cpu))?;

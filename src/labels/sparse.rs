@@ -1,4 +1,4 @@
-//! Labels of which the observed ones alone are given or held.
+//! Labels that are given or stored as observed entries only.
 
 use masked_loss_core::Sparse;
 use tch::{Device, Kind, Tensor};
@@ -10,15 +10,15 @@ use crate::native::{TorchThreads, slice};
 use crate::{Error, Result, check};
 
 impl Labels {
-    /// Labels in compressed rows: what is stored is observed, and all else is missing. As `scipy.sparse.csr_array` has them in
-    /// `indptr`, `indices` and `data`.
+    /// Labels in compressed rows: stored entries are observed, and all others are missing. The format is that of
+    /// `indptr`, `indices` and `data` in `scipy.sparse.csr_array`.
     ///
-    /// * `starts`: `[N + 1]`, integers: where the entries of each row start, and where those of the last one end.
+    /// * `starts`: `[N + 1]`, integers: where the entries of each row start, then the end of the last row.
     /// * `columns`: `[K]`, integers: the label of each of the K entries, in any order within a row.
-    /// * `values`: `[K]`: what each label is; 0 is observed like any other value.
-    /// * `labels`: C, how many labels there are.
+    /// * `values`: `[K]`: the value of each label; 0 is observed like any other value.
+    /// * `labels`: C, the number of labels.
     ///
-    /// The tensors lie on the CPU, where the labels are held as they are given: nothing of size `[N, C]` is made.
+    /// The tensors are on the CPU. The labels are stored in this form: nothing of size `[N, C]` is made.
     ///
     /// ```
     /// use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
@@ -32,8 +32,9 @@ impl Labels {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors are not as above; [`Error::Range`] for starts
-    /// that do not go up from 0 to K, a label that is not within `0..C` or that a row has twice, or a value that is not finite.
+    /// [`Error::Shape`], [`Error::Kind`] and [`Error::Device`] where the tensors are not as above; [`Error::Range`] for
+    /// starts that do not ascend from 0 to K, a label that is not within `0..C` or occurs twice in a row, or a value
+    /// that is not finite.
     pub fn from_csr(starts: &Tensor, columns: &Tensor, values: &Tensor, labels: i64) -> Result<Self> {
         let (starts, columns) = (integers("starts", starts)?, integers("columns", columns)?);
         let entries = columns.len() as i64;
@@ -46,8 +47,8 @@ impl Labels {
         Self::compressed(starts, (0..entries).collect(), &columns, values, labels)
     }
 
-    /// Labels in long format, an entry for each that is observed: its row, its label, its value, in any order. All else is
-    /// missing. Otherwise as [`from_csr`](Self::from_csr).
+    /// Labels in long format: the row, label and value of each observed entry, in any order. All other entries are
+    /// missing. Otherwise like [`from_csr`](Self::from_csr).
     ///
     /// * `rows`, `columns`, `values`: `[K]`
     /// * `size`: N and C.
@@ -72,13 +73,13 @@ impl Labels {
         Self::compressed(starts, order, &columns, values, labels)
     }
 
-    /// Whether the observed entries alone are held.
+    /// Whether only the observed entries are stored.
     pub fn is_sparse(&self) -> bool {
         matches!(self.table, Stored::Sparse(_))
     }
 
-    /// The observed entries, row by row: of each its row, its label and its value, as [`from_entries`](Self::from_entries) takes
-    /// them. Rows and labels are `i64`; all are `[K]`, on the labels' device.
+    /// The observed entries, row by row: each one's row, label and value, in the form that
+    /// [`from_entries`](Self::from_entries) takes. Rows and labels are `i64`; all are `[K]`, on the labels' device.
     ///
     /// # Errors
     /// [`Error::Shape`] for labels that are not `[N, C]`.
@@ -104,7 +105,7 @@ impl Labels {
         Ok([rows, entries.columns.f_to_kind(Kind::Int64)?, values])
     }
 
-    /// From entries that stand row by row in this order.
+    /// Makes labels from entries; `order` lists them row by row.
     fn compressed(
         starts: Vec<i64>,
         mut order: Vec<i64>,
@@ -138,9 +139,9 @@ impl Labels {
         Ok(Self::new(Stored::Sparse(entries), Tensor::f_from_slice(&counts)?, values.range()))
     }
 
-    /// The same labels and weights, with the observed entries alone in memory: less of it where few are observed, 5 bytes or
-    /// more for each entry in place of 1 or more for each cell. Labels with weights of single missing entries, as some policies
-    /// give them, stay a matrix.
+    /// The same labels and weights, storing only the observed entries. This saves memory where few are observed: 5
+    /// bytes or more for each entry instead of 1 or more for each cell. Labels with weights on single missing entries,
+    /// which some policies set, stay a matrix.
     ///
     /// # Errors
     /// [`Error::Shape`] for labels that are not `[N, C]`; [`Error::Device`] for labels that are not on the CPU.
@@ -154,7 +155,7 @@ impl Labels {
         self.observed_alone()
     }
 
-    /// The same, without weights of missing entries.
+    /// The same, dropping weights of missing entries.
     pub(crate) fn observed_alone(&self) -> Result<Self> {
         if self.entries()?.is_some() {
             return Ok(self.clone());
@@ -184,7 +185,7 @@ impl Labels {
         Ok(Self { weights, weight_per_row, ..sparse })
     }
 
-    /// The observed entries, where they are what is held.
+    /// The observed entries, if they are stored as such.
     pub(crate) fn entries(&self) -> Result<Option<Sparse<'_>>> {
         match &self.table {
             Stored::Sparse(entries) => Ok(Some(entries.slices(self.index.as_ref())?)),
@@ -192,7 +193,8 @@ impl Labels {
         }
     }
 
-    /// The entries of these rows alone, where entries are what is held; and their places in the table, if it has other rows.
+    /// The entries of only these rows, if the labels are sparse; and their positions in the table, if it has other
+    /// rows.
     pub(super) fn own_entries(&self) -> Result<Option<(Compressed, Option<Tensor>)>> {
         Ok(match (&self.table, &self.index) {
             (Stored::Dense(_), _) => None,
@@ -214,7 +216,7 @@ impl Labels {
         }))
     }
 
-    /// Sparse labels with a further weight for each of their entries.
+    /// Sparse labels with a further weight for each entry.
     pub(super) fn weighing_each(self, weights_of: impl FnOnce(&Compressed) -> Result<Tensor>) -> Result<Self> {
         let Some((entries, weights)) = self.own_weighted()? else { unreachable!("labels that are held as a matrix") };
         let weights = weights.with_entries(&weights_of(&entries)?)?;

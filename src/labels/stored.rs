@@ -1,4 +1,4 @@
-//! How labels are held: as a matrix, or as the observed entries alone.
+//! How labels are stored: as a matrix, or as observed entries only.
 
 use masked_loss_core::{Cells, Sparse};
 use tch::{Device, Kind, Tensor};
@@ -18,11 +18,11 @@ pub(super) enum Stored {
 /// The observed entries of a matrix of labels, row by row, on the CPU.
 #[derive(Debug)]
 pub(crate) struct Compressed {
-    /// `[N + 1]`, `i64`: where the entries of each row start, and where those of the last one end.
+    /// `[N + 1]`, `i64`: where the entries of each row start, then the end of the last row.
     pub(super) starts: Tensor,
-    /// Of each entry, `i32`; ascending in a row.
+    /// Each entry's label, `i32`; ascending in a row.
     pub(super) columns: Tensor,
-    /// Of each entry: `i8` if all are 0 or 1, else floating point.
+    /// Each entry's value: `i8` if all are 0 or 1, else floating point.
     pub(super) values: Tensor,
     pub(super) labels: i64,
 }
@@ -35,7 +35,7 @@ impl Stored {
         }
     }
 
-    /// Of all rows.
+    /// The size with all rows.
     pub(super) fn size(&self) -> Vec<i64> {
         match self {
             Self::Dense(cells) => cells.size(),
@@ -63,7 +63,7 @@ impl Clone for Compressed {
 }
 
 impl Compressed {
-    /// Some rows, or all.
+    /// Slices of some rows, or of all.
     pub(crate) fn slices<'a>(&'a self, index: Option<&'a Tensor>) -> Result<Sparse<'a>> {
         Ok(Sparse {
             starts: slice(&self.starts)?,
@@ -78,7 +78,7 @@ impl Compressed {
         })
     }
 
-    /// As a table of these rows alone; also the places of their entries in this one.
+    /// A table of only these rows, and the positions of its entries in this one.
     pub(super) fn of_rows(&self, index: &Tensor) -> Result<(Self, Tensor)> {
         let rows = self.slices(Some(index))?;
         let places: Vec<i64> = (0..rows.rows()).flat_map(|row| rows.row(row)).map(|entry| entry as i64).collect();
@@ -96,13 +96,13 @@ impl Compressed {
         ))
     }
 
-    /// The matrix of some rows, or of all, and of the labels from a number up to another.
+    /// The matrix of some rows, or of all, with a range of labels.
     pub(super) fn cells(&self, index: Option<&Tensor>, labels: [i64; 2]) -> Result<Tensor> {
         let missing = if self.values.f_kind()? == Kind::Int8 { f64::from(MISSING) } else { f64::NAN };
         self.matrix(index, labels, &self.values, missing)
     }
 
-    /// A number for each entry, as a matrix of these rows and labels with `elsewhere` in all other places.
+    /// A matrix of these rows and labels with one number for each entry, and `elsewhere` in all other places.
     pub(super) fn matrix(
         &self,
         index: Option<&Tensor>,
@@ -111,7 +111,7 @@ impl Compressed {
         elsewhere: f64,
     ) -> Result<Tensor> {
         let (rows, kind) = (self.slices(index)?, numbers.f_kind()?);
-        // Not `f_full`, which panics where memory runs out.
+        // Not `f_full`, which panics if memory runs out.
         let mut matrix = Tensor::f_empty([rows.rows() as i64, labels[1] - labels[0]], (kind, Device::Cpu))?;
         let _ = matrix.f_fill_(elsewhere)?;
         match kind {
@@ -122,7 +122,7 @@ impl Compressed {
         Ok(matrix)
     }
 
-    /// A number of each entry from a matrix of all rows.
+    /// Picks each entry's number from a matrix of all rows.
     pub(super) fn gather(&self, matrix: &Tensor) -> Result<Tensor> {
         let rows = self.slices(None)?;
         let of_row = |row: usize| {
@@ -133,14 +133,14 @@ impl Compressed {
         Ok(matrix.f_reshape([-1])?.f_index_select(0, &Tensor::f_from_slice(&places)?)?)
     }
 
-    /// The sum of a number for each entry over each label: `[C]`.
+    /// Adds up one number for each entry, by label: `[C]`.
     pub(super) fn sum_per_label(&self, numbers: &Tensor, kind: Kind) -> Result<Tensor> {
         let sums = Tensor::f_zeros([self.labels], (kind, Device::Cpu))?;
         Ok(sums.f_index_add(0, &self.columns, &numbers.f_to_kind(kind)?)?)
     }
 }
 
-/// A number for each entry into its place of a matrix of these rows.
+/// Writes each entry's number to its place in a matrix of these rows.
 fn put<T: Copy>(rows: &Sparse<'_>, [start, end]: [i64; 2], numbers: &[T], matrix: &mut [T]) {
     for (row, cells) in matrix.chunks_mut(((end - start) as usize).max(1)).enumerate() {
         let entries = rows.row(row);

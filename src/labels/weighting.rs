@@ -1,5 +1,5 @@
-//! Weights that follow from the labels themselves. All are meant for the whole training table, which `rows` cuts
-//! afterwards: a batch has other counts.
+//! Weights derived from the labels. Compute them on the whole training table, before `rows` cuts batches: a batch has
+//! other counts.
 
 use tch::{Kind, Tensor};
 
@@ -83,11 +83,12 @@ impl Propensity {
 }
 
 impl Labels {
-    /// Gives the two classes of each label the same weight in all: an observed entry weighs `n / n_class`, `n` being the
-    /// label's observed entries and `n_class` those of the entry's class. Where a label has one class only, that is 1.
+    /// Gives the two classes of each label the same total weight: an observed entry weighs `n / n_class`, where `n`
+    /// counts the label's observed entries and `n_class` those of the entry's class. A label with only one class gets
+    /// weights of 1.
     ///
-    /// Multiplies the weights already set. To be called on the whole training table, before [`rows`](Self::rows) cuts it;
-    /// the weights are held as `f32`.
+    /// Multiplies weights that are already set. Call it on the whole training table, before [`rows`](Self::rows) cuts
+    /// batches; the weights are stored as `f32`.
     ///
     /// * Labels: 0 or 1.
     /// * Source: DeepChem's `BalancingTransformer`.
@@ -98,7 +99,7 @@ impl Labels {
         let observed = self.observed_per_label()?.f_to_kind(Kind::Double)?;
         let positives = self.positives_per_label()?;
         let negatives = observed.f_sub(&positives)?;
-        // Single precision before they are spread over the entries.
+        // Round to single precision before expanding them to the entries.
         let [positives, negatives] =
             [positives, negatives].map(|of_class| observed.f_div(&of_class)?.f_to_kind(Kind::Float));
         let (positives, negatives) = (positives?, negatives?);
@@ -113,11 +114,11 @@ impl Labels {
         self.with_weights(Weights::PerEntry(&weights))
     }
 
-    /// Weighs each row by `g(r) = α·r^γ + β`, `r` being the share of its entries that are observed: with the published
-    /// numbers 1 where all are and about 5 where a tenth are.
+    /// Weighs each row by `g(r) = α·r^γ + β`, where `r` is the observed share of its entries. With the published
+    /// numbers the weight is 1 for a full row, and about 5 for a row with a tenth observed.
     ///
-    /// The published loss has the denominator C in each row, that of [`Reduction::MeanAll`](crate::Reduction::MeanAll).
-    /// Multiplies the weights already set. With a negative `γ`, a row without an observed entry weighs 0.
+    /// The published loss divides each row by C, like [`Reduction::MeanAll`](crate::Reduction::MeanAll). Multiplies
+    /// weights that are already set. With a negative `γ`, a row without an observed entry weighs 0.
     ///
     /// * Source: Durand et al. 2019, *Learning a Deep ConvNet for Multi-label Classification with Partial Labels*.
     ///
@@ -136,20 +137,21 @@ impl Labels {
         self.with_weights(Weights::PerRow(&weights.f_to_kind(Kind::Float)?))
     }
 
-    /// `1/π_l` of each of the C labels, `π_l` being the probability that a positive is recorded as one: the fewer a label
-    /// has, the more of them go unseen.
+    /// `1/π_l` for each of the C labels, where `π_l` is the probability that a positive is recorded: the fewer
+    /// positives a label has, the more of them go unrecorded.
     ///
-    /// `1/π_l = 1 + K·(N_l + b)^−a` with `K = (ln N − 1)(b + 1)^a`, N rows, and `N_l` the label's observed positives. For
-    /// [`UnbiasedBce`](crate::UnbiasedBce) and
-    /// [`BceWithLogits::convex_propensity`](crate::BceWithLogits::convex_propensity). To be called on the whole training
+    /// `1/π_l = 1 + K·(N_l + b)^−a` with `K = (ln N − 1)(b + 1)^a`, N rows, and `N_l` the label's observed positives.
+    /// For [`UnbiasedBce`](crate::UnbiasedBce) and
+    /// [`BceWithLogits::convex_propensity`](crate::BceWithLogits::convex_propensity). Call it on the whole training
     /// table.
     ///
     /// * Labels: 0 or 1.
+    /// * Published numbers: [`PROPENSITY_A`](Self::PROPENSITY_A) and [`PROPENSITY_B`](Self::PROPENSITY_B).
     /// * Source: Jain et al. 2016, *Extreme Multi-label Loss Functions for Recommendation, Tagging, Ranking & Other
     ///   Missing Label Applications*.
     ///
     /// # Errors
-    /// [`Error::Shape`] for fewer than 3 rows, with which K is negative; [`Error::Range`] for an observed label that is
+    /// [`Error::Shape`] for fewer than 3 rows, which make K negative; [`Error::Range`] for an observed label that is
     /// neither 0 nor 1, a negative `a`, or a `b` that is not above 0.
     pub fn inverse_propensity(&self, Propensity { a, b }: Propensity) -> Result<Vec<f64>> {
         check_setting("a", a, 0.0..=f64::MAX)?;
@@ -164,7 +166,7 @@ impl Labels {
         Ok(positives.into_iter().map(|positives| 1.0 + k * (positives + b).powf(-a)).collect())
     }
 
-    /// In how many rows each label is observed and 1: `[C]`, `f64`; an error where one is neither 0 nor 1.
+    /// The number of each label's observed positives: `[C]`, `f64`; an error for labels that are neither 0 nor 1.
     fn positives_per_label(&self) -> Result<Tensor> {
         let hard = |values: &Tensor, observed: Option<Tensor>| {
             let soft = values.f_ne(0)?.f_logical_and(&values.f_ne(1)?)?;

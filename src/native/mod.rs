@@ -1,4 +1,4 @@
-//! What libtorch does not offer through `tch`: the lines of C++ in `autograd.cpp`, and tensors as slices.
+//! Functions that `tch` does not offer: the C++ in `autograd.cpp`, and tensors as slices.
 
 mod slice;
 mod threads;
@@ -26,37 +26,37 @@ unsafe extern "C" {
     fn free(pointer: *mut c_void);
 }
 
-/// Whether a result of `input` is to be recorded for backward.
+/// Whether autograd records operations on `input`.
 pub(crate) fn records(input: &Tensor) -> bool {
     // SAFETY: reads a live tensor.
     unsafe { masked_loss_records(input.as_ptr()) }
 }
 
-/// Whether a defined tensor lies in memory by strides, and not sparse or in a library's own layout.
+/// Whether a defined tensor is strided: neither sparse nor in a library's own layout.
 pub(crate) fn is_strided(tensor: &Tensor) -> bool {
     // SAFETY: reads a live tensor.
     unsafe { masked_loss_strided(tensor.as_ptr()) }
 }
 
-/// An uninitialised tensor of the size of `like`, which is contiguous, and of its kind, or `f32` for half precision; a
-/// large one from those that this thread keeps.
+/// An uninitialised tensor with the size and kind of `like`, which is contiguous; `f32` for half precision. Large
+/// buffers are reused from a list that each thread keeps.
 pub(crate) fn buffer_like(like: &Tensor) -> Result<Tensor> {
     let mut error = std::ptr::null_mut();
-    // SAFETY: reads a live tensor; a new one comes back, ours, or null and an error.
+    // SAFETY: reads a live tensor; returns a new one, which we own, or null and an error.
     let buffer = unsafe { masked_loss_buffer(like.as_ptr(), &raw mut error) };
     check(error)?;
     // SAFETY: not null, since there was no error.
     Ok(unsafe { Tensor::from_ptr(buffer) })
 }
 
-/// Frees the buffers that the fused backend keeps for this thread: up to two gradients of 1 MiB or more, kept because a
-/// fresh one costs more in page faults than its computation. Tensors in use are not touched.
+/// Frees the buffers that the fused backend keeps for this thread: up to two gradients of 1 MiB or more, because page
+/// faults in fresh memory cost more than the computation. Tensors in use are not touched.
 pub fn release_buffers() {
     // SAFETY: drops references that only this thread's list holds.
     unsafe { masked_loss_release_buffers() }
 }
 
-/// Makes `value` depend on inputs with the given gradients. Of several inputs, `value` has one element.
+/// Makes `value` depend on inputs with the given gradients. With several inputs, `value` has one element.
 pub(crate) fn attach<const N: usize>(value: &mut Tensor, inputs: [(&Tensor, Option<&Tensor>); N]) -> Result<()> {
     let gradients = inputs.map(|(_, gradient)| gradient.map_or(std::ptr::null(), |gradient| gradient.as_ptr()));
     let inputs = inputs.map(|(input, _)| input.as_ptr());
@@ -71,7 +71,7 @@ fn check(message: *mut c_char) -> Result<()> {
     }
 }
 
-/// The text of an error from C++, which is freed; none if there is no error.
+/// Copies the text of an error from C++ and frees it; `None` if there is no error.
 fn taken(message: *mut c_char) -> Option<String> {
     if message.is_null() {
         return None;

@@ -24,16 +24,16 @@ elements!(i8: Int8, u8: Uint8, i32: Int, i64: Int64, f32: Float, f64: Double, F1
 /// The elements of a contiguous CPU tensor of `T`.
 ///
 /// # Errors
-/// For a tensor that has none in memory, such as libtorch's implicit zeros.
+/// [`Error::Fused`] for a tensor without elements in memory, such as libtorch's implicit zeros.
 pub(crate) fn slice<T: Element>(tensor: &Tensor) -> Result<&[T]> {
     Ok(match start(tensor)? {
         None => &[],
-        // SAFETY: `numel` elements of `T` lie there, and live as long as the tensor.
+        // SAFETY: `start` points to `numel` elements of `T`, which live as long as the tensor.
         Some(start) => unsafe { std::slice::from_raw_parts(start, tensor.numel()) },
     })
 }
 
-/// The same, to be written to: elements that nobody else reads or writes meanwhile.
+/// The same for writing. Nothing else may read or write the elements in the meantime.
 pub(crate) fn slice_mut<T: Element>(tensor: &mut Tensor) -> Result<&mut [T]> {
     Ok(match start(tensor)? {
         None => &mut [],
@@ -42,7 +42,7 @@ pub(crate) fn slice_mut<T: Element>(tensor: &mut Tensor) -> Result<&mut [T]> {
     })
 }
 
-/// Where the elements lie; none if there are no elements.
+/// The address of the elements; `None` if there are none.
 fn start<T: Element>(tensor: &Tensor) -> Result<Option<*mut T>> {
     assert!(tensor.is_contiguous() && tensor.kind() == T::KIND && tensor.device() == Device::Cpu);
     if tensor.numel() == 0 {

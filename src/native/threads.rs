@@ -32,11 +32,11 @@ extern "C" fn call(context: *mut c_void, begin: i64, end: i64) {
     }
 }
 
-// SAFETY: `at::parallel_for` cuts the range into parts that do not overlap.
+// SAFETY: `at::parallel_for` divides the range into parts that do not overlap.
 unsafe impl Threads for TorchThreads {
     fn run(&self, count: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sync)) -> Result<()> {
         let mut context = Context { body, panic: Mutex::new(None) };
-        // SAFETY: `call` reads the context as what it is, and only until this returns.
+        // SAFETY: `context` is what `run` passed to `call`, and is read only until this returns.
         let error = unsafe { masked_loss_parallel(count as i64, grain as i64, call, (&raw mut context).cast()) };
         if let Some(reason) = super::taken(error) {
             return Err(Error::Threads(reason));

@@ -1,11 +1,11 @@
-//! A step of tensors on any device.
+//! An update step of tensors on any device.
 
 use masked_loss_core::{Moments, Step};
 use tch::Tensor;
 
 use crate::Result;
 
-/// In place: fresh memory for every weight costs more than the arithmetic.
+/// In place: allocating memory for every weight costs more than the arithmetic.
 pub(super) fn step(
     step: &Step,
     weight: &mut Tensor,

@@ -13,24 +13,25 @@ use self::parameter::{Parameter, Rows};
 pub use self::update::Update;
 use crate::{Error, Labels, Result};
 
-/// SGD, Adam and AdamW, with PyTorch's definitions, for dense gradients and for those that are sparse in their rows, as
-/// [`Linear::sparse_gradient`](crate::Linear::sparse_gradient) and `tch::nn::Embedding` make them.
+/// SGD, Adam and AdamW, with PyTorch's definitions. They take dense gradients, and gradients that are sparse in their
+/// rows, which [`Linear::sparse_gradient`](crate::Linear::sparse_gradient) and `tch::nn::Embedding` make.
 ///
-/// Of a sparse gradient only its rows move: time and memory traffic do not depend on the other rows. What that means for them
-/// is a choice:
+/// A sparse gradient moves only its own rows: time and memory traffic do not depend on the others. There are two ways
+/// to treat the other rows:
 ///
-/// * **Lazy**, the default: a row that the gradient does not have keeps its bits, and so does what is remembered of it:
-///   momentum, moments and weight decay reach a row only in steps whose gradient has it. So do
-///   [`torch.optim.SparseAdam`](https://docs.pytorch.org/docs/stable/generated/torch.optim.SparseAdam.html), which has the same
-///   numbers but for its ε, and the embeddings of recommender systems. Adam's correction of its moments goes by all steps. It is
-///   not the dense optimizer: that one moves a row on by its memory for some time after each gradient.
-/// * [`with_catch_up`](Self::with_catch_up): the dense optimizer to the bit. A row takes the steps that it missed when it is used
-///   next. The time for that is the number of missed steps times the row's length, but the row is in the processor's cache. Call
-///   [`catch_up`](Self::catch_up) with a batch's labels before its forward pass, and [`catch_up_all`](Self::catch_up_all) before
-///   all weights are read.
+/// * **Lazy**, the default: a row that is not in the gradient keeps its bits, and so does its state: momentum, moments
+///   and weight decay reach a row only in steps whose gradient has it. This is also what the embeddings of recommender
+///   systems do, and
+///   [`torch.optim.SparseAdam`](https://docs.pytorch.org/docs/stable/generated/torch.optim.SparseAdam.html), which
+///   gives the same numbers except for its ε. Adam's bias correction counts all steps. Lazy steps differ from the dense
+///   optimizer, whose momentum moves a row for some time after each gradient.
+/// * [`with_catch_up`](Self::with_catch_up): equals the dense optimizer to the bit. A row takes its missed steps
+///   when it is next used. That costs the number of missed steps times the row's length, but the row is in the
+///   processor's cache. Call [`catch_up`](Self::catch_up) with a batch's labels before its forward pass, and
+///   [`catch_up_all`](Self::catch_up_all) before you read all weights.
 ///
-/// On the CPU, contiguous parameters of `f32` and `f64` move in one pass over memory; steps are the same bits for any number of
-/// threads. Others move by libtorch's operations.
+/// On the CPU, contiguous parameters of `f32` and `f64` move in one pass over memory, with the same bits for any number
+/// of threads. Other parameters move by libtorch's operations.
 ///
 /// ```
 /// # use masked_loss::{BceWithLogits, Labels, Linear, Loss, Optimizer, Reduction, Rule};
@@ -64,7 +65,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// For these parameters. The weight decay is a factor, 0 for none.
+    /// An optimizer for these parameters. The weight decay is a factor, 0 for none.
     ///
     /// # Errors
     /// [`Error::Range`] for settings that are out of range; [`Error::Kind`] for a parameter that is not dense and floating-point.
@@ -75,17 +76,18 @@ impl Optimizer {
         Ok(Self { rule, weight_decay, catches_up: false, steps: 0, parameters })
     }
 
-    /// Rows that a sparse gradient does not have catch up, so that the weights are those of the dense optimizer, to the bit.
+    /// Lets the rows that a sparse gradient leaves out catch up: the weights are those of the dense optimizer, to the
+    /// bit.
     pub fn with_catch_up(self) -> Self {
         Self { catches_up: true, ..self }
     }
 
-    /// How many steps were taken.
+    /// How many steps have been taken.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Sets the gradients to zero; sparse ones then hold no row.
+    /// Sets the gradients to zero; sparse ones then have no rows.
     ///
     /// # Errors
     /// [`Error::Torch`] only.
@@ -109,8 +111,8 @@ impl Optimizer {
         self.parameters.iter().try_for_each(|parameter| parameter.step(&step, self.catches_up))
     }
 
-    /// The next step, for weights of a last layer that move while its loss is computed: no gradient of all of them is ever in
-    /// memory. See [`Update`].
+    /// The next step, for the weights of a last layer that move while its loss is computed. The gradient of all the
+    /// weights is never in memory at once. See [`Update`].
     ///
     /// # Errors
     /// [`Error::Range`] for a rate that is negative or not finite.
@@ -125,8 +127,8 @@ impl Optimizer {
         Ok(self.rule.step(self.steps, rate, self.weight_decay))
     }
 
-    /// Brings the rows of those labels up to date that are observed in a batch, in every parameter with a row for each label.
-    /// Nothing happens without [`with_catch_up`](Self::with_catch_up).
+    /// Brings the rows of a batch's observed labels up to date, in every parameter with a row for each label. Does
+    /// nothing without [`with_catch_up`](Self::with_catch_up).
     ///
     /// # Errors
     /// [`Error::Environment`] and [`Error::Torch`] only.
@@ -154,8 +156,8 @@ impl Optimizer {
         self.parameters.iter().try_for_each(|parameter| parameter.catch_up(Rows::All))
     }
 
-    /// What is remembered of each parameter, in their order: the momentum, or Adam's two moments. All rows are brought up to
-    /// date. The tensors share the optimizer's memory.
+    /// The state of each parameter, in the order of the parameters: the momentum, or Adam's two moments. Brings all
+    /// rows up to date. The tensors share the optimizer's memory.
     ///
     /// # Errors
     /// As [`catch_up_all`](Self::catch_up_all).
@@ -164,10 +166,10 @@ impl Optimizer {
         Ok(self.parameters.iter().map(Parameter::state).collect())
     }
 
-    /// Continues after `steps` steps, with a state of the same parameters.
+    /// Resumes after `steps` steps, with a state for the same parameters.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the state is not of these parameters.
+    /// [`Error::Shape`] where the state does not fit these parameters.
     pub fn restore(&mut self, steps: u64, state: &[Vec<Tensor>]) -> Result<()> {
         let all: Vec<_> = self.parameters.iter().flat_map(Parameter::state).collect();
         let found: Vec<_> = state.iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! One parameter, and what is remembered of it.
+//! One parameter and its optimizer state.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use super::composed;
 use crate::native::{Element, TorchThreads, slice, slice_mut};
 use crate::{Error, Result, check};
 
-/// So many steps are kept for the rows that are to catch up on them.
+/// The number of steps that are stored for rows to catch up on.
 const MOST: usize = 1 << 12;
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Parameter {
     pub(super) weight: Tensor,
     pub(super) first: Tensor,
     pub(super) second: Option<Tensor>,
-    /// None where all rows are up to date.
+    /// `None` if all rows are up to date.
     behind: RefCell<Option<Behind>>,
 }
 
@@ -25,15 +25,15 @@ pub(super) struct Parameter {
 #[derive(Debug)]
 struct Behind {
     steps: Vec<Step>,
-    /// How many of them each row has taken.
+    /// How many of the steps each row has taken.
     taken: Vec<usize>,
 }
 
-/// Some rows of a weight, one after another.
+/// Contiguous rows of a weight.
 #[derive(Clone, Copy)]
 pub(super) enum Rows<'a> {
     All,
-    /// These, which ascend.
+    /// These rows, in ascending order.
     Some(&'a [i32]),
 }
 
@@ -49,19 +49,19 @@ impl Parameter {
         self.weight.data_ptr() == weight.data_ptr() && self.weight.size() == weight.size()
     }
 
-    /// They share this parameter's memory.
+    /// The weight and its state, sharing this parameter's memory.
     fn numbers(&self) -> Result<Numbers> {
         let second = self.second.as_ref().map(Tensor::shallow_clone);
         Ok(Numbers { weight: self.weight.f_detach()?, first: self.first.shallow_clone(), second })
     }
 
-    /// Whether steps are taken by the kernel, which can move some rows alone.
+    /// Whether the kernel takes the steps; it can move single rows.
     fn has_kernel(&self) -> Result<bool> {
         let is_plain = self.weight.device() == Device::Cpu && self.weight.dim() > 0 && self.weight.is_contiguous();
         Ok(is_plain && matches!(self.weight.f_kind()?, Kind::Float | Kind::Double))
     }
 
-    /// A step with the gradient that is there, if there is one.
+    /// Takes a step with the parameter's gradient, if it has one.
     pub(super) fn step(&self, step: &Step, catches_up: bool) -> Result<()> {
         let gradient = self.weight.f_grad()?;
         if !gradient.defined() {
@@ -75,7 +75,7 @@ impl Parameter {
             let (expected, found) = ("a gradient that is sparse in its rows".into(), format!("one of {size:?}"));
             return Err(Error::Kind { argument: "parameters", expected, found });
         }
-        // What backward leaves is in order, but not marked so.
+        // Backward leaves the rows in order, but not marked as coalesced.
         let parts = |gradient: &Tensor| -> Result<_> {
             let rows =
                 Vec::<i64>::try_from(&gradient.f_internal_indices()?.f_reshape([-1])?.f_to_device(Device::Cpu)?)?;
@@ -89,13 +89,13 @@ impl Parameter {
         self.step_rows(step, &rows, &values, catches_up)
     }
 
-    /// A step of all rows.
+    /// Takes a step for all rows.
     pub(super) fn step_all(&self, step: &Step, gradient: &Tensor) -> Result<()> {
         self.catch_up(Rows::All)?;
         self.move_all(step, self.numbers()?, gradient)
     }
 
-    /// A step of `length` rows from `start` on, all of which are up to date.
+    /// Takes a step for `length` rows from `start` on, which are all up to date.
     pub(super) fn step_part(&self, step: &Step, start: i64, length: i64, gradient: &Tensor) -> Result<()> {
         self.move_all(step, self.numbers()?.map(|tensor| tensor.f_narrow(0, start, length))?, gradient)
     }
@@ -111,7 +111,7 @@ impl Parameter {
         }
     }
 
-    /// A step of some rows, which `gradient` has.
+    /// Takes a step for the rows of `gradient`.
     pub(super) fn step_rows(&self, step: &Step, rows: &[i32], gradient: &Tensor, catches_up: bool) -> Result<()> {
         if !self.has_kernel()? {
             return self.step_composed_rows(step, rows, gradient, catches_up);
@@ -134,7 +134,7 @@ impl Parameter {
         if many { self.catch_up(Rows::All) } else { Ok(()) }
     }
 
-    /// Where there is no kernel, nothing is ever behind: a step that is to reach all rows does so at once.
+    /// Without a kernel no row ever lags: with `catches_up`, a step moves all rows at once.
     fn step_composed_rows(&self, step: &Step, rows: &[i32], gradient: &Tensor, catches_up: bool) -> Result<()> {
         let device = self.weight.device();
         let index = Tensor::f_from_slice(rows)?.f_to_device(device)?.f_to_kind(Kind::Int64)?;
@@ -156,7 +156,7 @@ impl Parameter {
         std::iter::once(&self.first).chain(&self.second).map(Tensor::shallow_clone).collect()
     }
 
-    /// Takes all rows to be up to date.
+    /// Marks all rows as up to date.
     pub(super) fn forget(&self) {
         self.behind.take();
     }
@@ -180,7 +180,7 @@ impl Parameter {
     }
 }
 
-/// A weight, or some of its rows, and what is remembered of it.
+/// A weight, or some of its rows, with its optimizer state.
 struct Numbers {
     weight: Tensor,
     first: Tensor,
@@ -198,11 +198,11 @@ impl Numbers {
     }
 }
 
-/// What the kernel does with them.
+/// The kernel's update of the numbers.
 enum Work<'a> {
     All(&'a Step, &'a Tensor),
     Rows(&'a Step, &'a [i32], &'a Tensor),
-    /// The steps, the rows, and how many steps each of them has taken.
+    /// The steps, the rows, and how many steps each row has taken.
     Missed(&'a [Step], &'a [i32], &'a [usize]),
 }
 

@@ -8,10 +8,10 @@ use crate::{Error, Result};
 
 /// A step that moves the weights of a last layer while its loss is computed, and all other parameters at its end.
 ///
-/// Put it into [`Linear::update`](crate::Linear::update). The forward pass then moves weight and bias, by the gradient of the
-/// loss that it returns, and backward has no gradient for them: of a wide layer, only that of some labels at a time is in memory.
-/// The loss goes backward as it is, not multiplied, and once: for gradients that are accumulated or clipped, use
-/// [`Optimizer::step`](crate::Optimizer::step).
+/// Put it into [`Linear::update`](crate::Linear::update). The forward pass then moves weight and bias, by the gradient
+/// of the loss that it returns, and backward computes no gradient for them: for a wide layer, memory holds only the
+/// gradient of some labels at a time. Call backward once, on the unscaled loss. If you accumulate or clip gradients,
+/// use [`Optimizer::step`](crate::Optimizer::step).
 ///
 /// ```
 /// # use masked_loss::{BceWithLogits, Labels, Linear, Loss, Optimizer, Reduction, Rule};
@@ -39,7 +39,7 @@ pub struct Update<'a> {
     parameters: &'a [Parameter],
     catches_up: bool,
     step: Step,
-    /// Which parameters have moved.
+    /// Whether each parameter has moved.
     moved: RefCell<Vec<bool>>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Update<'a> {
         rest.try_for_each(|(parameter, _)| parameter.step(&self.step, self.catches_up))
     }
 
-    /// The place of a parameter that is about to move, with these rows up to date, or all.
+    /// Returns the index of a parameter that is about to move, after bringing these rows (or all) up to date.
     pub(crate) fn claim(&self, name: &'static str, weight: &Tensor, rows: Option<&[i32]>) -> Result<usize> {
         let refused = |reason| Err(Error::Update { argument: name, reason });
         let Some(place) = self.parameters.iter().position(|parameter| parameter.is(weight)) else {
@@ -75,7 +75,7 @@ impl<'a> Update<'a> {
         self.parameters[place].step_rows(&self.step, rows, gradient, self.catches_up)
     }
 
-    /// Moves rows of a parameter that lie one after another, from `start` on.
+    /// Moves contiguous rows of a parameter, from `start` on.
     pub(crate) fn part(&self, place: usize, start: i64, gradient: &Tensor) -> Result<()> {
         self.parameters[place].step_part(&self.step, start, gradient.size()[0], gradient)
     }

@@ -3,11 +3,11 @@ use tch::{Kind, Tensor};
 use crate::plan::divide;
 use crate::{Error, Labels, Linear, Loss, Reduction, Result};
 
-/// Gradient accumulation that equals one big batch, however unevenly the labels fall on the micro-batches.
+/// Gradient accumulation that equals one big batch, however unevenly the labels are distributed over the micro-batches.
 ///
-/// The mean of the micro-batches' means is not the mean of the batch: one that holds few labels would count as much as one
-/// that holds many. Here each micro-batch goes backward by its *sum*, and the gradients are divided once, at the end of the
-/// window, by the weight of all. What is left of a difference is the order of the additions.
+/// The mean of the micro-batches' means is not the mean of the batch: a micro-batch with few labels would count as much
+/// as one with many. Here each micro-batch calls backward on its *sum*, and the gradients are divided once, at the end
+/// of the window, by the total weight. Only the order of the additions differs from one big batch.
 ///
 /// ```
 /// # use masked_loss::{Accumulator, BceWithLogits, Labels, Reduction};
@@ -38,10 +38,9 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// A window that is to give the gradient of this reduction of all its entries.
+    /// A window that gives the gradient of this reduction over all its entries.
     ///
-    /// # Errors
-    /// [`Error::Reduction`] for `None`, which is no number, and for `MeanPerLabel`, whose labels lie across the
+    /// [`Error::Reduction`] for `None`, which is not a number, and for `MeanPerLabel`, whose labels extend over the
     /// micro-batches, so that their sums do not add up.
     pub fn new(reduction: Reduction) -> Result<Self> {
         match reduction {
@@ -52,8 +51,8 @@ impl Accumulator {
         }
     }
 
-    /// Adds one micro-batch: its sum goes backward, onto the gradients that are there. Those were set to zero before the
-    /// first one.
+    /// Adds one micro-batch: calls backward on its sum, which adds to the current gradients. Set them to zero before
+    /// the first one.
     ///
     /// # Errors
     /// As [`Loss::forward`].
@@ -85,7 +84,7 @@ impl Accumulator {
         Ok(())
     }
 
-    /// The pair behind the window's reduction so far, as [`Loss::sum_and_weight`] has it (`f64`).
+    /// The sum and weight of the window so far, like [`Loss::sum_and_weight`] (`f64`).
     ///
     /// # Errors
     /// [`Error::Torch`] only.
@@ -100,14 +99,14 @@ impl Accumulator {
     }
 
     /// Ends the window: divides the parameters' gradients by the weight of all micro-batches, returns the reduced loss
-    /// (`f64`; 0 for a window without any), and begins a new window. On a GPU nothing is waited for.
+    /// (`f64`; 0 for a window without micro-batches), and begins a new window. Does not wait for a GPU.
     ///
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn finish(&mut self, parameters: &[Tensor]) -> Result<Tensor> {
         let (sum, weight) = self.totals()?;
         self.sum_and_weight = None;
-        // What does not depend on the micro-batches does not add up.
+        // A weight that does not depend on the micro-batches is not their sum.
         let weight = match self.reduction {
             Reduction::Sum => Tensor::f_ones_like(&weight)?,
             Reduction::MeanOver(count) => weight.f_full_like(count)?,

@@ -4,12 +4,13 @@ use crate::{Error, Result, check};
 
 /// Keeps the weights of labels that a step did not observe exactly where they were.
 ///
-/// A gradient of zero is not enough where the optimizer remembers: momentum, Adam's moments and weight decay move a weight
-/// whose gradient is zero. This puts the rows that belong to unobserved labels back after the step, to the bit. It goes by
-/// the labels, not by the gradient, which may well be zero for a label that was observed.
+/// A gradient of zero is not enough for stateful optimizers: momentum, Adam's moments and weight decay move a weight
+/// whose gradient is zero. This restores the rows of unobserved labels after the step, to the bit. It looks at the
+/// labels, not at the gradient, which may be zero for an observed label.
 ///
-/// The optimizer's own state is not touched: the moments of such a row decay as in a step with a gradient of zero, so that
-/// a label seen again after a long time moves with a fresh memory. Weight decay does not reach a row while it is kept.
+/// It does not touch the optimizer's own state: the moments of such a row decay as in a step with a gradient of zero,
+/// so a label that reappears after a long time moves with fresh moments. Weight decay does not reach a row while it is
+/// kept.
 ///
 /// ```
 /// # use masked_loss::{BceWithLogits, Labels, Loss, Reduction, RowGuard};
@@ -36,10 +37,10 @@ pub struct RowGuard {
 }
 
 impl RowGuard {
-    /// Remembers the rows of `weights` that belong to labels with a count of 0 in `observed_per_label` (`[C]`, see
-    /// [`Labels::observed_per_label`](crate::Labels::observed_per_label); of several micro-batches, their sum). Each of
-    /// `weights` has one row for each label: `[C, ..]`, as `tch::nn::Linear` has them. Reads the counts, so a GPU is waited
-    /// for.
+    /// Saves the rows of `weights` whose labels have a count of 0 in `observed_per_label` (`[C]`, see
+    /// [`Labels::observed_per_label`](crate::Labels::observed_per_label); for several micro-batches, their sum). Each
+    /// of `weights` has one row for each label: `[C, ..]`, like those of `tch::nn::Linear`. Reads the counts, which
+    /// waits for a GPU.
     ///
     /// # Errors
     /// [`Error::Shape`] and [`Error::Device`] where the tensors do not fit each other.
@@ -65,7 +66,7 @@ impl RowGuard {
         Ok(Self { kept: kept.collect::<Result<_>>()?, unobserved })
     }
 
-    /// Puts the rows back.
+    /// Restores the rows.
     ///
     /// # Errors
     /// [`Error::Torch`] only.

@@ -1,4 +1,4 @@
-//! What a training loop uses besides a loss.
+//! Tools for a training loop besides losses.
 
 mod accumulator;
 mod guard;

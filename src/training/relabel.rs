@@ -1,23 +1,23 @@
-//! Policies for missing entries that look at the predictions or at their own past: they change the labels of a batch, and a
-//! loss [`with_missing`](crate::Loss::with_missing) entries takes it from there.
+//! Policies that change the labels of a batch at missing entries, according to the predictions or the epoch. Use them
+//! with a loss [`with_missing`](crate::Loss::with_missing) entries.
 
 use masked_loss_core::losses::{Setting, Settings};
 use tch::{Kind, Tensor};
 
 use crate::{BceWithLogits, Labels, Loss, Missing, Reduction, Result, check, check_setting, composed};
 
-/// Self-paced loss correction: a missing entry that the model is sure of counts as a positive.
+/// Self-paced loss correction: a missing entry counts as a positive if the model is sure of it.
 ///
 /// From the second epoch on, `σ(x) > τ` makes a missing entry a positive; the others stay missing.
 ///
-/// Source: Zhang et al. 2021, *Simple and Robust Loss Design for Multi-Label Learning with Missing Labels* (SPLC), where
-/// the rest is taken as negative and the loss is a sum.
+/// Source: Zhang et al. 2021, *Simple and Robust Loss Design for Multi-Label Learning with Missing Labels* (SPLC),
+/// which takes the others as negative and uses a sum as its loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SelfPaced {
     /// `τ`
     pub threshold: f64,
-    /// The first epoch, counted from 1, in which labels are changed.
+    /// The first epoch, counting from 1, in which labels are changed.
     pub from_epoch: usize,
 }
 
@@ -41,7 +41,7 @@ impl SelfPaced {
         Self { from_epoch, ..self }
     }
 
-    /// The labels of a batch with what the model is sure of added, in an epoch counted from 1.
+    /// The labels of a batch, with a positive for each missing entry that the model is sure of. `epoch` counts from 1.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) and [`Error::Device`](crate::Error::Device) where logits and labels do not fit;
@@ -56,17 +56,17 @@ impl SelfPaced {
     }
 }
 
-/// Class-aware selection: missing entries that may well be positives are left out of the negatives.
+/// Class-aware selection: leaves missing entries that are likely positives out of the negatives.
 ///
-/// A missing entry is dropped where its label's prior is above a threshold, or where it is among the `k·N` highest
-/// probabilities of the batch. Dropped ones weigh 0 in the loss, and are counted in denominators.
+/// A missing entry is dropped if its label's prior is above a threshold, or if it has one of the `k·N` highest
+/// probabilities of the batch. A dropped entry weighs 0 in the loss, and still counts in denominators.
 ///
 /// Source: Ben-Baruch et al. 2022, *Multi-label Classification with Partial Annotations using Class-aware Selective Loss*
 /// (CSL), with [`Asymmetric::partial`](crate::Asymmetric::partial) and [`Missing::FocalNegative`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ClassSelective {
-    /// The prior from above which a label's missing entries are dropped.
+    /// The prior above which a label's missing entries are dropped.
     pub prior: f64,
     /// `k`
     pub per_row: usize,
@@ -92,11 +92,11 @@ impl ClassSelective {
         Self { per_row, ..self }
     }
 
-    /// The labels of a batch without the missing entries that may be positives. `priors` (`[C]`): each label's share of
-    /// positives.
+    /// The labels of a batch, without the missing entries that are likely positives. `priors` (`[C]`): each label's
+    /// share of positives.
     ///
     /// # Errors
-    /// As [`SelfPaced::relabel`]; [`Error::Shape`](crate::Error::Shape) for priors that are not one for each label.
+    /// As [`SelfPaced::relabel`]; [`Error::Shape`](crate::Error::Shape) if there is not one prior for each label.
     pub fn relabel(&self, logits: &Tensor, labels: &Labels, priors: &Tensor) -> Result<Labels> {
         fit(logits, labels)?;
         let (rows, columns) = (labels.size()[0], *labels.size().last().unwrap_or(&1));
@@ -107,29 +107,28 @@ impl ClassSelective {
     }
 }
 
-/// What a large loss of an entry taken as negative is a sign of.
+/// How to correct a missing entry whose loss as a negative is large.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Correction {
-    /// That it is no negative: it is dropped (LL-R).
+    /// Drops the entry: it is not a negative (LL-R).
     #[default]
     Reject,
-    /// That it is a positive: it counts as one, in this step (LL-Ct) or, where the caller keeps the labels, for good
-    /// (LL-Cp).
+    /// Takes the entry as a positive: in this step (LL-Ct) or, if the caller keeps the labels, permanently (LL-Cp).
     Flip,
 }
 
-/// Large-loss correction: of the missing entries, taken as negative, those with the largest losses are taken otherwise.
+/// Large-loss correction: takes missing entries as negative, and corrects those with the largest losses.
 ///
-/// In epoch t, counted from 1, these are the `k = ⌈N·C·(t − 1)·Δ⌉` of a batch whose losses are largest.
+/// In epoch t, counting from 1, these are the `k = ⌈N·C·(t − 1)·Δ⌉` entries of a batch with the largest losses.
 ///
 /// Source: Kim et al. 2022, *Large Loss Matters in Weakly Supervised Multi-Label Classification*.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LargeLoss {
-    /// What is done with them.
+    /// How to correct them.
     pub correction: Correction,
-    /// `Δ ≥ 0`: how much of a batch more in each epoch, as a share (0.002 for the paper's 0.2 %).
+    /// `Δ ≥ 0`: the further share of a batch to correct in each epoch (0.002 for the paper's 0.2 %).
     pub step: f64,
 }
 
@@ -153,7 +152,7 @@ impl LargeLoss {
         Self { step, ..self }
     }
 
-    /// The labels of a batch in an epoch counted from 1; for [`Missing::Negative`].
+    /// The labels of a batch in an epoch, counting from 1; for [`Missing::Negative`].
     ///
     /// # Errors
     /// As [`SelfPaced::relabel`]; [`Error::Range`](crate::Error::Range) for a negative step.
@@ -197,7 +196,7 @@ fn fit(logits: &Tensor, labels: &Labels) -> Result<()> {
     check::like("logits", logits, &labels.size(), labels.device())
 }
 
-/// Where the `count` highest of the candidates' scores are.
+/// Where the candidates' `count` highest scores are.
 fn highest(scores: &Tensor, candidates: &Tensor, count: i64) -> Result<Tensor> {
     let scores = scores.f_detach()?.f_to_kind(composed::compute_kind(scores)?)?;
     let flat = scores.f_masked_fill(&candidates.f_logical_not()?, f64::NEG_INFINITY)?.f_reshape([-1])?;

@@ -1,4 +1,4 @@
-//! Accumulation that equals one big batch, and weights that stay where they were.
+//! Accumulation that equals one big batch, and weights that a guard restores.
 
 use crate::common::{Case, device, here, initialise, numbers, rng, tensor, uniform, vector};
 use masked_loss::{Accumulator, BceWithLogits, Error, Labels, Loss, Named, Reduction, RowGuard, Weights};
@@ -33,7 +33,7 @@ impl Problem {
         (self.layer.forward(&self.features.index_select(0, &rows)), self.labels.rows(&rows).unwrap())
     }
 
-    /// The gradients, which are then set to zero.
+    /// Returns the gradients, then sets them to zero.
     fn gradients(&self) -> Vec<f64> {
         let gradients = self.variables.trainable_variables().into_iter().flat_map(|variable| {
             let gradient = numbers(&variable.grad());
@@ -61,7 +61,7 @@ fn a_window_is_one_big_batch() {
         whole.backward();
         let (whole, expected) = (whole.double_value(&[]), problem.gradients());
         let mut window = Accumulator::new(reduction).unwrap();
-        // Twice: a window that is finished leaves nothing behind.
+        // Twice: a finished window leaves nothing behind.
         for _ in 0..2 {
             for (from, to) in [(0, 1), (1, 40), (40, 40), (40, 43), (43, ROWS)] {
                 let (logits, labels) = problem.batch(from, to);
@@ -78,7 +78,7 @@ fn a_window_is_one_big_batch() {
 
 #[test]
 fn the_mean_of_means_is_another_number() {
-    // What the accumulator is there to avoid; if this held, the test above could not tell.
+    // The accumulator avoids this; if it held, the test above could not fail.
     let problem = Problem::new();
     let mean = |from, to| {
         let (logits, labels) = problem.batch(from, to);
@@ -102,7 +102,8 @@ fn a_window_without_labels_gives_zero_and_some_reductions_have_no_window() {
     }
 }
 
-/// Steps on labels of which one is never observed from the second step on; its weights after the first step, and at the end.
+/// Trains on labels of which one is not observed from the second step on. Returns that label's weights after the first
+/// step, and at the end.
 fn train(optimizer: impl OptimizerConfig, guarded: bool) -> [Vec<f64>; 2] {
     const UNOBSERVED: i64 = 2;
     let problem = Problem::new();
@@ -140,7 +141,7 @@ fn guarded_rows_stay_to_the_bit_where_the_optimizer_remembers() {
             train(nn::AdamW::default(), guarded),
             train(nn::Sgd { momentum: 0.9, ..Default::default() }, guarded),
         ] {
-            // Without the guard every one of them moves: that is what it is for.
+            // Without the guard every one of them moves.
             assert_eq!(first == last, guarded);
         }
     }
@@ -148,7 +149,7 @@ fn guarded_rows_stay_to_the_bit_where_the_optimizer_remembers() {
 
 #[test]
 fn a_guard_goes_by_the_labels_not_by_the_gradient() {
-    // Observed, with a gradient of exactly zero: weight decay may have it.
+    // Observed, with a gradient of exactly zero: weight decay may move such a row.
     let mut weight = vector(&[1.0, 1.0, 1.0]);
     let guard = RowGuard::new(&vector(&[4i64, 0, 1]), &[&weight]).unwrap();
     let _ = weight.fill_(0.5);

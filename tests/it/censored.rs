@@ -7,7 +7,7 @@ use masked_loss::{
 };
 use tch::{Kind, Tensor};
 
-/// Numbers in half precision, so that no dtype rounds them; every combination of order and bound is among them.
+/// Numbers that half precision holds exactly, so that no dtype rounds them; with every combination of order and bound.
 const PREDICTION: [f64; 12] = [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0];
 const BOUND: [i64; 12] = [-1, -1, -1, 0, 0, 0, 1, 1, 1, -1, 0, 1];
 const COUNTS: [bool; 12] = [false, false, true, true, false, true, true, false, false, false, false, false];
@@ -111,7 +111,7 @@ fn an_infinite_prediction_may_keep_to_its_bound_and_nan_does_not() {
     let labels = labels.with_bounds(&vector(&[1, 1, -1, 1])).unwrap();
     let censored = Censored::new(SquaredError);
     for backend in backends() {
-        // The square of 1e30 is beyond f32.
+        // The square of 1e30 overflows f32.
         let x = vector(&[f32::INFINITY, 1e30, f32::NEG_INFINITY, f32::NAN]);
         let [value, gradient] = value_and_gradient(&censored, backend, &x, &labels, Reduction::None);
         assert_eq!((&value[..3], &gradient[..3]), (&[0.0; 3][..], &[0.0; 3][..]), "{backend:?}");

@@ -12,9 +12,9 @@ fn the_loss_is_that_of_the_observed_entries_taken_out() {
     for draw in 0..1000 {
         let size = [rng.random_range(1..=200), rng.random_range(1..=200)];
         let share = rng.random_range(0.0..=1.0);
-        // Taken out of its row, an entry has no label of its own to be weighted by.
+        // Outside its row, an entry has no label whose parameter applies to it.
         let losses = losses_alike_for_all_labels();
-        // The original's own loss every time, the others in turn.
+        // The loss of the original technique every time, the others in turn.
         for named in [&losses[0], &losses[1 + draw % (losses.len() - 1)]] {
             let case = Case::draw(&mut rng, named, &size, share, draw % 2 == 1);
             let Taken { all, row, .. } = Taken::out_of(&case);
@@ -28,7 +28,7 @@ fn the_loss_is_that_of_the_observed_entries_taken_out() {
     }
 }
 
-/// Those that do not ask which row, or which label, an entry is of, nor how many are missing.
+/// Reductions that depend neither on an entry's row or label, nor on the number of missing entries.
 const OF_ENTRIES: [Reduction; 5] =
     [Reduction::None, Reduction::Sum, Reduction::Mean, Reduction::WeightedMean, Reduction::MeanOver(3.5)];
 
@@ -49,7 +49,7 @@ fn so_is_the_gradient_in_every_dtype_and_reduction() {
     }
 }
 
-/// Input and labels, and the observed ones of them in a row.
+/// Input and labels, and only the observed ones in a row.
 struct Taken<'a> {
     observed: &'a [bool],
     all: (Tensor, Labels),
@@ -77,14 +77,14 @@ impl<'a> Taken<'a> {
         if reduction == Reduction::None {
             value = observed(&value);
         }
-        // Sums are taken in another order, and of half precision in `f32`; its gradient is rounded once more.
+        // Sums are taken in another order, and those of half precision in `f32`; its gradient is rounded once more.
         let (epsilon, sums, gradients, smallest) = match kind {
             Kind::Double => (f64::EPSILON, 1e-13, 1e-13, 0.0),
             Kind::Float => (f64::from(f32::EPSILON), 2e-6, 2e-6, 0.0),
             Kind::Half => (f64::from(f32::EPSILON), 2e-6, 1e-3, 6e-8),
             _ => (f64::from(f32::EPSILON), 2e-6, 1e-2, 0.0),
         };
-        // A single entry may be the small difference of two terms of about 1.
+        // A single entry may be a small difference of two terms of about 1.
         let terms = match reduction {
             Reduction::None | Reduction::Sum => 1.0,
             Reduction::MeanOver(count) => 1.0 / count,

@@ -1,4 +1,4 @@
-//! Every promise, over every loss, path, reduction and dtype.
+//! Every promise, over every loss, backend, reduction and dtype.
 
 use crate::common::{
     Call, Case, REDUCTIONS, backends, combinations, device, here, losses, numbers, on_the_cpu, rng, tensor, uniform,
@@ -110,7 +110,7 @@ fn an_observed_nan_shows_and_a_label_out_of_range_is_an_error() {
             assert!(gradient[0].is_nan(), "{}, {backend:?}, {reduction:?}, {kind:?}", named.name);
             assert!(gradient[1].is_finite(), "{}, {backend:?}, {reduction:?}, {kind:?}", named.name);
         }
-        // Of regression every number is a label.
+        // In regression every number is a valid label.
         for backend in backends().filter(|_| named.label_range.end().is_finite()) {
             let labels = Labels::complete(&vector(&[0.0, named.label_range.end() + 0.5])).unwrap();
             let found = named.loss.forward_on(backend, &vector(&[0.5, 0.5]), &labels, Reduction::Sum);
@@ -125,14 +125,14 @@ fn strides_and_ranks_make_no_difference() {
     for named in losses(5) {
         let case = Case::draw(&mut rng, &named, &[2, 3, 4, 5], 0.6, false);
         let (input, labels) = (case.input(Kind::Float), case.labels());
-        // The same numbers, lying in memory in another order.
+        // The same numbers in another memory order.
         let strided = input.permute([3, 1, 2, 0]).contiguous().permute([3, 1, 2, 0]);
         assert!(!strided.is_contiguous());
         for backend in backends() {
             for reduction in REDUCTIONS {
                 let expected = value_and_gradient(&named, backend, &input, &labels, reduction, 2.0);
                 let found = value_and_gradient(&named, backend, &strided, &labels, reduction, 2.0);
-                // A GPU adds numbers up in the order in which they lie in memory.
+                // A GPU adds numbers in the order of their addresses.
                 if device() == Device::Cpu || reduction == Reduction::None {
                     assert_eq!(found, expected);
                 }
@@ -176,7 +176,7 @@ fn want_of_memory_is_an_error() {
 }
 
 #[test]
-fn the_fused_path_is_differentiable_once_and_says_so() {
+fn the_fused_backend_is_differentiable_once_and_says_so() {
     let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let logits = vector(&[0.3, -0.2]).set_requires_grad(true);
     let bce = BceWithLogits::default();

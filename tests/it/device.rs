@@ -1,4 +1,4 @@
-//! On whichever device the tests run: the same losses and gradients as on the CPU, and errors where devices are mixed.
+//! On the device that the tests use: the same losses and gradients as on the CPU, and errors where devices are mixed.
 
 use masked_loss::metrics::{Metric, summarize};
 use masked_loss::{
@@ -12,7 +12,7 @@ use crate::common::{Case, KINDS, REDUCTIONS, backward, device, here, losses, num
 
 const SIZE: [i64; 2] = [37, 5];
 
-/// Labels with weights of all sorts, cut out of a table.
+/// Labels with all kinds of weights, selected from a table.
 fn batch(rng: &mut SmallRng, case: &Case) -> Labels {
     let [entries, rows, labels] = [SIZE[0] * SIZE[1], SIZE[0], SIZE[1]].map(|count| uniform(rng, count, 0.1..3.0));
     let weighted = case.labels().with_weights(Weights::PerEntry(&tensor(&entries, &SIZE))).unwrap();
@@ -51,7 +51,7 @@ fn every_loss_is_that_of_the_cpu() {
                 };
                 let found = of(&logits, &labels);
                 let expected = of(&logits.to_device(Device::Cpu), &moved);
-                // Of half precision the value is `f32`, and one more rounding lies in the gradient.
+                // For half precision the value is `f32`, and the gradient has one more rounding.
                 let (value, gradient) = match kind {
                     Kind::Double => (1e-13, 1e-13),
                     Kind::Float => (3e-6, 3e-6),
@@ -171,7 +171,7 @@ fn metrics_are_those_of_the_cpu() {
 }
 
 #[test]
-fn the_fused_path_says_that_it_is_for_the_cpu() {
+fn the_fused_backend_says_that_it_is_for_the_cpu() {
     let labels = Labels::complete(&vector(&[1.0, 0.0])).unwrap();
     let logits = Tensor::zeros([2], here(Kind::Float));
     let found = BceWithLogits::default().forward_on(Backend::Fused, &logits, &labels, Reduction::Mean);
@@ -188,7 +188,7 @@ fn the_fused_path_says_that_it_is_for_the_cpu() {
 fn mixed_devices_are_an_error_that_names_them() {
     let (there, values) = (device(), vector(&[1.0, 0.0]));
     if there == Device::Cpu {
-        return; // There is no other one.
+        return; // There is no other device.
     }
     let (labels, cpu) = (Labels::complete(&values).unwrap(), values.to_device(Device::Cpu));
     let bce = BceWithLogits::default();

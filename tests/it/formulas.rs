@@ -1,4 +1,4 @@
-//! Formulas as a user might write them, in which the logit goes through a selection: both backends read them alike.
+//! Formulas that select by the logit, as a user might write them: both backends evaluate them alike.
 
 use crate::common::{Case, numbers, on_both_backends, rng, value_and_gradient};
 use masked_loss::{Elementwise, Loss, Missing, Named, Real, Reduction};
@@ -38,7 +38,7 @@ fn formulas() -> [Named; 3] {
 }
 
 #[test]
-fn a_selected_logit_is_read_alike_by_both_paths() {
+fn a_selected_logit_is_read_alike_by_both_backends() {
     let mut rng = rng(11);
     for named in formulas() {
         for soft in [false, true] {
@@ -60,7 +60,7 @@ fn a_selected_logit_is_read_alike_by_both_paths() {
     }
 }
 
-/// The second formula takes what the first does not.
+/// Only the second formula takes a sigmoid of the input.
 #[test]
 fn what_is_assumed_of_missing_entries_leaves_nothing_behind() {
     let mut rng = rng(12);

@@ -1,4 +1,4 @@
-//! Cases that were, or could well be, got wrong.
+//! Cases that were wrong once, or easily could be.
 
 use std::sync::Barrier;
 
@@ -48,7 +48,7 @@ fn a_gradient_too_large_for_the_caches_is_that_of_its_halves() {
     if !on_the_cpu("caches of the fused backend") {
         return;
     }
-    // 35 MB of gradient, and last blocks that vectors do not fill.
+    // A gradient of 35 MB, and last blocks that are not whole vectors.
     let case = Case::draw(&mut rng(81), &bce(), &[2 * 1099, 4001], 0.3, false);
     let (logits, labels) = (case.input(Kind::Float), case.raw().to_kind(Kind::Float));
     let gradient = |part: i64, of: i64| {
@@ -69,7 +69,7 @@ fn a_thread_may_compute_while_it_ends() {
     fn step() {
         let labels = Labels::complete(&Tensor::zeros([1024, 1024], here(Kind::Float))).unwrap();
         let logits = Tensor::zeros([1024, 1024], here(Kind::Float)).set_requires_grad(true);
-        // No backward: libtorch's own engine does not work this late.
+        // No backward: libtorch's own engine no longer works at this point.
         drop(BceWithLogits::default().forward_on(Backend::Fused, &logits, &labels, Reduction::Sum).unwrap());
         masked_loss::release_buffers();
     }
@@ -95,7 +95,7 @@ fn half_precision_is_scaled_before_it_is_narrowed() {
         let logits = Tensor::zeros([2], here(Kind::Half));
         let (_, gradient) = value_and_gradient(&bce(), backend, &logits, &half_observed(), Reduction::Mean, 65536.0);
         assert_eq!(gradient, [-32768.0, 0.0], "{backend:?}");
-        // Half a millionth of a half is beneath it; scaled up it is not.
+        // Half a millionth of a half is too small for f16; scaled up it is not.
         let logits = Tensor::zeros([1 << 20], here(Kind::Half));
         let labels = Labels::complete(&Tensor::zeros([1 << 20], here(Kind::Half))).unwrap();
         let (_, gradient) = value_and_gradient(&bce(), backend, &logits, &labels, Reduction::Mean, 1024.0);
@@ -126,7 +126,7 @@ fn weights_that_overflow_are_refused() {
     assert!(matches!(once.with_weights(Weights::PerRow(&large)), Err(Error::Range { argument: "weights", .. })));
 }
 
-/// The loss of each of two by two entries, all observed, whose own is ln 2.
+/// The weighted losses of two by two observed entries, each of which has an unweighted loss of ln 2.
 fn weighted(labels: &Labels) -> Vec<Vec<f64>> {
     let logits = Tensor::zeros([2, 2], here(Kind::Float));
     backends().map(|backend| value_and_gradient(&bce(), backend, &logits, labels, Reduction::None, 1.0).0).collect()
@@ -161,7 +161,7 @@ fn weights_are_read_as_they_are_and_stay_as_they_were() {
 fn weights_whose_parts_leave_the_range_of_f32_still_multiply() {
     let one = |weight: f64| Tensor::full([2], weight, here(Kind::Double));
     for [entry, row, label] in [[1.0, 1e300, 1e-300], [1e-30, 1e30, 1e30], [1e30, 1e-30, 1e-30]] {
-        // A weight per entry is 1 where the entry is missing, for which the others are too large.
+        // A weight per entry is 1 where the entry is missing; the other weights would be too large there.
         let last = if entry == 1.0 { f64::NAN } else { 1.0 };
         let labels = Labels::from_nan(&vector(&[1.0, 0.0, 1.0, last]).view([2, 2])).unwrap();
         let entries = one(entry).expand([2, 2], false);
@@ -248,7 +248,7 @@ fn a_batch_needs_a_vector_of_rows_that_are_there() {
     assert_eq!(labels.rows(&vector(&[2i64, 0])).unwrap().size(), [2, 2]);
     let scalar = labels.rows(&tensor(&[1i64], &[])).unwrap_err().to_string();
     assert_eq!(scalar, "index: expected shape [n], found []");
-    // On a GPU a kernel finds out, and ends the process.
+    // On a GPU the kernel detects this, and ends the process.
     if on_the_cpu("a row that is not there") {
         for index in [3i64, -1] {
             assert!(matches!(labels.rows(&vector(&[index])), Err(Error::Torch(_))));

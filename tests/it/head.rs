@@ -1,4 +1,4 @@
-//! A last layer with its loss: the same as all logits and their loss.
+//! A last layer with its loss equals computing all logits, then their loss.
 
 use masked_loss::{
     Accumulator, BceWithLogits, Censored, Head, Labels, Linear, Loss, Missing, Reduction, SigmoidFocal,
@@ -89,10 +89,10 @@ fn weights_multiply_the_losses_of_any_head() {
 
 #[test]
 fn chunks_of_labels_add_up_to_all() {
-    // More logits than are in memory at a time.
+    // More logits than fit in memory at once.
     let size = [1100i64, 4000, 3];
     let cells = labels(22, [30, 4000], 0.3, true).values().unwrap().repeat([37, 1]).narrow(0, 0, 1100);
-    // A run of labels that nobody observed.
+    // A run of unobserved labels.
     let _ = cells.narrow(1, 1800, 2100).fill_(f64::NAN);
     let of = |count: i64| Tensor::from_slice(&uniform(&mut rng(23), count, 0.5..2.0));
     let matrix = Labels::from_nan(&cells).unwrap().with_weights(Weights::PerLabel(&of(4000))).unwrap();
@@ -112,7 +112,7 @@ fn chunks_of_labels_add_up_to_all() {
             }
         }
     }
-    // So many logits that all at once take no less time.
+    // So many logits that the dense head is no faster.
     let many = Labels::complete(&Tensor::ones([5, 1 << 22], (Kind::Float, Device::Cpu))).unwrap();
     let layer = Layer::draw(25, &losses(9)[0], [5, 1 << 22, 1], Kind::Float);
     let of = |head| layer.found(head, &BceWithLogits::default(), &many, Reduction::Mean, false);
@@ -207,7 +207,7 @@ fn the_layer_may_lie_in_memory_in_any_way_and_need_few_gradients() {
     let found = [numbers(&loss), numbers(&hidden.grad()), numbers(&weight.grad()), numbers(&bias.grad())];
     assert_eq!(found, expected);
 
-    // A frozen layer, and one of which only the layer is trained.
+    // A frozen layer, one that is trained alone, and neither.
     for trained in [[true, false], [false, true], [false, false]] {
         let [hidden, weight] =
             [(&layer.hidden, trained[0]), (&layer.weight, trained[1])].map(|(t, on)| t.copy().set_requires_grad(on));
@@ -241,13 +241,13 @@ fn a_graph_that_is_kept_goes_backward_again() {
         };
         let mut once = Tensor::run_backward(&[&loss], &inputs, true, false);
         let expected: Vec<_> = once.iter().map(dense).collect();
-        // Whoever has them may change them.
+        // The caller owns the gradients, and may change them.
         once.iter_mut().for_each(|gradient| *gradient = gradient.zero_());
         let twice = Tensor::run_backward(&[&loss], &inputs, false, false);
         assert_eq!(twice.iter().map(dense).collect::<Vec<_>>(), expected);
         let again = Tensor::f_run_backward(&[&loss], &inputs, false, false).unwrap_err();
         assert!(again.to_string().contains("backward through the graph a second time"), "{again}");
-        // An infinite upstream gradient leaves what is zero.
+        // An infinite upstream gradient leaves zeros unchanged.
         let loss = named.loss.forward_linear(&layer.hidden, &linear, &labels, Reduction::Mean).unwrap() * f64::INFINITY;
         let spread = Tensor::run_backward(&[&loss], &inputs, false, false);
         assert!(
@@ -293,7 +293,7 @@ fn auto_chooses_and_what_does_not_fit_is_refused() {
         let found = error(&*probabilities.loss, hidden, weight, bias, Reduction::Mean, head);
         assert!(found.starts_with("probabilities: expected numbers within [0, 1] where observed, found "), "{found}");
     }
-    // Other losses take all logits.
+    // Other losses compute all logits.
     let loss = Censored::new(SquaredError);
     let of = |loss: &dyn Loss, head| layer.found(head, loss, &labels, Reduction::Mean, false);
     assert_eq!(of(&loss, Head::Auto), of(&SquaredError, Head::Dense));

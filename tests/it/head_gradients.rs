@@ -8,7 +8,7 @@ use crate::common::{losses, numbers};
 
 const STEP: f64 = 1e-5;
 
-/// The loss of a layer in which one number of one tensor is moved.
+/// The loss of a layer, with one number of one tensor changed.
 fn moved(layer: &Layer, tensor: usize, place: i64, by: f64) -> Layer {
     let tensors = [&layer.hidden, &layer.weight, &layer.bias].map(Tensor::copy);
     let _ = tensors[tensor].view([-1]).narrow(0, place, 1).g_add_scalar_(by);

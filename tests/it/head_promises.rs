@@ -1,4 +1,5 @@
-//! What every head promises over the catalogue: zero, compaction, empty, partition, honesty; and observed logits alone.
+//! The promises of every head over the catalogue: zero, compaction, empty, partition, honesty; and logits without a
+//! loss.
 
 use masked_loss::{Error, Head, Labels, Linear, Reduction};
 use rand::Rng;
@@ -127,7 +128,7 @@ fn weights_in_half_precision_are_read_where_they_lie_and_computed_with_in_single
 
 #[test]
 fn long_runs_of_labels_that_nobody_observed_are_skipped_by_chunks() {
-    // Observed are labels 0 to 9, 80 and 300 to 319.
+    // Labels 0 to 9, 80 and 300 to 319 are observed.
     let named = &losses(9)[0];
     let layer = Layer::draw(9, named, [5, 400, 6], Kind::Double);
     let values = labels(10, [5, 400], 1.0, true).values().unwrap();
@@ -136,7 +137,7 @@ fn long_runs_of_labels_that_nobody_observed_are_skipped_by_chunks() {
     }
     let labels = Labels::from_nan(&values).unwrap();
     let expected = layer.found(Head::Dense, &*named.loss, &labels, Reduction::Mean, false);
-    // Of a logit that is NaN, the gradient of hidden would be too.
+    // A NaN logit would make the gradient of hidden NaN too.
     let weight = layer.weight.copy();
     for [start, end] in [[10, 80], [81, 300], [320, 400]] {
         let _ = weight.narrow(0, start, end - start).fill_(f64::NAN);

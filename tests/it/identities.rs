@@ -1,4 +1,4 @@
-//! Identity: losses that are one another for some setting, closed forms of gradients, and PyTorch's own regression losses.
+//! Identities: losses that are equal for some setting, closed forms of gradients, and PyTorch's own regression losses.
 
 use crate::common::{backends, here, numbers, value_and_gradient, vector};
 use masked_loss::{
@@ -18,7 +18,7 @@ fn entries(loss: impl Elementwise + 'static, backend: Backend, x: &Tensor, y: f6
     value_and_gradient(&Named::new("", loss), backend, x, &labels, Reduction::None, 1.0).into()
 }
 
-/// To a relative error, or to an absolute one.
+/// Equal to a relative error, or to an absolute one.
 fn close(found: &[Vec<f64>], expected: &[Vec<f64>], relative: f64, absolute: f64) {
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(found.len(), expected.len());
@@ -48,7 +48,7 @@ fn asymmetric_loss_without_asymmetry_is_binary_cross_entropy() {
         .with_detach_weights(false);
     for backend in backends() {
         for y in [0.0, 0.3, 1.0] {
-            // From 18.4 on its logarithms are floored.
+            // From 18.4 on, the floor of its logarithms applies.
             let bce = entries(BceWithLogits::default(), backend, &logits(18.0), y);
             close(&entries(symmetric, backend, &logits(18.0), y), &bce, 1e-14, 1e-15);
         }
@@ -64,12 +64,12 @@ fn hill_loss_has_the_gradient_of_its_closed_form() {
             let [_, gradient] = entries(Hill::default().with_lambda(lambda), backend, &x, 0.0);
             for ((&p, &rest), gradient) in p.iter().zip(&rest).zip(gradient) {
                 let exact = p * p * rest * ((2.0 * lambda - 3.0) + 3.0 * rest);
-                // Where it crosses 0, by the size of its terms.
+                // Where the gradient crosses 0, compare it with the size of its terms.
                 let epsilon = if lambda == 1.5 { f64::MIN_POSITIVE } else { 1e-15 * p * p * rest };
                 approx::assert_relative_eq!(gradient, exact, max_relative = 1e-14, epsilon = epsilon);
             }
         }
-        // Of a positive: at the margin both sigmoids are ½.
+        // For a positive at the margin, both sigmoids are ½.
         let [value, gradient] = entries(Hill::default(), backend, &vector(&[1.0]), 1.0);
         let ln_half = 0.5f64.ln();
         close(&[value, gradient], &[vec![-0.25 * ln_half], vec![0.25 * (ln_half - 0.5)]], 1e-15, 0.0);
@@ -137,7 +137,7 @@ fn huber_loss_that_is_never_far_is_half_the_squared_error() {
 
 #[test]
 fn regression_losses_are_pytorchs() {
-    // Ties, both sides of Huber's bend and on it, far out, and infinite.
+    // Ties, both sides of Huber's bend and the bend itself, far out, and infinite.
     let x = [0.0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e-30, 1e3, -1e3, 1e15, f64::INFINITY, f64::NEG_INFINITY];
     let none = tch::Reduction::None;
     type Theirs = Box<dyn Fn(&Tensor, &Tensor) -> Tensor>;

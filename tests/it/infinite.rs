@@ -1,4 +1,4 @@
-//! Observed logits of ±∞: value and gradient are the limits, on every path.
+//! Observed logits of ±∞: value and gradient are the limits, on every backend.
 
 use crate::common::{backends, backward, numbers, tensor, value_and_gradient, vector};
 use masked_loss::masked_loss_core::losses::FocalNegative;
@@ -64,7 +64,7 @@ fn limits() -> Vec<Limit> {
     all
 }
 
-/// Where the exponentials are gone, what grows with the logit has no end, and the rest has arrived.
+/// At large logits exponentials vanish. Terms that grow with the logit become infinite, and all others are constant.
 fn at_the_end(found: f64) -> f64 {
     if found.abs() > 100.0 { f64::INFINITY.copysign(found) } else { found }
 }
@@ -100,7 +100,7 @@ fn every_loss_has_its_limit_at_infinite_logits() {
     }
 }
 
-/// By hand.
+/// The expected values are worked out by hand.
 #[test]
 fn binary_cross_entropy_is_0_where_logit_and_label_agree_and_infinite_where_not() {
     let labels_given = vector(&[0.0, 1.0, 0.0, 1.0]);
@@ -190,7 +190,7 @@ fn nan_still_shows() {
     let labels = Labels::complete(&vector(&[0.0, 1.0, 0.5])).unwrap();
     let logits = vector(&[f64::NAN; 3]);
     for Limit { named, .. } in limits() {
-        // A class that weighs nothing adds nothing.
+        // A class of weight 0 adds nothing.
         let silent = |i: usize| match named.name {
             "bce, pos_weight 0" => i == 1,
             "focal, α 0" => i == 1,

@@ -1,4 +1,4 @@
-//! What the library promises, in one program.
+//! The library's promises, in one test program.
 
 mod accumulator;
 mod censored;

@@ -1,4 +1,4 @@
-//! Metrics of tables: only observed entries count, and what is undefined is no number.
+//! Metrics of tables: only observed entries count, and undefined metrics are `None`.
 
 use crate::common::{GARBAGE, here, tensor, vector};
 use masked_loss::metrics::{ByLabel, Metric, summarize};
@@ -9,7 +9,7 @@ const NAN: f64 = f64::NAN;
 
 #[test]
 fn missing_entries_count_nowhere_whatever_stands_there() {
-    // Label 0: 0.9+, 0.2-; label 1: one class only; label 2: nobody observed.
+    // Label 0: 0.9+, 0.2-; label 1: one class only; label 2: not observed.
     let scores = |missing: f64| tensor(&[0.9, 0.7, missing, 0.2, missing, missing, missing, 0.6, missing], &[3, 3]);
     let labels = Labels::from_nan(&tensor(&[1.0, 1.0, NAN, 0.0, NAN, NAN, NAN, 1.0, NAN], &[3, 3])).unwrap();
     for metric in Metric::all() {
@@ -37,7 +37,7 @@ fn labels_are_the_last_dimension_of_any_rank() {
     };
     assert_eq!(of(&[4, 2]).per_label, [Some(1.0), Some(0.0)]);
     assert_eq!(of(&[2, 2, 2]), of(&[4, 2]));
-    // Each entry a label of its own: nothing to compare.
+    // Each entry has a label of its own: nothing to compare.
     assert_eq!(of(&[8]).undefined, 8);
     for size in [[0, 3], [3, 0]] {
         let labels = Labels::complete(&Tensor::zeros(size, here(Kind::Float))).unwrap();
@@ -60,14 +60,14 @@ fn what_does_not_fit_is_an_error() {
     let wrong = of(Metric::LogLoss, &logits).unwrap_err().to_string();
     assert_eq!(wrong, "scores: expected probabilities where observed, found 3");
     assert_eq!(of(Metric::Auroc, &logits).unwrap().micro, Some(1.0));
-    // A network that went wrong is no label without classes.
+    // NaN scores of a broken network are an error, unlike labels without both classes.
     let unobserved = Labels::from_nan(&vector(&[NAN, 0.0])).unwrap();
     for metric in Metric::all() {
         let scores = vector(&[NAN, 0.5]);
         let wrong = of(metric, &scores);
         assert!(matches!(wrong, Err(Error::Range { argument: "scores", .. })), "{metric:?}: {wrong:?}");
         assert!(summarize(metric, &scores, &unobserved).is_ok(), "{metric:?}");
-        // Nor is a number that was measured a class.
+        // A measured number is not a class either.
         let measured = summarize(metric, &vector(&[0.5]), &Labels::complete(&vector(&[7.25])).unwrap());
         assert!(
             matches!(measured, Err(Error::Range { argument: "labels", found: 7.25, .. })),
@@ -76,7 +76,7 @@ fn what_does_not_fit_is_an_error() {
     }
 }
 
-/// The numbers are scikit-learn 1.9's `log_loss([0, 1], [1.0, 0.25])`, the scores being of each dtype.
+/// The numbers are scikit-learn 1.9's `log_loss([0, 1], [1.0, 0.25])`, for scores of each dtype.
 #[test]
 fn log_loss_of_a_certain_error_depends_on_the_dtype() {
     let labels = Labels::complete(&vector(&[0.0, 1.0])).unwrap();

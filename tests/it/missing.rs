@@ -1,4 +1,4 @@
-//! What a missing entry may count as, each against its published formula in plain arithmetic.
+//! The policies for missing entries, each compared with its published formula in plain arithmetic.
 
 use crate::common::{Case, KINDS, backends, device, here, losses, numbers, on_both_backends, rng, tensor, vector};
 use masked_loss::{
@@ -13,7 +13,7 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// The loss of a missing entry and its derivative, BCE being that of an observed one, with 3 labels.
+/// The loss of a missing entry and its derivative, for 3 labels and BCE at observed entries.
 fn published(policy: &Missing, x: f64) -> (f64, f64) {
     let p = sigmoid(x);
     let (positive, negative) = (-p.ln(), -(1.0 - p).ln());
@@ -56,11 +56,11 @@ fn every_policy_is_its_formula_and_leaves_observed_entries_alone() {
 }
 
 #[test]
-fn every_policy_goes_with_every_loss_on_both_paths() {
+fn every_policy_goes_with_every_loss_on_both_backends() {
     let mut rng = rng(41);
     for named in losses(4) {
         for (name, policy) in Missing::catalogue() {
-            // An entropy and a focal weight are of logits.
+            // Entropy and focal weight need logits.
             if named.input_range.start().is_finite() && matches!(name, "entropy" | "focal-negative") {
                 continue;
             }
@@ -77,7 +77,7 @@ fn every_policy_goes_with_every_loss_on_both_paths() {
                 let [(composed, slopes), (fused, fused_slopes)] = results;
                 let limit = if kind == Kind::Double { 1e-13 } else { 1e-5 };
                 approx::assert_relative_eq!(composed, fused, max_relative = limit);
-                // Of a probability of 1 and the label 0, f16 cannot hold the slope.
+                // At a probability of 1 and the label 0, f16 cannot represent the slope.
                 let largest = slopes.iter().filter(|slope| slope.is_finite()).fold(0.0, |a: f64, b| a.max(b.abs()));
                 let half = if matches!(kind, Kind::Half | Kind::BFloat16) { 1e-2 } else { limit };
                 for (composed, fused) in slopes.into_iter().zip(fused_slopes) {
@@ -94,7 +94,7 @@ fn the_gradient_with_missing_entries_is_that_of_finite_differences() {
     let x = tensor(&[0.3, -2.0, 4.0, -0.7, 1.5, -6.0, 0.1, 2.5], &[2, 4]);
     let labels = Labels::from_nan(&tensor(&[1.0, NAN, 0.0, NAN, NAN, 1.0, NAN, 0.0], &[2, 4])).unwrap();
     for (name, policy) in Missing::catalogue() {
-        // Constant to the gradient, its focal weight is one to finite differences too.
+        // Its focal weight is constant for the gradient, but not for finite differences.
         if name == "focal-negative" {
             continue;
         }
@@ -121,7 +121,7 @@ fn on_complete_labels_no_policy_makes_a_difference() {
                 for reduction in [Reduction::None, Reduction::Mean] {
                     let found = of(&named.with_missing(policy.clone()), reduction);
                     let expected = of(&*named.loss, reduction);
-                    // A GPU multiplies by the reciprocal of a count that is known to the CPU.
+                    // A GPU multiplies by the reciprocal of a count that the CPU knows.
                     let close = device() != Device::Cpu && reduction == Reduction::Mean;
                     let limit = if close { 1e-15 * expected[0] } else { 0.0 };
                     let mut pairs = found.iter().zip(&expected);
@@ -135,7 +135,7 @@ fn on_complete_labels_no_policy_makes_a_difference() {
 
 #[test]
 fn partial_asl_is_that_of_its_authors() {
-    // Ben-Baruch et al. 2022: γ⁺ 0, γ⁻ 1, γ of the missing 2, focal weights detached.
+    // Ben-Baruch et al. 2022: γ⁺ 0, γ⁻ 1, γ of missing entries 2, focal weights detached.
     let (x, y) = ([0.4, -1.0, 2.0], [1.0, 0.0, NAN]);
     let loss = Asymmetric::partial().with_missing(Missing::FocalNegative { gamma: 2.0 });
     let leaf = vector(&x).set_requires_grad(true);
@@ -185,7 +185,7 @@ fn positives_only() -> (Tensor, Labels) {
     (tensor(&[-3.0, 0.2, 1.0, 2.0, 5.0, -4.0], &[2, 3]), labels)
 }
 
-/// What each entry weighs in the loss taken as negative, and its label: `+`, `-`, or `0` for no weight.
+/// How each entry counts, with missing ones taken as negative: `+`, `-`, or `0` for a weight of 0.
 fn taken(labels: &Labels) -> String {
     let zero = Tensor::zeros([2, 3], here(Kind::Double));
     let entries = BceWithLogits::default().with_missing(Missing::Negative);
@@ -211,7 +211,7 @@ fn what_the_model_is_sure_of_becomes_positive_from_the_second_epoch() {
     let (logits, labels) = positives_only();
     let policy = SelfPaced::default();
     assert_eq!(taken(&policy.relabel(&logits, &labels, 1).unwrap()), "+---+-");
-    // σ(1) = 0.73 and σ(2) = 0.88 are above 0.6, σ(0.2) = 0.55 is not.
+    // σ(1) = 0.73 and σ(2) = 0.88 are above 0.6; σ(0.2) = 0.55 is not.
     let relabelled = policy.relabel(&logits, &labels, 2).unwrap();
     assert_eq!(taken(&relabelled), "+-+++-");
     assert_eq!(numbers(&relabelled.observed_count().unwrap()), [4.0]);
@@ -227,7 +227,7 @@ fn likely_positives_are_no_negatives() {
     assert_eq!(taken(&none.relabel(&logits, &labels, &priors).unwrap()), "+---+-");
     let by_prior = ClassSelective::default().with_prior(0.05).with_per_row(0);
     assert_eq!(taken(&by_prior.relabel(&logits, &labels, &priors).unwrap()), "+-0-+0");
-    // The two highest of the missing ones: 2.0 and 1.0.
+    // The two highest missing ones: 2.0 and 1.0.
     let by_rank = ClassSelective::default().with_prior(0.5).with_per_row(1);
     assert_eq!(taken(&by_rank.relabel(&logits, &labels, &priors).unwrap()), "+-00+-");
     assert_eq!(taken(&ClassSelective::default().relabel(&logits, &labels, &priors).unwrap()), "+000+0");
@@ -242,7 +242,7 @@ fn the_largest_losses_are_dropped_or_flipped_more_with_every_epoch() {
         taken(&policy.relabel(&logits, &labels, epoch).unwrap())
     };
     assert_eq!(with(Correction::Reject, 1), "+---+-");
-    // ⌈6 · 0.2⌉ = 2, then ⌈6 · 0.4⌉ = 3: by falling logit.
+    // ⌈6 · 0.2⌉ = 2, then ⌈6 · 0.4⌉ = 3: in descending order of the logit.
     assert_eq!(with(Correction::Reject, 2), "+-00+-");
     assert_eq!(with(Correction::Reject, 3), "+000+-");
     assert_eq!(with(Correction::Flip, 2), "+-+++-");

@@ -1,4 +1,4 @@
-//! The risk of positive and unlabelled data, against plain arithmetic: one label at a time, one number after another.
+//! The risk of positive and unlabelled data, compared with plain arithmetic: one label and one number at a time.
 
 use crate::common::{KINDS, backward, here, numbers, rng, tensor, uniform, vector};
 use masked_loss::{Error, Labels, NonNegativePu, Reduction, Weights};
@@ -24,7 +24,7 @@ fn risks(x: &[f64], positive: &[bool], prior: f64) -> (f64, f64) {
     (prior * among(true, -1.0), among(false, 1.0) - prior * among(true, 1.0))
 }
 
-/// The value, and the function whose slope is the gradient: the same one unless the risk is bounded.
+/// The value, and the function whose slope is the gradient: the two are equal unless the risk is bounded.
 fn expected(loss: &NonNegativePu, label: usize, x: &[f64], positive: &[bool]) -> (f64, Vec<f64>) {
     let of = |x: &[f64]| risks(x, positive, loss.prior[label]);
     let (r_plus, r_minus) = of(x);
@@ -79,7 +79,7 @@ fn numbers_worked_out_by_hand() {
             approx::assert_relative_eq!(*found, gamma * expected, max_relative = 1e-14);
         }
     }
-    // Not as far below 0 as β lets it be: R⁺ + R⁻ = 0, slopes P −2π·3/16, U (3/16)/2 each.
+    // R⁻ is negative, but above −β: R⁺ + R⁻ = 0, slopes P −2π·3/16, U (3/16)/2 each.
     let (value, gradient) = found(&NonNegativePu::new(vec![0.5]).with_beta(0.25).with_gamma(1.0), &logits, &positive);
     approx::assert_abs_diff_eq!(value[0], 0.0, epsilon = 1e-16);
     for (found, expected) in gradient.iter().zip([-0.1875, 0.09375, 0.09375]) {
@@ -96,7 +96,7 @@ fn value_and_gradient_are_those_of_plain_arithmetic() {
         let prior: Vec<f64> = (0..columns).map(|_| rng.random_range(0.0..=1.0)).collect();
         let (beta, gamma) = [(0.0, 1.0), (0.05, 0.5), (0.0, 0.0)][draw % 3];
         let loss = NonNegativePu::new(prior).with_beta(beta).with_gamma(gamma);
-        // Every so often a label without positives, or with nothing but.
+        // Some labels have no positives, or nothing else.
         let share = [0.5, 0.1, 0.9][draw % 3];
         let x = uniform(&mut rng, (ROWS * columns) as i64, -4.0..4.0);
         let positive: Vec<bool> = (0..ROWS * columns).map(|_| rng.random_bool(share)).collect();

@@ -1,4 +1,4 @@
-//! Updates of weights: the steps of libtorch, rows that wait, and rows that move with the loss.
+//! Weight updates: libtorch's steps, rows that wait, and rows that move with the loss.
 
 use masked_loss::{BceWithLogits, Head, Linear, Loss, Missing, Optimizer, Reduction, Rule, SoftmaxCrossEntropy};
 use tch::nn::{self, OptimizerConfig};
@@ -16,7 +16,7 @@ fn trained(size: &[i64], seed: u64, kind: Kind) -> Tensor {
     tensor(&cells, size).to_kind(kind).set_requires_grad(true)
 }
 
-/// Makes `gradient` the gradient of a weight.
+/// Sets a weight's gradient to `gradient`.
 fn set_gradient(weight: &Tensor, gradient: &Tensor) {
     let mut found = weight.grad();
     if found.defined() {
@@ -25,7 +25,7 @@ fn set_gradient(weight: &Tensor, gradient: &Tensor) {
     (weight * gradient).sum(weight.kind()).backward();
 }
 
-/// The same for some rows, sparse.
+/// Sets a sparse gradient, for some rows.
 fn set_rows(weight: &Tensor, rows: &[i64], gradient: &Tensor) {
     let mut found = weight.grad();
     if found.defined() {
@@ -36,7 +36,7 @@ fn set_rows(weight: &Tensor, rows: &[i64], gradient: &Tensor) {
     assert!(weight.grad().is_sparse());
 }
 
-/// libtorch's own, for a copy of a weight.
+/// libtorch's own optimizer, for a copy of a weight.
 fn libtorch(rule: Rule, decay: f64, weight: &Tensor) -> (Tensor, nn::Optimizer) {
     let mut store = nn::VarStore::new(weight.device());
     let _ = store.root().zeros("weight", &weight.size());
@@ -62,7 +62,7 @@ fn steps_are_those_of_libtorch() {
     for (kind, tolerance) in [(Kind::Double, 1e-12), (Kind::Float, 3e-6)] {
         each_rule(|rule, decay| {
             let ours = trained(&[7, 300], 1, kind);
-            // Not contiguous: it moves by libtorch's operations.
+            // Not contiguous, so libtorch's operations move it.
             let strided = ours.detach().tr().contiguous().tr().set_requires_grad(true);
             assert!(!strided.is_contiguous());
             let (theirs, mut expected) = libtorch(rule, decay, &ours);
@@ -109,7 +109,7 @@ fn lazy_steps_are_those_of_sparse_adam() {
             set_rows(&weight, rows, &tensor(gradient, &[rows.len() as i64, 2]));
             optimizer.step(0.1).unwrap();
         }
-        // Its ε is added before the moments are corrected.
+        // Its ε is added before the bias correction of the moments.
         let found = numbers(&weight);
         assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6), "{found:?}");
     }
@@ -124,7 +124,7 @@ fn weights_that_catch_up_have_the_bits_of_dense_steps() {
             for time in 0..60 {
                 dense.step(Head::Observed, false, time);
                 sparse.step(Head::Observed, true, time);
-                // In between, whatever is asked for.
+                // Interrupt the run with calls that catch rows up.
                 match time {
                     20 => sparse.optimizer.catch_up_all().unwrap(),
                     40 => {
@@ -177,7 +177,7 @@ fn rows_that_a_gradient_has_twice_and_in_any_order_are_added_up() {
 fn weights_of_labels_that_nobody_observed_keep_their_bits() {
     each_rule(|rule, decay| {
         let mut learner = Learner::new(rule, decay, Kind::Float);
-        // So that there is something to remember of every row.
+        // Gives every row an optimizer state.
         learner.update(Head::Chunked, &labels(1, [6, 30], 1.0, false), 0.1);
         for time in 0..10 {
             let observed = Vec::<i64>::try_from(Learner::batch(time).observed_per_label().unwrap()).unwrap();
@@ -293,7 +293,7 @@ fn what_cannot_move_is_refused() {
     assert!(sum.starts_with("Head::Auto moves weights by a mean"), "{sum}");
     let _ = bce.forward_linear(hidden, &own, &batch, Reduction::Mean).unwrap();
     assert!(fault(&bce, &own, Reduction::Mean).contains("has moved in this step already"));
-    // What is counted as something moves too.
+    // A loss that counts missing entries also moves its layer.
     let negative = bce.with_missing(Missing::Negative);
     assert!(fault(&negative, &own, Reduction::Mean).contains("has moved in this step already"));
 

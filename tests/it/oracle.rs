@@ -1,4 +1,4 @@
-//! Agreement: the backends with the formula over `Dual<f64>`, and with PyTorch's own functions where it has one.
+//! Agreement of the backends with the formula over `Dual<f64>`, and with PyTorch's own functions where they exist.
 
 use crate::common::{Case, Tracked, backends, here, losses, numbers, rng, tensor, value_and_gradient, vector};
 use masked_loss::{
@@ -26,14 +26,14 @@ fn precision(kind: Kind) -> (f64, f64) {
     }
 }
 
-/// The distance in units of `kind`'s last place; below the normal numbers, of the last place there.
+/// The distance in units of `kind`'s last place; below the normal numbers, in units of the smallest normal number's.
 fn ulps(found: f64, exact: f64, kind: Kind) -> f64 {
     let (epsilon, smallest) = precision(kind);
     if found == exact { 0.0 } else { (found - exact).abs() / (epsilon * exact.abs().max(smallest)) }
 }
 
 #[test]
-fn both_paths_agree_with_the_dual_oracle_to_the_last_places() {
+fn both_backends_agree_with_the_dual_oracle_to_the_last_places() {
     let x = logits();
     for (kind, backend) in backends().flat_map(|backend| [Kind::Double, Kind::Float].map(|kind| (kind, backend))) {
         let limit = if (kind, backend) == (Kind::Float, Backend::Fused) { 6.0 } else { 8.0 };
@@ -42,7 +42,7 @@ fn both_paths_agree_with_the_dual_oracle_to_the_last_places() {
             let input = vector(&x).to_kind(kind);
             let bce = Named::new("bce", BceWithLogits::default());
             let (value, gradient) = value_and_gradient(&bce, backend, &input, &labels, Reduction::None, 1.0);
-            // As the dtype holds them.
+            // The inputs as rounded to the dtype.
             for (i, x) in numbers(&input).into_iter().enumerate() {
                 let exact = BceWithLogits::default().entry(&Dual::variable(x), &Dual::fixed(y));
                 for (found, exact) in [(value[i], exact.value), (gradient[i], exact.derivative)] {
@@ -110,14 +110,14 @@ fn agrees(named: &Named, formula: &dyn Fn(f64, f64, usize) -> Dual<Tracked>, bac
     for y in labels {
         let labels = Labels::complete(&tensor(&vec![y; x.len()], &size)).unwrap();
         let (value, gradient) = value_and_gradient(named, backend, &input, &labels, Reduction::None, 1.0);
-        // As the dtype holds them.
+        // The inputs as rounded to the dtype.
         for (i, x) in numbers(&input).into_iter().enumerate() {
             let exact = formula(x, y, i % 3);
             for (what, found, exact) in [("value", value[i], exact.value), ("slope", gradient[i], exact.derivative)] {
                 let Tracked { value: expected, error } = exact;
                 let rounded = if kind == Kind::Float { f64::from(expected as f32) } else { expected };
-                // Twice what a rounding after every operation of the formula may do. What is below the normal numbers may
-                // count as 0, and be multiplied afterwards.
+                // Twice the bound on rounding after every operation of the formula. Numbers below the normal ones may
+                // be flushed to 0, and multiplied afterwards.
                 let limit = 2.0 * epsilon * error + 100.0 * smallest;
                 assert!(
                     found == rounded || (found - expected).abs() <= limit,
@@ -142,7 +142,7 @@ fn bce_is_pytorchs_binary_cross_entropy_with_logits() {
         for pos_weight in [None, Some(vec![0.5, 1.0, 7.0])] {
             let weight = pos_weight.as_ref().map(|w| vector(w));
             let bce = Named::new("bce", BceWithLogits::default().with_pos_weight(pos_weight));
-            // Beyond ±1e4 PyTorch's own formula loses the small term; that is the oracle's limit here.
+            // Beyond ±1e4 PyTorch's own formula loses the small term, so the comparison stops there.
             let logits = tensor(&x[..count], &size).clamp(-1e4, 1e4);
             let labels = Labels::complete(&tensor(&y, &size)).unwrap();
             let leaf = logits.copy().set_requires_grad(true);
@@ -179,7 +179,7 @@ fn bce_from_probabilities_is_pytorchs_at_the_edges_too() {
             let (value, gradient) = value_and_gradient(&named, backend, &leaf, &labels, Reduction::None, 1.0);
             for i in 0..p.len() {
                 approx::assert_relative_eq!(value[i], numbers(&theirs)[i], max_relative = 1e-14);
-                // PyTorch rounds 1 − p before it multiplies; near 1 that alone is 1e-16 of 1e-11.
+                // PyTorch rounds 1 − p before it multiplies; near 1 that alone is an error of 1e-16 in 1e-11.
                 approx::assert_relative_eq!(gradient[i], numbers(&leaf.grad())[i], max_relative = 1e-9);
             }
         }
@@ -192,7 +192,7 @@ fn the_gradient_of_every_loss_is_that_of_finite_differences() {
     for named in losses(4) {
         for soft in [false, true] {
             let mut case = Case::draw(&mut rng, &named, &[6, 4], 0.6, soft).spoilt(f64::NAN);
-            // Away from the edges of what it accepts.
+            // Keep inputs away from the bounds that the loss accepts.
             if named.input_range.end().is_finite() {
                 case.input.iter_mut().for_each(|p| *p = 0.05 + 0.9 * *p);
             }
@@ -205,7 +205,7 @@ fn the_gradient_of_every_loss_is_that_of_finite_differences() {
 
 #[test]
 fn gradcheck_sees_a_wrong_gradient() {
-    /// Right in value; `detach` cuts half of its gradient off.
+    /// The value is right; `detach` drops half of the gradient.
     struct Wrong;
     impl Elementwise for Wrong {
         fn entry<R: masked_loss::Real>(&self, x: &R, _: &R) -> R {

@@ -1,13 +1,13 @@
-//! Observed entries that are anything but spread evenly, over several of the fused backend's blocks.
+//! Observed entries in uneven patterns, over several blocks of the fused backend.
 
 use crate::common::{Case, backward, numbers, on_both_backends, rng};
 use masked_loss::{BceWithLogits, Loss, Missing, Named, Reduction, SigmoidFocal};
 use tch::{Kind, Tensor};
 
-/// More than three blocks, and a rest that no vector fills.
+/// More than three blocks, and a rest that is not a whole vector.
 const SIZE: [i64; 2] = [17, 3001];
 
-/// Large, for a mean's gradient would be too small for half precision.
+/// Large, because a mean's gradient would be too small for half precision.
 const UPSTREAM: f64 = 1000.0;
 
 type Pattern = fn(usize) -> bool;
@@ -22,7 +22,7 @@ const PATTERNS: [(&str, Pattern); 7] = [
     ("the last", |i| i + 1 == (SIZE[0] * SIZE[1]) as usize),
 ];
 
-/// By name, and whether anything is assumed of missing entries.
+/// Name, whether missing entries count, and loss.
 fn losses() -> Vec<(&'static str, bool, Box<dyn Loss>)> {
     let pos_weight = Some((0..SIZE[1]).map(|label| 1.0 + label as f64 / 1000.0).collect());
     vec![
@@ -33,10 +33,10 @@ fn losses() -> Vec<(&'static str, bool, Box<dyn Loss>)> {
 }
 
 #[test]
-fn the_paths_agree_wherever_the_observed_entries_are() {
+fn the_backends_agree_wherever_the_observed_entries_are() {
     let mut rng = rng(51);
     let logits = Named::new("bce", BceWithLogits::default());
-    // Labels in bytes and in numbers.
+    // Labels in bytes, and as numbers.
     let kinds_of_labels = [(false, Reduction::Mean), (true, Reduction::None)];
     for ((pattern, observed), (soft, reduction)) in PATTERNS.into_iter().flat_map(|p| kinds_of_labels.map(|k| (p, k))) {
         let mut case = Case::draw(&mut rng, &logits, &SIZE, 0.5, soft);
@@ -54,8 +54,8 @@ fn the_paths_agree_wherever_the_observed_entries_are() {
                     ("value", &composed.0, fused.0),
                     ("gradient", &composed.1, fused.1),
                 ] {
-                    // Of the largest number, or of the two that a soft label's is the difference of: the backends round in
-                    // different places.
+                    // Relative to the largest number, or to the two terms whose difference a soft label takes: the
+                    // backends round in different places.
                     let terms = f64::from(u8::from(soft)) * if what == "gradient" { UPSTREAM } else { 1.0 };
                     let largest = composed.iter().fold(terms, |largest, number| largest.max(number.abs()));
                     let missing = |i: usize| fused.len() > 1 && !assumes && !observed(i);

@@ -1,4 +1,5 @@
-//! Labels read where they lie, and batches read out of their table: the same as labels made, and copied, first.
+//! Labels read in place, and batches read from their table: the results equal those of labels that are made or copied
+//! first.
 
 use crate::common::{
     Case, GARBAGE, KINDS, REDUCTIONS, backends, backward, device, here, losses, numbers, rng, tensor, uniform, vector,
@@ -14,12 +15,12 @@ const INTEGERS: [Kind; 5] = [Kind::Int64, Kind::Int, Kind::Int16, Kind::Int8, Ki
 /// Several blocks, and a rest.
 const SIZE: [i64; 2] = [9, 4001];
 
-/// In which a label is missing where the sentinel is.
+/// The labels, with the sentinel where they are missing.
 fn with_sentinel(labels: &Tensor, mask: &Tensor, sentinel: f64) -> Tensor {
     labels.masked_fill(&mask.logical_not(), sentinel)
 }
 
-/// To the bit, for every reduction.
+/// Compares to the bit, for every reduction.
 fn same(loss: &dyn Loss, logits: &Tensor, raw: Raw<'_>, what: &str) {
     let labels = Labels::from_raw(raw).unwrap();
     for reduction in REDUCTIONS {
@@ -157,7 +158,7 @@ fn what_a_pass_finds_wrong_is_the_same_error_as_ever() {
     assert_eq!(message(&bce, &logits, Raw::Complete(&of(&[1.0, 0.0]))), "logits: expected shape [1, 2], found [1, 3]");
     let probabilities = message(&BceProbabilities, &of(&[0.5, 2.0, 0.5]), Raw::Mask { labels: &hard, mask: &ones });
     assert_eq!(probabilities, "probabilities: expected numbers within [0, 1] where observed, found 2");
-    // Of several faults the same one, too.
+    // With several faults, both report the same one.
     let long = of(&[0.5, 0.25, 0.75, 1.0]);
     assert_eq!(
         message(&bce, &long, Raw::Mask { labels: &hard, mask: &of(&[2.0, 1.0, 0.0]).to_kind(Kind::Uint8) }),
@@ -194,7 +195,7 @@ fn a_batch_is_its_rows_copied_out_of_the_table() {
         };
         let (entries, rows, labels) = (tensor(&entries, size), vector(&rows), vector(&labels));
         let mut index = vector(&[49i64, 0, 17, 17, 3, 20]);
-        // As the caller may do with their own tensor; the second cut is of the first.
+        // The caller may change their own tensor; the second batch is cut from the first.
         let cut = |table: &Labels, index: &mut Tensor| {
             let first = table.rows(&Tensor::arange_start_step(49, -1, -1, here(Kind::Int64))).unwrap();
             let batch = first.rows(&(-&*index + 49).to_kind(Kind::Int)).unwrap();

@@ -1,4 +1,4 @@
-//! Every denominator, against its definition on the loss of each entry.
+//! Every denominator, compared with its definition in terms of the loss of each entry.
 
 use crate::common::{Case, REDUCTIONS, backends, losses, numbers, rng, tensor, uniform, value_and_gradient, vector};
 use masked_loss::{BceWithLogits, Error, Labels, Loss, Missing, Reduction, Weights};
@@ -11,7 +11,7 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The entries that count among those of each group, and their mean; then the mean of the means.
+/// Takes the mean of each group's entries that count, then the mean of the means.
 fn mean_of_means(entry: &[f64], counts: &[bool], group: impl Fn(usize) -> usize, groups: usize) -> f64 {
     let of = |wanted| -> Vec<f64> {
         (0..entry.len()).filter(|&i| counts[i] && group(i) == wanted).map(|i| entry[i]).collect()
@@ -39,7 +39,7 @@ fn every_denominator_is_what_it_says() {
     let mut rng = rng(31);
     for named in losses(COLUMNS) {
         let mut case = Case::draw(&mut rng, &named, &[ROWS as i64, COLUMNS as i64], 0.6, false);
-        // A row and a label that nobody observed.
+        // A row and a label without observed entries.
         (0..COLUMNS).for_each(|i| case.observed[2 * COLUMNS + i] = false);
         (0..ROWS).for_each(|i| case.observed[i * COLUMNS + 1] = false);
         let weight = uniform(&mut rng, (ROWS * COLUMNS) as i64, 0.5..2.0);
@@ -53,7 +53,7 @@ fn every_denominator_is_what_it_says() {
                 let expected = |entry: &[f64]| expected(reduction, entry, &case.observed, &weight);
                 approx::assert_relative_eq!(value[0], expected(&entry), max_relative = 1e-13);
                 for (i, gradient) in gradient.into_iter().enumerate() {
-                    // Reductions are linear: an entry's gradient is the reduction of its slope alone.
+                    // Reductions are linear: an entry's gradient is the reduction of its slope with zeros elsewhere.
                     let alone: Vec<f64> = (0..entry.len()).map(|j| if i == j { slope[j] } else { 0.0 }).collect();
                     approx::assert_relative_eq!(gradient, expected(&alone), max_relative = 1e-13);
                 }

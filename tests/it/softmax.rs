@@ -1,4 +1,5 @@
-//! Softmax cross entropy over rows of which some are missing: the promises of `contract.rs`, and PyTorch's own function.
+//! Softmax cross entropy over rows of which some are missing: the promises of `contract.rs`, and PyTorch's own
+//! function.
 
 use crate::common::{Call, KINDS, REDUCTIONS, backward, here, numbers, rng, tensor, uniform, vector};
 use masked_loss::{Backend, Error, Labels, Loss, Reduction, SoftmaxCrossEntropy, Weights, gradcheck};
@@ -20,7 +21,7 @@ fn losses() -> Vec<SoftmaxCrossEntropy> {
         .into()
 }
 
-/// Logits, and classes of which some are ignored: the third row always, the first never.
+/// Logits and classes, of which some are ignored: always the third row, never the first.
 fn case(rng: &mut SmallRng) -> (Tensor, Vec<i64>) {
     let logits = uniform(rng, (ROWS * CLASSES) as i64, -6.0..6.0);
     let class = |row, rng: &mut SmallRng| match row {
@@ -61,7 +62,7 @@ fn agrees_with_cross_entropy_of_pytorch() {
             for kind in KINDS {
                 let (logits, classes) = case(&mut rng);
                 let logits = logits.to_kind(kind);
-                // PyTorch has the logits' own digits, and these have as many more as f32 does.
+                // PyTorch computes with the digits of the logits' dtype, these with those of f32 or f64.
                 let (computed, tolerance) =
                     if kind == Kind::Double { (Kind::Double, 1e-14) } else { (Kind::Float, 2e-6) };
                 let weight = loss.weight.as_deref().map(|weight| vector(weight).to_kind(computed));
@@ -151,7 +152,7 @@ fn gradient_is_that_of_central_differences() {
     }
 }
 
-/// A loss that forgets that rows are missing.
+/// A loss that ignores which rows are missing.
 struct Leaky;
 
 impl Loss for Leaky {
@@ -247,7 +248,7 @@ fn classes_come_from_nan_too_and_reach_the_last() {
 
 #[test]
 fn what_weighs_nothing_adds_nothing_whatever_its_logits() {
-    // A row of weight 0, and a class of weight 0 that is ruled out.
+    // A row of weight 0, and a class of weight 0 whose logit is −∞.
     let rows = labels(&[1, 0]).with_weights(Weights::PerRow(&vector(&[0.0, 1.0]))).unwrap();
     let class = SoftmaxCrossEntropy::default().with_weight(vec![0.0, 1.0]).with_label_smoothing(0.0);
     let out = f64::NEG_INFINITY;
@@ -272,7 +273,7 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     assert_eq!(message(&plain, &logits, &[0.0, 3.0]), format!("{class}3"));
     assert_eq!(message(&plain, &logits, &[0.0, -1.0]), format!("{class}-1"));
     assert_eq!(message(&plain, &logits, &[0.5, 2.0]), format!("{class}0.5"));
-    // Hard labels, which are held in another way.
+    // Hard labels, which are stored differently.
     let class = "labels: expected a class where observed, an integer from 0 to 0, found 1";
     assert_eq!(message(&plain, &Tensor::zeros([2, 1], here(Kind::Float)), &[0.0, 1.0]), class);
     for size in [&[2i64][..], &[3, 3], &[2, 0], &[2, 3, 1], &[]] {

@@ -1,4 +1,4 @@
-//! Labels of which the observed ones alone are given: the same as a matrix of them.
+//! Labels given as observed entries only behave like a matrix of them.
 
 use masked_loss::{
     Backend, BceWithLogits, Correction, Error, Labels, LargeLoss, Loss, Missing, Named, PartialBce, Propensity,
@@ -15,7 +15,7 @@ fn cpu<T: tch::kind::Element>(numbers: &[T]) -> Tensor {
     Tensor::from_slice(numbers)
 }
 
-/// Row, label and value of what is observed in a case.
+/// Row, label and value of each observed entry of a case.
 fn entries(case: &Case) -> Vec<(i64, i64, f64)> {
     let labels = case.size[1];
     let observed = (0..).zip(case.observed.iter().zip(&case.label)).filter(|(_, (observed, _))| **observed);
@@ -36,7 +36,7 @@ fn from_csr(entries: &[(i64, i64, f64)], size: &[i64]) -> Result<Labels> {
     Labels::from_csr(&cpu(&starts), &cpu(&columns), &cpu(&values), size[1])
 }
 
-/// Everything that can be asked of labels.
+/// Compares every property of two labels.
 fn same(what: &str, named: &Named, input: &Tensor, [sparse, matrix]: [&Labels; 2]) {
     assert_eq!((sparse.size(), sparse.range()), (matrix.size(), matrix.range()), "{what}");
     let bits = |tensor: Tensor| numbers(&tensor).into_iter().map(f64::to_bits).collect::<Vec<_>>();
@@ -95,7 +95,7 @@ fn sparse_labels_are_weighted_like_those_of_a_matrix() {
     let sparse = matrix.to_sparse().unwrap();
     let mut of = |size: &[i64]| cpu(&uniform(&mut rng, size.iter().product(), 0.5..2.0)).view(size);
     let (of_rows, of_labels, of_entries) = (of(&size[..1]), of(&size[1..]), of(&size));
-    // Beyond the range of f32 together with another.
+    // The product of two such weights is beyond the range of f32.
     let huge = Tensor::full([14], 1e30, (Kind::Double, Device::Cpu));
     let index = cpu(&[3i64, 3, 0, 11, 7]);
     type Step<'a> = &'a dyn Fn(Labels) -> Result<Labels>;
@@ -227,7 +227,7 @@ fn entries_are_given_back_as_they_were_taken() {
                 let [rows, columns, values] = labels.to_entries().unwrap().map(|tensor| numbers(&tensor));
                 let of = |part: fn(&(i64, i64, f64)) -> f64| expected.iter().map(part).collect::<Vec<_>>();
                 assert_eq!((rows, columns), (of(|entry| entry.0 as f64), of(|entry| entry.1 as f64)));
-                // Soft labels are held in f32.
+                // Soft labels are stored in f32.
                 assert!(values.iter().zip(of(|entry| entry.2)).all(|(a, b)| (a - b).abs() < 1e-6));
             }
         }

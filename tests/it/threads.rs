@@ -15,7 +15,7 @@ fn the_same_bits_for_any_number_of_threads() {
     if !on_the_cpu("the number of threads") {
         return;
     }
-    // The number of threads belongs to a process, and other tests run in this one.
+    // The number of threads is a setting of the process, and other tests run in this one.
     if std::env::var_os(ALONE).is_none() {
         let name = "threads::the_same_bits_for_any_number_of_threads";
         run_again(&[name, "--exact", "--nocapture"], ALONE, "1");
@@ -34,7 +34,7 @@ fn the_same_bits_for_any_number_of_threads() {
     }
 }
 
-/// In a process of its own, as above.
+/// In a separate process, as above.
 #[test]
 fn the_observed_head_has_the_same_bits_for_any_number_of_threads() {
     if std::env::var_os(ALONE).is_none() {

@@ -1,4 +1,4 @@
-//! Weights that follow from the labels: numbers worked out by hand, seen through the losses that they multiply.
+//! Weights that follow from the labels: numbers worked out by hand, observed through the losses that they multiply.
 
 use crate::common::{here, numbers, tensor, vector};
 use masked_loss::{BceWithLogits, Error, Labels, Loss, PartialBce, Propensity, Reduction, UnbiasedBce, Weights};
@@ -10,7 +10,7 @@ fn labels(cells: &[f64], columns: i64) -> Labels {
     Labels::from_nan(&tensor(cells, &[-1, columns])).unwrap()
 }
 
-/// What each entry weighs, 0 where missing: at a logit of 0 the loss is ln 2 for both classes.
+/// The weight of each entry, 0 where missing: at a logit of 0 the loss is ln 2 for both classes.
 fn weights(labels: &Labels) -> Vec<f64> {
     let logits = Tensor::zeros(labels.size(), here(Kind::Double));
     let loss = BceWithLogits::default().forward(&logits, labels, Reduction::None).unwrap();
@@ -35,8 +35,8 @@ const TABLE: [f64; 15] = [
 
 #[test]
 fn balanced_classes_weigh_the_same() {
-    // As DeepChem 2.8's BalancingTransformer weighs this table: N_task / N_class over the entries of non-zero weight, so
-    // 4/1 and 4/3 for the first task; 3/3 for the second, which has one class; 2/1 twice for the third.
+    // The weights of DeepChem 2.8's BalancingTransformer for this table: N_task / N_class over the entries of non-zero
+    // weight, so 4/1 and 4/3 for the first task; 3/3 for the second, which has one class; 2/1 twice for the third.
     let (one, zero) = (4.0, 4.0 / 3.0);
     #[rustfmt::skip]
     let expected = [
@@ -49,11 +49,11 @@ fn balanced_classes_weigh_the_same() {
     let balanced = labels(&TABLE, 3).with_balanced_weights().unwrap();
     close(&weights(&balanced), &expected);
 
-    // Cut into a batch, an entry keeps the weight that it had in the table.
+    // In a batch, an entry keeps its weight from the table.
     let batch = balanced.rows(&vector(&[4i64, 0])).unwrap();
     close(&weights(&batch), &[0.0, 1.0, 2.0, one, 1.0, 0.0]);
 
-    // On top of weights already set; and labels held as numbers, not bytes, are the same labels.
+    // In addition to weights already set; labels stored as numbers give the same as labels stored in bytes.
     let rows = vector(&[1.0, 2.0, 3.0, 4.0, 5.0]);
     let chained = labels(&TABLE, 3).with_weights(Weights::PerRow(&rows)).unwrap().with_balanced_weights().unwrap();
     let product: Vec<f64> = expected.iter().enumerate().map(|(i, weight)| weight * (1 + i / 3) as f64).collect();
@@ -84,12 +84,12 @@ fn partial_bce_weighs_rows_by_what_is_known_of_them() {
         0.0, 0.0, 0.0,
     ];
     close(&weights(&published(labels(&table, 3))), &expected);
-    // A tenth: 5.005.
+    // A tenth observed: 5.005.
     let mut tenth = [NONE; 10];
     tenth[3] = 1.0;
     close(&weights(&published(labels(&tenth, 10)))[3..4], &[5.005]);
 
-    // α 1, β 0, γ −1 gives every row the same weight in all, and a row of nothing none, not infinity.
+    // α 1, β 0, γ −1 gives every row the same total weight, and a row without observed entries 0, not infinity.
     let inverse = labels(&table, 3)
         .with_partial_bce_weights(PartialBce::default().with_alpha(1.0).with_beta(0.0).with_gamma(-1.0))
         .unwrap();

@@ -1,4 +1,4 @@
-//! One level up: the weights behind a label that nobody observed.
+//! The weights behind an unobserved label.
 
 use masked_loss::{Backend, BceWithLogits, Labels, Loss, Reduction};
 use tch::nn::{self, OptimizerConfig};
@@ -29,7 +29,7 @@ impl Layer {
         BceWithLogits::default().forward_on(backend, &logits, labels, Reduction::Mean).unwrap()
     }
 
-    /// The bits of one label's weights and bias.
+    /// The bits of a label's weights and bias.
     fn row(&self, label: i64) -> Vec<u32> {
         let bias = self.linear.bs.as_ref().unwrap();
         let numbers = Tensor::cat(&[self.linear.ws.get(label), bias.get(label).view(1)], 0);
@@ -64,7 +64,7 @@ fn sgd_leaves_their_bits_and_momentum_does_not() {
     for (momentum, stays) in [(0.0, true), (0.9, false)] {
         let layer = Layer::new();
         let mut optimizer = nn::Sgd { momentum, ..Default::default() }.build(&layer.variables, 0.1).unwrap();
-        // A step in which the label is observed gives the optimizer something to remember.
+        // A step in which the label is observed gives the optimizer a state.
         optimizer.backward_step(&layer.loss(Backend::Auto, &labels(true)));
         let (before, other) = (layer.row(UNOBSERVED), layer.row(0));
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! The two numbers that a pass computes with, and how logits lie in memory.
+//! The two number types that a pass computes with, and the types in which logits are stored.
 
 use crate::kernel::{Chunk, Formula};
 use crate::memory::{Bf16, F16, Stored};
@@ -8,17 +8,17 @@ use crate::simd::{Simd, portable};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2, avx512};
 
-/// `f32` or `f64`: what is compiled for each of them.
+/// `f32` or `f64`, with the loops that are compiled for each.
 pub trait Scalar: Float {
-    /// A formula's loop over a chunk.
+    /// Runs a formula's loop over a chunk.
     fn compute(formula: &dyn Formula, simd: Simd, chunk: Chunk<'_, Self>);
 
-    /// A loop over groups.
+    /// Runs a loop over groups.
     fn run<L: GroupLoop<Self>>(_: Simd, groups: L) -> L::Output {
         portable::run(groups)
     }
 
-    /// Whether gradients can be written by non-temporal stores.
+    /// Whether there are non-temporal stores for gradients.
     fn has_non_temporal_stores(_: Simd) -> bool {
         false
     }
@@ -37,7 +37,7 @@ impl Scalar for f32 {
 
     #[cfg(target_arch = "x86_64")]
     fn run<L: GroupLoop<Self>>(simd: Simd, groups: L) -> L::Output {
-        // SAFETY: a level is only chosen where the machine has its features.
+        // SAFETY: a level is chosen only where the machine has its features.
         match simd {
             Simd::Portable => portable::run(groups),
             Simd::Avx2 | Simd::Avx2Bmi2 => unsafe { avx2::run(groups) },
@@ -51,9 +51,9 @@ impl Scalar for f32 {
     }
 }
 
-/// A type that logits may have in memory.
+/// A type in which logits may be stored.
 pub trait Storage: Stored {
-    /// What they are computed with.
+    /// The type that they are computed in.
     type Number: Scalar + Stored;
 }
 

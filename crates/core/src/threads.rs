@@ -3,12 +3,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Result;
 
-/// Threads to work on.
+/// A source of threads.
 ///
 /// # Safety
 /// The ranges of all calls that [`run`](Self::run) makes lie within `0..count`, and no two of them overlap.
 pub unsafe trait Threads: Sync {
-    /// Calls `body` for ranges that together cover `0..count`, each at least `grain` long but for the last, and returns when
+    /// Calls `body` for ranges that together cover `0..count`, each except the last at least `grain` long. Returns when
     /// all calls have returned.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ unsafe impl Threads for Serial {
     }
 }
 
-/// What a mutex guards; a thread that panicked left it complete.
+/// The content of a mutex, which is complete even if a thread panicked.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,7 +20,7 @@ pub fn device() -> Device {
     })
 }
 
-/// For what the CPU alone has: whether the tests run there. Elsewhere it prints what is left out.
+/// Whether the tests run on the CPU, for features that only the CPU has. Elsewhere this prints what is left out.
 pub fn on_the_cpu(what: &str) -> bool {
     let here = device() == Device::Cpu;
     if !here {
@@ -29,19 +29,19 @@ pub fn on_the_cpu(what: &str) -> bool {
     here
 }
 
-/// The paths that serve the device.
+/// The backends that support the device.
 pub fn backends() -> impl Iterator<Item = Backend> {
     [Backend::Composed, Backend::Fused]
         .into_iter()
         .filter(|&backend| backend == Backend::Composed || device() == Device::Cpu)
 }
 
-/// What the composed backend gives on the device, and the fused one on the CPU.
+/// The results of the composed backend on the device, and of the fused backend on the CPU.
 pub fn on_both_backends<T>(run: impl Fn(Backend, Device) -> T) -> [T; 2] {
     [run(Backend::Composed, device()), run(Backend::Fused, Device::Cpu)]
 }
 
-/// For libtorch's functions that make a tensor.
+/// The arguments of libtorch's functions that make a tensor.
 pub fn here(kind: Kind) -> (Kind, Device) {
     (kind, device())
 }

@@ -1,4 +1,4 @@
-//! A last layer with its loss, by any head.
+//! A last layer with its loss, computed by any head.
 
 use masked_loss::{Head, Labels, Linear, Loss, Named, Reduction};
 use rand::Rng;
@@ -17,7 +17,7 @@ pub struct Layer {
 pub type Found = [Vec<f64>; 4];
 
 impl Layer {
-    /// For logits within the range that a loss takes.
+    /// Draws a layer whose logits are within the range that the loss accepts.
     pub fn draw(seed: u64, named: &Named, [rows, labels, width]: [i64; 3], kind: Kind) -> Self {
         let mut rng = rng(seed);
         let spread = if named.input_range.contains(&-8.0) { 1.0 } else { 0.4 / (width as f64) };
@@ -65,7 +65,7 @@ pub fn labels(seed: u64, [rows, labels]: [i64; 2], share: f64, soft: bool) -> La
     Labels::from_nan(&Tensor::from_slice(&cells).view([rows, labels])).unwrap()
 }
 
-/// Within some ULP of the largest number, as sums in another order are.
+/// Within some ULP of the largest number, which allows another order of summation.
 pub fn close(what: &str, found: &Found, expected: &Found, epsilon: f64) {
     for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found.len(), expected.len(), "{what}, {place}");

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::layer::{Layer, labels};
 use super::{losses, numbers};
 
-/// A layer that learns, and its optimizer.
+/// A trainable layer and its optimizer.
 pub struct Learner {
     pub layer: Layer,
     pub optimizer: Optimizer,

@@ -32,10 +32,10 @@ pub const REDUCTIONS: [Reduction; 8] = [
 ];
 pub const KINDS: [Kind; 4] = [Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16];
 
-/// What must not show through a missing entry.
+/// Values at missing entries that must not affect anything.
 pub const GARBAGE: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30];
 
-/// Every loss, also with what needs the number of labels.
+/// Every loss, including those that need the number of labels.
 pub fn losses(columns: usize) -> Vec<Named> {
     let each_from = |first: f64| (0..columns).map(|column| first + column as f64).collect();
     let mut losses = losses_alike_for_all_labels();
@@ -44,7 +44,7 @@ pub fn losses(columns: usize) -> Vec<Named> {
     losses
 }
 
-/// The catalogue, also with what is off by default, but no number of a label's own.
+/// The catalogue, including settings that are off by default, but without per-label parameters.
 pub fn losses_alike_for_all_labels() -> Vec<Named> {
     let mut losses = catalogue();
     losses.push(Named::new("bce, smoothed", BceWithLogits::default().with_label_smoothing(0.1)));
@@ -55,7 +55,7 @@ pub fn rng(seed: u64) -> SmallRng {
     SmallRng::seed_from_u64(seed)
 }
 
-/// A random input and labels for a loss, hard labels or soft ones.
+/// A random input for a loss, and hard or soft labels.
 pub struct Case {
     pub size: Vec<i64>,
     pub input: Vec<f64>,
@@ -114,12 +114,12 @@ impl Case {
     }
 }
 
-/// Numbers spread evenly over a range.
+/// Random numbers, uniformly distributed over a range.
 pub fn uniform(rng: &mut SmallRng, count: i64, range: Range<f64>) -> Vec<f64> {
     (0..count).map(|_| rng.random_range(range.clone())).collect()
 }
 
-/// Weights of its own for a layer: libtorch's are drawn from what other tests draw from, too.
+/// Draws a layer's weights from `rng`: libtorch's random state is shared with other tests.
 pub fn initialise(layer: &nn::Linear, rng: &mut SmallRng) {
     for parameter in [Some(&layer.ws), layer.bs.as_ref()].into_iter().flatten() {
         let values = tensor(&uniform(rng, parameter.numel() as i64, -0.5..0.5), &parameter.size());
@@ -127,12 +127,12 @@ pub fn initialise(layer: &nn::Linear, rng: &mut SmallRng) {
     }
 }
 
-/// Wherever the tensor is.
+/// The numbers of a tensor on any device.
 pub fn numbers(tensor: &Tensor) -> Vec<f64> {
     Vec::try_from(tensor.to_device(Device::Cpu).to_kind(Kind::Double).reshape([-1])).unwrap()
 }
 
-/// Loss and gradient, the upstream gradient being `upstream` at every element of the loss.
+/// Loss and gradient, for an upstream gradient of `upstream` at every element of the loss.
 pub fn value_and_gradient(
     named: &Named,
     backend: Backend,
@@ -144,7 +144,7 @@ pub fn value_and_gradient(
     backward(input, upstream, |leaf| named.loss.forward_on(backend, leaf, labels, reduction).unwrap())
 }
 
-/// A function's value and gradient, the upstream gradient being `upstream` at every element of the value.
+/// A function's value and gradient, for an upstream gradient of `upstream` at every element of the value.
 pub fn backward(input: &Tensor, upstream: f64, function: impl Fn(&Tensor) -> Tensor) -> (Vec<f64>, Vec<f64>) {
     let leaf = input.detach().copy().set_requires_grad(true);
     let value = function(&leaf);
@@ -153,7 +153,7 @@ pub fn backward(input: &Tensor, upstream: f64, function: impl Fn(&Tensor) -> Ten
     (numbers(&value), numbers(&leaf.grad()))
 }
 
-/// For loops: `(path, reduction, kind)` in all combinations.
+/// For loops: `(backend, reduction, kind)` in all combinations.
 pub fn combinations() -> impl Iterator<Item = (Backend, Reduction, Kind)> {
     backends().flat_map(|backend| {
         REDUCTIONS.into_iter().flat_map(move |reduction| KINDS.into_iter().map(move |kind| (backend, reduction, kind)))

@@ -1,6 +1,6 @@
 use std::process::Command;
 
-/// Runs tests of this program in a process of their own, with an environment variable set.
+/// Runs tests of this program in a separate process, with an environment variable set.
 pub fn run_again(arguments: &[&str], variable: &str, value: &str) {
     let mut again = Command::new(std::env::current_exe().unwrap());
     let done = again.args(arguments).env(variable, value).output().unwrap();

@@ -1,4 +1,4 @@
-//! Promises that every [`Loss`] keeps, of single entries or of whole rows.
+//! Promises that every [`Loss`] keeps, whether it acts on single entries or on whole rows.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::{GARBAGE, Named, backward, here};
 
-/// A loss and how it is called.
+/// A loss, and a way to call it.
 pub struct Call<'a> {
     pub name: &'a str,
     pub loss: &'a dyn Loss,
@@ -28,8 +28,8 @@ impl<'a> Call<'a> {
         backward(input, upstream, |x| self.loss.forward_on(self.backend, x, labels, self.reduction).unwrap())
     }
 
-    /// Garbage where a label is missing changes nothing; there the loss and the gradient are zero. `missing` is of every
-    /// number of the input, `spoilt` makes input and labels with garbage. Returns the gradient.
+    /// Garbage at missing labels changes nothing, and the loss and the gradient are zero there. `missing` covers every
+    /// number of the input; `spoilt` makes an input and labels with garbage. Returns the gradient.
     pub fn is_blind_to_what_is_missing(
         &self,
         input: &Tensor,
@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
             assert_eq!(gradient[i], 0.0, "gradient of {what}");
         }
         if self.reduction == Reduction::None {
-            // Of single entries, or of rows.
+            // One loss for each entry, or for each row.
             let width = missing.len() / value.len();
             for i in (0..value.len()).filter(|i| missing[i * width]) {
                 assert_eq!(value[i], 0.0, "loss of {what}");
@@ -58,8 +58,8 @@ impl<'a> Call<'a> {
         gradient
     }
 
-    /// A gradient from above that is no number reaches what is observed, the first number of the input, and nothing that
-    /// is missing.
+    /// An upstream gradient of NaN or infinity reaches the first number of the input, which is observed, and no missing
+    /// one.
     pub fn stays_asleep(&self, input: &Tensor, labels: &Labels, missing: &[bool]) {
         for upstream in [f64::NAN, f64::INFINITY] {
             let (_, gradient) = self.run(input, labels, upstream);
@@ -70,15 +70,15 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Without an observed label: zero, and the graph attached.
+    /// Without an observed label, loss and gradient are zero, and the graph is attached.
     pub fn is_zero(&self, input: &Tensor, labels: &Labels) {
-        // Also asserts that there is a gradient.
+        // This also asserts that there is a gradient.
         let (value, gradient) = self.run(input, labels, 1.0);
         assert!(value.iter().all(|&loss| loss == 0.0), "{}: {value:?}", self.what(input));
         assert!(gradient.iter().all(|&gradient| gradient == 0.0), "{}: {gradient:?}", self.what(input));
     }
 
-    /// The pairs of parts add up to that of the whole; so do the sums that the path itself gives.
+    /// The pairs of the parts add up to that of the whole, and so do the backend's own sums.
     pub fn adds_up(&self, input: &Tensor, labels: &Labels, cuts: &[Range<i64>], tolerance: f64) {
         let whole = self.loss.forward_on(self.backend, input, labels, self.reduction).unwrap().double_value(&[]);
         let [mut sum, mut weight, mut own] = [0.0; 3];
@@ -92,7 +92,7 @@ impl<'a> Call<'a> {
         }
         let weight = if self.reduction == Reduction::Sum { 1.0 } else { weight };
         approx::assert_relative_eq!(sum / weight, whole, max_relative = tolerance);
-        // The mean of each row is no part of a plain sum.
+        // A plain sum does not give the mean of each row.
         if self.reduction != Reduction::MeanPerRow {
             approx::assert_relative_eq!(own / weight, whole, max_relative = tolerance);
         }

@@ -1,15 +1,15 @@
-//! A number that knows how far rounding may move it.
+//! A number with a bound on its rounding error.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use masked_loss::Real;
 
-/// Computed in `f64`, beside a bound on what rounding after every operation does to it: the difference of two numbers
-/// that are almost equal has a large one.
+/// Computed in `f64`, with a bound on the effect of rounding after every operation. The bound is large for the
+/// difference of two numbers that are almost equal.
 #[derive(Clone, Copy, Debug)]
 pub struct Tracked {
     pub value: f64,
-    /// In units of the machine epsilon, whichever that is.
+    /// In units of the machine epsilon of any type.
     pub error: f64,
 }
 
@@ -18,7 +18,7 @@ impl Tracked {
         Self { value, error: 0.0 }
     }
 
-    /// The result of an operation, which rounds, on numbers that bring an error.
+    /// The rounded result of an operation, whose operands bring an error.
     fn rounded(value: f64, brought: f64) -> Self {
         Self { value, error: brought + value.abs() }
     }
@@ -74,7 +74,7 @@ impl Real for Tracked {
     fn powf(&self, exponent: f64) -> Self {
         let value = self.value.powf(exponent);
         let slope = if exponent == 0.0 { 0.0 } else { exponent * self.value.powf(exponent - 1.0) };
-        // An integer one is a few products; another goes by way of `exp` and `ln`.
+        // An integer power is a few products; any other uses `exp` and `ln`.
         let by_ln = if exponent.fract() == 0.0 || value == 0.0 { 0.0 } else { value * exponent * self.value.ln() };
         Self::rounded(value, slope.abs() * self.error + by_ln.abs())
     }

@@ -1,4 +1,4 @@
-//! Label by label: the gradients of the labels' weights.
+//! The gradients of the weights, label by label.
 
 use std::ops::Range;
 
@@ -12,7 +12,8 @@ use crate::simd::float::Float;
 use crate::sizes::CHUNK;
 use crate::{Result, Threads};
 
-/// From each entry's derivative, in the order of the batch, and the hidden vectors with their width. `all`: how many labels there are.
+/// Computes the gradients from each entry's derivative, in the order of the batch, and from the hidden vectors and
+/// their width. `all` is the number of labels.
 pub(super) fn run<F: Scalar + Stored>(
     threads: &dyn Threads,
     simd: Simd,
@@ -29,7 +30,7 @@ pub(super) fn run<F: Scalar + Stored>(
         Disjoint::new(slice)
     };
     let (weight, bias) = (weight.map(|weight| output(weight, width)), bias.map(|bias| output(bias, 1)));
-    // The rows of a label and of those after it that are not touched; the first label has those before it, too.
+    // The rows of a label, with the untouched rows after it; the first label also takes the untouched rows before it.
     let rows_of = |place: usize| match packed {
         true => place..place + 1,
         false => {
@@ -38,7 +39,7 @@ pub(super) fn run<F: Scalar + Stored>(
         }
     };
     if labels.is_empty() {
-        // SAFETY: nothing else is in use.
+        // SAFETY: no part is in use.
         unsafe { clear(&weight, &bias, 0..rows, width) };
         return Ok(());
     }
@@ -74,11 +75,11 @@ pub(super) fn run<F: Scalar + Stored>(
 }
 
 /// # Safety
-/// Nobody else uses these rows.
+/// Nothing else uses these rows.
 unsafe fn clear<F: Scalar>(weight: &Option<Disjoint<F>>, bias: &Option<Disjoint<F>>, rows: Range<usize>, width: usize) {
     for (output, width) in [(weight, width), (bias, 1)] {
         if let Some(output) = output {
-            // SAFETY: as the caller says.
+            // SAFETY: the caller guarantees it.
             unsafe { output.part(rows.start * width, rows.len() * width) }.fill(F::default());
         }
     }

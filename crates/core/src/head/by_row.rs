@@ -1,4 +1,4 @@
-//! Row by row: logits, losses, slopes, and the gradient of the row's hidden vector while its weights are in the cache.
+//! Logits, losses, slopes, and the gradient of the hidden vectors, row by row, while a row's weights are in the cache.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +20,7 @@ pub(super) struct Walk<'a, F, W> {
     pub(super) linear: Linear<'a, F, W>,
     pub(super) labels: &'a Sparse<'a>,
     pub(super) weights: &'a Weights<'a>,
-    /// Where each row's entries start in the batch, and where those of the last one end.
+    /// Where each row's entries start in the batch, then the end of the last row.
     pub(super) places: &'a [usize],
     pub(super) formula: Prepared<'a, F>,
     pub(super) scale: F,
@@ -32,7 +32,7 @@ pub(super) struct Walk<'a, F, W> {
     pub(super) hidden: Option<Disjoint<F>>,
 }
 
-/// Entries that are computed at once, in parts of rows.
+/// Entries that are computed at once: parts of rows.
 struct Piece<F> {
     parts: Vec<Part>,
     count: usize,
@@ -42,9 +42,9 @@ struct Piece<F> {
 /// Consecutive entries of a row.
 struct Part {
     row: usize,
-    /// Among the entries of the table.
+    /// Positions in the table's entries.
     entries: Range<usize>,
-    /// Among those of the piece.
+    /// Position in the piece's entries.
     start: usize,
 }
 
@@ -112,7 +112,7 @@ impl<F: Scalar, W: Storage<Number = F>> Walk<'_, F, W> {
             }
             self.read_weights(part, columns, &mut weights[at]);
         }
-        // Whole vectors: the loop over a formula is slow in what is left over.
+        // Whole vectors: the loop over a formula is slow on a remainder.
         let n = count.next_multiple_of(GROUP / 4);
         logits[*count..n].fill(F::default());
         labels[*count..n].fill(F::default());
@@ -158,7 +158,7 @@ impl<F: Scalar, W: Storage<Number = F>> Walk<'_, F, W> {
         }
     }
 
-    /// Each factor in the type to compute with, multiplied in the order of a dense pass.
+    /// Reads each factor in the type to compute with, and multiplies in the order of a dense pass.
     fn read_weights(&self, part: &Part, columns: &[i32], weights: &mut [F]) {
         let Weights { entries, rows, labels } = self.weights;
         let row = rows.map_or(F::ONE, |rows| F::from_f64(rows[part.row]));

@@ -1,9 +1,9 @@
-//! A layer, and where its gradients go.
+//! A layer, and the buffers for its gradients.
 
 use super::order::Touched;
 
 /// A linear layer: the logit of row n and label c is `h_n · w_c + b_c`.
-/// Weights may be stored in half precision; all is computed in `F`.
+/// Weights may be in half precision; everything is computed in `F`.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a, F, W = F> {
     /// `[N, D]`, row by row.
@@ -16,12 +16,12 @@ pub struct Linear<'a, F, W = F> {
     pub width: usize,
 }
 
-/// Where the gradients of `loss / divisor` go; what is there before is overwritten.
+/// Where the gradients of `loss / divisor` go; the buffers are overwritten.
 #[derive(Debug)]
 pub struct HeadGradients<'a, F> {
     /// `[N, D]`
     pub hidden: Option<&'a mut [F]>,
-    /// Of the layer's parameters, if they are wanted.
+    /// The gradients of the layer's parameters, if they are wanted.
     pub layer: Option<LayerGradients<'a, F>>,
 }
 
@@ -30,7 +30,7 @@ pub struct HeadGradients<'a, F> {
 pub struct LayerGradients<'a, F> {
     /// The labels that are observed in the batch.
     pub touched: &'a Touched,
-    /// Whether only the rows of those labels are there, one after another, or `[C, D]` with zeros for the others.
+    /// Whether the gradients hold only the rows of those labels, in order, or `[C, D]` with zeros for the others.
     pub packed: bool,
     /// A row of D numbers for each label.
     pub weight: Option<&'a mut [F]>,

@@ -1,4 +1,4 @@
-//! Logits alone.
+//! Logits without a loss.
 
 use super::layer::Linear;
 use super::order;
@@ -11,7 +11,7 @@ use crate::simd::Simd;
 use crate::{Result, Threads};
 
 impl<F: Scalar, W: Storage<Number = F>> Linear<'_, F, W> {
-    /// The logits of the observed entries, row by row. No other logit is computed, and no other weight is read.
+    /// Computes the logits of the observed entries, row by row. Computes no other logit, and reads no other weight.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
@@ -26,14 +26,14 @@ impl<F: Scalar, W: Storage<Number = F>> Linear<'_, F, W> {
         threads.run(units.len(), 4, &|range| {
             for row in range.flat_map(|unit| units[unit].clone()) {
                 let columns = &labels.columns[labels.row(row)];
-                // SAFETY: the logits outlive this call, and each row is visited once.
+                // SAFETY: the buffer of logits outlives this call, and each row is visited once.
                 let results = unsafe { output.part(places[row], columns.len()) };
                 self.of_row(simd, row, columns, results);
             }
         })
     }
 
-    /// The logits of some labels of a row.
+    /// The logits of some of a row's labels.
     pub(super) fn of_row(&self, simd: Simd, row: usize, labels: &[i32], logits: &mut [F]) {
         let vector = &self.hidden[row * self.width..][..self.width];
         simd.run(Dots { vector, matrix: self.weight, rows: labels, results: &mut *logits });
@@ -45,7 +45,7 @@ impl<F: Scalar, W: Storage<Number = F>> Linear<'_, F, W> {
     }
 
     /// # Panics
-    /// If the layer is not one of these labels.
+    /// If the layer does not have exactly these labels.
     pub(super) fn check(&self, labels: &Sparse<'_>) {
         let numbers = |vectors: usize| vectors.checked_mul(self.width).expect("vectors that memory can hold");
         assert_eq!(self.hidden.len(), numbers(labels.rows()), "a hidden vector for each row");

@@ -1,4 +1,4 @@
-//! A last layer and its loss, computed where a label is observed.
+//! A last layer with its loss, computed only where a label is observed.
 
 mod by_label;
 mod by_row;
@@ -20,7 +20,7 @@ use crate::scalar::{Scalar, Storage};
 use crate::simd::Simd;
 use crate::{Result, Threads};
 
-/// A pass over the observed entries of a layer's logits. No other logit is computed, and no other weight is read.
+/// A pass over the observed entries of a layer's logits. Computes no other logit, and reads no other weight.
 pub struct HeadPass<'a, F: Scalar, W: Storage<Number = F> = F> {
     /// The loss.
     pub formula: &'a dyn Formula,
@@ -28,12 +28,12 @@ pub struct HeadPass<'a, F: Scalar, W: Storage<Number = F> = F> {
     pub linear: Linear<'a, F, W>,
     /// Where the gradients go.
     pub gradients: HeadGradients<'a, F>,
-    /// What divides the gradients.
+    /// The divisor of the gradients.
     pub divisor: f64,
 }
 
 impl<F: Scalar + Stored, W: Storage<Number = F>> HeadPass<'_, F, W> {
-    /// The sum of the losses, weighted; `None` if a logit is outside what the formula accepts.
+    /// Returns the weighted sum of the losses; `None` if a logit is outside what the formula accepts.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).

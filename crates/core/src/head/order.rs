@@ -2,20 +2,21 @@
 
 use crate::labels::Sparse;
 
-/// Which labels are observed in a batch, and by which entries: found once, for gradients of as many weights as are touched.
+/// The labels that are observed in a batch, and their entries. Found once, and used for all the gradients that are
+/// limited to these labels.
 #[derive(Debug)]
 pub struct Touched {
     labels: Vec<i32>,
-    /// Where the entries of each of these labels start, and where those of the last one end.
+    /// Where each of these labels' entries start, then the end of the last label.
     pub(super) starts: Vec<usize>,
-    /// Each entry's place in the batch, row by row.
+    /// Each entry's position in the batch, counted row by row.
     pub(super) entries: Vec<u32>,
     /// Each entry's row in the batch.
     pub(super) rows: Vec<i32>,
 }
 
 impl Touched {
-    /// Those of a batch.
+    /// Finds the labels and entries of a batch.
     ///
     /// # Panics
     /// If the batch has 2³¹ rows or entries, or an index is out of bounds.
@@ -46,7 +47,7 @@ impl Touched {
     }
 }
 
-/// Where the entries of each row start, numbered through the batch, and where those of the last one end.
+/// Where each row's entries start in the batch, then the end of the last row.
 pub(super) fn places(labels: &Sparse<'_>) -> Vec<usize> {
     let mut end = 0;
     let ends = (0..labels.rows()).map(|row| {
@@ -56,8 +57,8 @@ pub(super) fn places(labels: &Sparse<'_>) -> Vec<usize> {
     std::iter::once(0).chain(ends).collect()
 }
 
-/// The order of these numbers, all below `limit`; equal ones stay as they are. The time depends on how many there are, and
-/// hardly on the limit.
+/// The stable sorting order of these numbers, which are all below `limit`. The time depends on their count, and hardly
+/// on the limit.
 fn sorted(numbers: &[i32], limit: usize) -> Vec<u32> {
     const BITS: u32 = 11;
     assert!(u32::try_from(numbers.len()).is_ok(), "fewer than 2^32 entries");

@@ -1,10 +1,10 @@
-//! Dot products and sums of vectors that are rows of a matrix.
+//! Dot products and sums of a matrix's rows.
 
 use crate::memory::Stored;
 use crate::simd::Job;
 use crate::simd::float::{Float, fma};
 
-/// Rows that are read at a time: what they share is loaded once for all of them.
+/// Rows that are read at a time, so that the operand that they share is loaded once for all of them.
 const TOGETHER: usize = 4;
 /// Numbers of a row that are combined at a time.
 const LANES: usize = 16;
@@ -60,7 +60,7 @@ impl<F: Float, W: Stored> Job for Combine<'_, F, W> {
     }
 }
 
-/// What the compiler makes of it is one conversion, or none.
+/// Compiles to one conversion, or none.
 #[inline(always)]
 fn number<F: Float, W: Stored>(stored: W) -> F {
     F::from_f64(stored.to_f64())
@@ -75,7 +75,7 @@ fn chosen<F, const K: usize>(matrix: &[F], rows: [i32; K], width: usize) -> [&[F
     chosen
 }
 
-/// Sums over several lanes.
+/// Sums in several lanes.
 #[inline(always)]
 fn dots<F: Float, W: Stored, const FMA: bool, const K: usize, const L: usize>(vector: &[F], rows: [&[W]; K]) -> [F; K] {
     let (whole, rest) = vector.as_chunks::<L>();
@@ -110,7 +110,7 @@ fn fused<F: Float, W: Stored, const FMA: bool, const L: usize>(a: &[F; L], b: &[
     sums
 }
 
-/// Added up by halves. Not inlined: that the lanes are stored one after another makes vectors of them.
+/// Adds up by halves. Not inlined: storing the lanes contiguously makes the compiler use vectors.
 #[inline(never)]
 fn total<F: Float, const L: usize>(lanes: &[F; L]) -> F {
     let (mut sums, mut half) = (*lanes, L / 2);
@@ -143,7 +143,7 @@ mod tests {
     fn rows_of_any_length_and_number_are_combined_at_every_level() {
         for simd in Simd::available() {
             for width in [0, 1, 15, 16, 63, 64, 65, 200] {
-                // Small integers: no sum is rounded.
+                // The numbers are small integers, so no sum is rounded.
                 let vector: Vec<f32> = (0..width).map(|i| (i % 7) as f32 - 3.0).collect();
                 let matrix: Vec<f32> = (0..9 * width).map(|i| (i % 11) as f32 - 5.0).collect();
                 for count in 0..9 {

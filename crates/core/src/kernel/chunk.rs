@@ -7,7 +7,7 @@ use crate::simd::Simd;
 use crate::simd::float::Float;
 use crate::{Dual, Elementwise};
 
-/// Packed entries: what the loop reads and writes. All slices have the same length, or none where they may be empty.
+/// Packed entries that the loop reads and writes. All slices have the same length, except those that may be empty.
 pub struct Chunk<'a, F> {
     pub(crate) input: &'a [F],
     pub(crate) label: &'a [F],
@@ -23,12 +23,12 @@ pub struct Chunk<'a, F> {
 
 /// A loss's formula over a chunk.
 pub(super) fn compute<E: Elementwise + ?Sized, F: Float>(loss: &E, simd: Simd, chunk: Chunk<'_, F>) {
-    // The loss is asked, not the chunk: if it never has a parameter the other loops are not compiled.
+    // Ask the loss, not the chunk: if the loss never has a parameter, the other loops are not compiled.
     let (parameter, derivative) = (loss.parameter().is_some(), !chunk.slope.is_empty());
     let Chunk { input, label, parameter: parameters, value, slope, scale, uses } = chunk;
     let Uses { sigmoid, integer_powers } = uses;
-    // Not a `Job`: slices that are parameters of the function that is compiled for a level are known not to overlap. For
-    // as many that may overlap the compiler gives up on vectors.
+    // Not a `Job`: the compiler knows that slices do not overlap only where they are parameters of the function that is
+    // compiled for a level. With this many slices that may overlap, it does not vectorise.
     macro_rules! run {
         ($level:ident, $($constant:literal)*) => {
             $level::<E, F, $($constant),*>(loss, input, label, parameters, value, slope, scale, sigmoid)
@@ -51,7 +51,7 @@ pub(super) fn compute<E: Elementwise + ?Sized, F: Float>(loss: &E, simd: Simd, c
     match simd {
         Simd::Portable => by_constants!(each_portable),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: such a level is only chosen where the machine has its features.
+        // SAFETY: such a level is chosen only where the machine has its features.
         Simd::Avx2 | Simd::Avx2Bmi2 => unsafe { by_constants!(each_avx2) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
@@ -59,9 +59,10 @@ pub(super) fn compute<E: Elementwise + ?Sized, F: Float>(loss: &E, simd: Simd, c
     }
 }
 
-/// The loop, compiled for a level. Without a derivative the compiler drops its arithmetic. `e^−|x|` has a loop of its own:
-/// one over a whole formula would be one long chain of dependent steps, of which a processor overlaps too few.
-// No closure stands between the loop and the formula: it could not be made to inline.
+/// The loop, compiled for a level. Without a derivative the compiler drops its arithmetic. `e^−|x|` has a loop of its
+/// own: a single loop over a whole formula would be one long chain of dependent steps, and a processor overlaps too few
+/// of them.
+// There is no closure between the loop and the formula: the compiler would not inline it.
 macro_rules! each {
     ($(#[$level:meta])* $name:ident, fma $fma:expr) => {
         $(#[$level])*
@@ -90,7 +91,7 @@ macro_rules! each {
                 }
             }
             for i in 0..n {
-                // Of these only what the formula takes is computed.
+                // Only the parts that the formula uses are computed.
                 let sigmoid = Sigmoid::of::<{ $fma }>(value[i]);
                 let x = Dual::variable(Lane::<F, { $fma }, INTEGER>::logit(input[i], sigmoid));
                 let y = Dual::fixed(Lane::new(label[i]));
@@ -125,7 +126,8 @@ mod tests {
     use crate::Real;
     use crate::losses::{Asymmetric, BceWithLogits, SigmoidFocal, SquaredError};
 
-    /// Every level that this machine has, on a chunk whose length no vector divides, against the oracle.
+    /// Compares every level that this machine has with the oracle, on a chunk whose length is no multiple of a
+    /// vector's.
     fn every_level_agrees<E: Elementwise>(loss: &E) {
         let input: Vec<f32> = (0..1021).map(|i| (i as f32 - 510.0) * 0.02).collect();
         let label: Vec<f32> = (0..1021).map(|i| (i % 2) as f32).collect();
@@ -151,7 +153,7 @@ mod tests {
         }
     }
 
-    /// Takes sigmoids of its input in every way in which they can be reached, or hidden.
+    /// Takes a sigmoid of its input in every way that the trace must find, and in ways that hide the input.
     struct Hidden(u8);
 
     impl Elementwise for Hidden {

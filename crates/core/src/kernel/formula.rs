@@ -1,4 +1,4 @@
-//! A loss's formula without its type, so that a pass is compiled once for all losses.
+//! A loss's formula as a trait object, so that a pass is compiled once for all losses.
 
 use std::ops::RangeInclusive;
 
@@ -7,12 +7,12 @@ use super::trace::Uses;
 use crate::simd::Simd;
 use crate::{Elementwise, Result};
 
-/// What [`Elementwise`] offers, as a trait object.
+/// The methods of [`Elementwise`], as a trait object.
 pub trait Formula: Kernel {
     /// See [`Elementwise::validate`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Elementwise::validate`].
     fn validate(&self) -> Result<()>;
     /// See [`Elementwise::input_range`].
     fn input_range(&self) -> RangeInclusive<f64>;
@@ -56,7 +56,7 @@ impl<E: Elementwise> Kernel for E {
     }
 }
 
-/// Which entries of a loss count, and by which formula: the observed ones, and the missing ones where something is assumed of
+/// Which entries count, and by which formula: the observed ones, and also the missing ones where a label is assumed for
 /// them.
 #[derive(Debug)]
 pub struct Entries<'a, F: ?Sized> {
@@ -64,33 +64,34 @@ pub struct Entries<'a, F: ?Sized> {
     pub observed: &'a F,
     /// The loss of missing entries, if they count.
     pub missing: Option<Assumed<'a, F>>,
-    /// Of which labels the entries are, from a number up to another, where not of all that the formulas' parameters are for.
+    /// The range of labels that the entries belong to, if it is only a part of those that the formulas' parameters are
+    /// for.
     pub part: Option<[usize; 2]>,
 }
 
 impl<'a> Entries<'a, dyn Formula + 'a> {
-    /// The observed entries alone, of all labels.
+    /// Only the observed entries, of all labels.
     pub fn observed(formula: &'a (dyn Formula + 'a)) -> Self {
         Self { observed: formula, missing: None, part: None }
     }
 }
 
 impl<F: Formula + ?Sized> Entries<'_, F> {
-    /// The parameter of one of the formulas, a number for each label that the entries are of.
+    /// A formula's parameter, one number for each of the entries' labels.
     pub fn parameter<'f>(&self, formula: &'f F) -> Option<&'f [f64]> {
         let (_, numbers) = formula.parameter()?;
         Some(self.part.map_or(numbers, |[start, end]| &numbers[start..end]))
     }
 }
 
-/// A missing entry's loss: `weight` times that of `label`.
+/// A missing entry's loss: `weight` times the loss for `label`.
 #[derive(Debug)]
 pub struct Assumed<'a, F: ?Sized> {
     /// The formula.
     pub formula: &'a F,
-    /// What stands in for the label.
+    /// The assumed label.
     pub label: f64,
-    /// What the loss is multiplied by.
+    /// The factor of the loss.
     pub weight: f64,
 }
 

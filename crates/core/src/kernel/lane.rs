@@ -4,13 +4,13 @@ use super::sigmoid::Sigmoid;
 use crate::Real;
 use crate::simd::float::{Float, exp, ln, select};
 
-/// A scalar as the kernel's loops see it: every operation inlines to straight-line code. `FMA`: whether the target
-/// multiplies and adds in one instruction. `INTEGER`: whether exponents are integers from 0 to 7.
+/// A scalar in the kernel's loops: every operation inlines to straight-line code. `FMA`: whether the target multiplies
+/// and adds in one instruction. `INTEGER`: whether exponents are integers from 0 to 7.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane<F, const FMA: bool, const INTEGER: bool> {
     pub(crate) value: F,
-    /// Of the logit and its negative, for which it is the same: present or not by how a formula is written, whatever the
-    /// numbers, so that the compiler sees through the `Option`.
+    /// The parts of the sigmoid, which a logit and its negative share. Whether they are present depends only on how a
+    /// formula is written, never on numbers, so the compiler resolves the `Option`.
     sigmoid: Option<Sigmoid<F>>,
 }
 
@@ -25,7 +25,7 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Lane<F, FMA, INTEGER> {
         Self { value, sigmoid: Some(sigmoid) }
     }
 
-    /// Of these only what is used is computed.
+    /// Only the parts that are used are computed.
     #[inline(always)]
     fn parts(self) -> Sigmoid<F> {
         match self.sigmoid {
@@ -81,7 +81,7 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEG
     fn shift(&self, offset: f64) -> Self {
         Self::new(self.value + F::from_f64(offset))
     }
-    // What the compiler knows not to be negative lets it drop the other side of a later selection.
+    // Knowing that the result is not negative, the compiler drops the other side of a later selection.
     #[inline(always)]
     fn size(&self) -> Self {
         Self { value: self.value.abs(), ..*self }
@@ -120,7 +120,7 @@ impl<F: Float, const FMA: bool, const INTEGER: bool> Real for Lane<F, FMA, INTEG
     #[inline(always)]
     fn select_lt(&self, threshold: f64, below: &Self, otherwise: &Self) -> Self {
         let value = select(self.value < F::from_f64(threshold), below.value, otherwise.value);
-        // Whether a sigmoid is present must not depend on numbers; that of both sides is the same.
+        // Whether a sigmoid is present must not depend on numbers; both sides have the same one.
         Self { value, sigmoid: below.sigmoid.and(otherwise.sigmoid) }
     }
     #[inline(always)]
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn close_f64(found: f64, exact: f64) -> bool {
-        // Four of f64's ULP: its oracle, the C library, is off by up to one itself.
+        // Four ULP of f64: its oracle, the C library, is off by up to one itself.
         found == exact
             || (found.is_nan() && exact.is_nan())
             || (found - exact).abs() <= 4.0 * f64::EPSILON * exact.abs().max(f64::MIN_POSITIVE)
@@ -213,7 +213,7 @@ mod tests {
                 let exponent = f64::from(exponent);
                 let integer = Lane::<f64, true, true>::new(x).powf(exponent).value;
                 let any = Lane::<f64, true, false>::new(x).powf(exponent).value;
-                // exp and ln lose what the size of the logarithm takes: up to 50 here.
+                // exp and ln lose as many digits as the logarithm's size takes: up to 50 ULP here.
                 assert!(close_f64(integer, exact), "{x}^{exponent} = {integer:e}, should be {exact:e}");
                 assert!((any - exact).abs() <= 64.0 * f64::EPSILON * exact, "{x}^{exponent} = {any:e}");
             }

@@ -1,4 +1,4 @@
-//! What sigmoids are made of.
+//! The parts that sigmoids are computed from.
 
 use crate::simd::float::{Float, exp_below_one, log1p_unit};
 

@@ -1,16 +1,16 @@
-//! Finds out what a formula uses, by a reading without numbers.
+//! Finds out which operations a formula uses, by evaluating it without numbers.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::{Dual, Elementwise, Real};
 
-/// What the kernel wants to know of a formula. Formulas do not branch on numbers: one reading tells.
+/// What the kernel needs to know about a formula. One evaluation is enough, as formulas do not branch on numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uses {
     /// Whether it takes sigmoids of its input.
     pub(crate) sigmoid: bool,
-    /// Whether it takes no power but those with integers from 0 to 7 as exponents.
+    /// Whether all its exponents are integers from 0 to 7.
     pub(crate) integer_powers: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How many labels are observed, and what they weigh.
+//! Counts and weights of observed labels.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -58,13 +58,13 @@ impl<'a> Table<'a> {
         }))
     }
 
-    /// How many rows each of so many labels is observed in; labels are the last dimension.
+    /// In how many rows each of `labels` labels is observed; labels are the last dimension.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
-    /// If the entries are not a whole number of rows of so many labels, or the table's parts do not fit each other.
+    /// If the entries are not a whole number of rows of that many labels, or the table's parts do not fit each other.
     pub fn observed_per_label(&self, threads: &dyn Threads, labels: usize) -> Result<Vec<i64>> {
         one_for_each_label(labels, self.entries(&Weights::default()));
         let (total, simd) = (Mutex::new(vec![0; labels]), Simd::chosen()?);
@@ -74,7 +74,7 @@ impl<'a> Table<'a> {
         Ok(std::mem::take(&mut *locked(&total)))
     }
 
-    /// Writes into `totals` the weights of the observed entries of each row, or of all its entries, added up.
+    /// Writes into `totals` the sum of the weights of each row's observed entries, or of all its entries.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
@@ -148,7 +148,7 @@ fn count_labels<T: Held>(
     };
     let mut most = 0;
     for block in blocks {
-        // How often a label can be in a block.
+        // How often a label can occur in a block.
         let often = block.len() / labels + 2;
         if most + often > usize::from(u16::MAX) {
             flush(&mut counts);
@@ -164,7 +164,7 @@ fn count_labels<T: Held>(
     flush(&mut counts);
 }
 
-/// The sum of numbers, in an order that depends on how many there are alone.
+/// The sum of numbers, in an order that depends only on how many there are.
 ///
 /// # Errors
 /// [`Error::Environment`](crate::Error::Environment).
@@ -174,7 +174,7 @@ pub fn sum(numbers: &[f64]) -> Result<f64> {
     Ok(total(sums))
 }
 
-/// A label as it is held.
+/// A label as it is stored.
 trait Held: Copy + Default + Send + Sync {
     fn is_observed(self) -> bool;
 }

@@ -1,4 +1,4 @@
-//! Raw labels, checked and in the form in which they are held, in one pass.
+//! Checks raw labels and converts them into the form in which they are stored, in one pass.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -27,26 +27,26 @@ pub enum CellsMut<'a> {
 /// The smallest and the largest observed label; `None` if none is observed.
 pub type Range = Option<(f64, f64)>;
 
-/// What came of [`Raw::encode`].
+/// The result of [`Raw::encode`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Encoded {
     /// The cells and counts are complete.
     Complete(Range),
-    /// Bytes do not hold the labels: one of them is neither 0 nor 1, and may be at fault.
+    /// Bytes cannot hold the labels: one of them is neither 0 nor 1, and may also be invalid.
     Soft,
-    /// A label is not finite, or the mask holds anything but 0 and 1.
+    /// A label is not finite, or the mask holds a value other than 0 and 1.
     Faulty,
 }
 
 impl Raw<'_> {
-    /// Writes the labels of `counts.len()` rows into `cells`, and how many are observed of each row into `counts`.
+    /// Writes the labels of `counts.len()` rows into `cells`, and the number of each row's observed ones into `counts`.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
     ///
     /// # Panics
-    /// If labels, mask and cells differ in length, if the rows do not share them out evenly, or if `f32` does not hold the labels'
-    /// type.
+    /// If labels, mask and cells differ in length, if their length is not a multiple of the number of rows, or if `f32`
+    /// cannot hold the labels' type.
     pub fn encode(&self, threads: &dyn Threads, cells: CellsMut<'_>, counts: &mut [i64]) -> Result<Encoded> {
         with_source!(self, &FINITE, source => {
             assert!(!matches!(cells, CellsMut::F32(_)) || self.labels.fit_f32(), "cells that hold the labels");
@@ -78,7 +78,7 @@ impl<L: RawLabel> Encoding<'_, L> {
         })?;
         let seen = Seen(all_seen.into_inner());
         Ok(match (seen.zero(), seen.one()) {
-            // First: which faults were seen before a pass ended early depends on the threads.
+            // This comes first: which faults were seen before a pass ended early depends on the threads.
             _ if seen.soft() => Encoded::Soft,
             _ if self.source.at_fault() => Encoded::Faulty,
             (false, false) => Encoded::Complete(None),
@@ -104,8 +104,8 @@ impl<L: RawLabel> Encoding<'_, L> {
         })
     }
 
-    /// Visits all entries in blocks, each with its mask, and counts what is observed of each row. A visit that returns false
-    /// ends the pass.
+    /// Visits all entries in blocks, each with its mask, and counts each row's observed entries. A visit that returns
+    /// false ends the pass.
     fn run(&self, visit: impl Fn(Simd, usize, &[u8]) -> bool + Sync) -> Result<()> {
         let (simd, rows) = (Simd::chosen()?, self.counts.len());
         let width = self.source.len().checked_div(rows).unwrap_or(0);
@@ -130,7 +130,7 @@ impl<L: RawLabel> Encoding<'_, L> {
 }
 
 impl RawLabels<'_> {
-    /// Whether `f32` holds every label of this type.
+    /// Whether `f32` can hold every label of this type.
     pub fn fit_f32(&self) -> bool {
         matches!(self, Self::F32(_) | Self::I8(_) | Self::U8(_))
     }

@@ -1,4 +1,4 @@
-//! Labels in memory: checked and held, or raw.
+//! Labels in memory: checked, or raw.
 
 mod count;
 mod encode;

@@ -1,4 +1,4 @@
-//! Raw labels: what a caller has before anything is checked.
+//! Raw labels: a caller's labels before any check.
 
 use std::ops::RangeInclusive;
 
@@ -6,18 +6,18 @@ use super::raw_label::RawLabel;
 use super::source::{Mask, Source};
 use crate::{Result, Threads};
 
-/// Labels as they lie in memory, with the way in which missing ones are marked.
+/// Labels in the caller's memory, with a rule for which of them are missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {
-    /// The labels; those of missing entries are ignored.
+    /// The labels; values at missing entries are ignored.
     pub labels: RawLabels<'a>,
     /// Which of them are observed.
     pub observed: Observed<'a>,
 }
 
-/// Labels of any of these types.
+/// Labels of one of these types.
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs)] // the names are enough
 pub enum RawLabels<'a> {
     F32(&'a [f32]),
     F64(&'a [f64]),
@@ -31,13 +31,13 @@ pub enum RawLabels<'a> {
 pub enum Observed<'a> {
     /// All.
     All,
-    /// Those whose byte is 1; 0 is a missing one.
+    /// Those whose byte is 1; 0 means missing.
     Bytes(&'a [u8]),
-    /// Those whose number is 1; 0 is a missing one.
+    /// Those whose number is 1; 0 means missing.
     Floats(&'a [f32]),
     /// Those that are not NaN.
     NotNan,
-    /// Those that are not equal to this sentinel, rounded to the labels' type.
+    /// Those that differ from this sentinel, rounded to the labels' type.
     Not(f64),
 }
 
@@ -74,7 +74,7 @@ pub(crate) use with_source;
 pub(crate) const FINITE: RangeInclusive<f64> = f64::MIN..=f64::MAX;
 
 impl<'a> Raw<'a> {
-    /// How many labels are observed; `None` if the mask holds anything but 0 and 1.
+    /// How many labels are observed; `None` if the mask holds a value other than 0 and 1.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
@@ -85,14 +85,14 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// `accepted`: what an observed label may be.
+    /// `accepted`: the range of observed labels.
     pub(crate) fn source<L: RawLabel>(&self, labels: &'a [L], accepted: &RangeInclusive<f64>) -> Source<'a, L> {
         let mask = match self.observed {
             Observed::All => Mask::All,
             Observed::Bytes(mask) => Mask::Bytes(mask),
             Observed::Floats(mask) => Mask::Floats(mask),
             Observed::NotNan => Mask::NotNan,
-            // A sentinel that the type does not have marks no label.
+            // A sentinel that the type cannot represent marks no label.
             Observed::Not(sentinel) => L::from_f64(sentinel).map_or(Mask::All, Mask::Not),
         };
         Source::new(labels, mask, (accepted.start().max(f64::MIN), accepted.end().min(f64::MAX)))

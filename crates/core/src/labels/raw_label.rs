@@ -4,12 +4,12 @@ use crate::memory::Stored;
 use crate::simd::Job;
 use crate::simd::float::Float;
 
-/// The element types in which labels are read where they lie.
+/// The element types of labels that are read in place.
 pub(crate) trait RawLabel: Stored + PartialEq {
     fn is_nan(self) -> bool;
-    /// As far as the type has this number.
+    /// This number as a label, if the type can represent it.
     fn from_f64(number: f64) -> Option<Self>;
-    /// A bit for each kind of label: 1 for 0, 2 for 1, 4 for anything else.
+    /// A bit for each kind of label: 1 for the label 0, 2 for the label 1, 4 for any other.
     fn kind(self) -> i8;
 }
 
@@ -43,7 +43,7 @@ fn whole<L: TryFrom<i64>>(number: f64) -> Option<L> {
     (number as i64 as f64 == number).then(|| L::try_from(number as i64).ok()).flatten()
 }
 
-/// Which kinds of labels there are among the observed ones, see [`RawLabel::kind`].
+/// Which kinds occur among the observed labels, see [`RawLabel::kind`].
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seen(pub(crate) u8);
 
@@ -73,12 +73,12 @@ impl<L: RawLabel> Job for ToCells<'_, L> {
     type Output = Seen;
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Seen {
-        /// Entries from which on what one loop wrote is in the cache for the next: sooner, it would have to wait for it.
+        /// Entries to a part: enough that the second loop does not wait for the first one's stores to reach the cache.
         const APART: usize = 1024;
         let mut seen = 0;
         let chunks = self.labels.chunks(APART).zip(self.mask.chunks(APART)).zip(self.cells.chunks_mut(APART));
         for ((labels, mask), cells) in chunks {
-            // Two loops: one over both has vectors for the wider type alone.
+            // Two loops: the compiler would vectorise a single one for the wider type only.
             for (cell, label) in cells.iter_mut().zip(labels) {
                 *cell = label.kind();
             }

@@ -17,13 +17,13 @@ use crate::{Result, Threads};
 pub(crate) struct Source<'a, L> {
     labels: &'a [L],
     mask: Mask<'a, L>,
-    /// What an observed label may be.
+    /// The range of observed labels.
     accepted: (f64, f64),
-    /// Whether a block was read in which a label or the mask holds something that it may not.
+    /// Whether a block held an invalid label, or a mask value other than 0 and 1.
     at_fault: AtomicBool,
 }
 
-/// Which labels are observed, as in `Observed`.
+/// Which labels are observed, like `Observed`.
 pub(crate) enum Mask<'a, L> {
     All,
     Bytes(&'a [u8]),
@@ -55,7 +55,7 @@ impl<'a, L: RawLabel> Source<'a, L> {
             return Ok(self.len());
         }
         let (simd, count) = (Simd::chosen()?, AtomicUsize::new(0));
-        // Of fewer blocks, one thread is done before another starts.
+        // With fewer blocks, one thread is done before another starts.
         threads.run(self.len().div_ceil(BLOCK), 4, &|blocks| {
             let mut buffer = Buffer::new();
             for block in blocks {
@@ -82,7 +82,7 @@ impl<'a, L: RawLabel> Source<'a, L> {
         let from = &self.labels[start..][..length];
         match self.mask {
             Mask::All | Mask::Bytes(_) => to.fill(1),
-            // What is neither 0 nor 1 becomes 2.
+            // Any number other than 0 and 1 becomes 2.
             Mask::Floats(mask) => {
                 let from = &mask[start..][..length];
                 simd.run(Map { from, to: &mut *to, with: |known: f32| (known.kind() >> 1) as u8 });
@@ -95,9 +95,9 @@ impl<'a, L: RawLabel> Source<'a, L> {
         to
     }
 
-    /// How many labels a part of a mask says are observed; a fault if there is anything but 0 and 1 in it.
+    /// How many labels a part of a mask marks as observed; reports a fault for any value other than 0 and 1.
     pub(crate) fn sum(&self, simd: Simd, mask: &[u8]) -> usize {
-        // Of a narrow row the loop takes less than its preparation.
+        // For a narrow row the loop takes less time than its preparation.
         let sum = if mask.len() < 64 { SumBits(mask).of_few() } else { simd.run(SumBits(mask)) };
         sum.unwrap_or_else(|| {
             self.fault();

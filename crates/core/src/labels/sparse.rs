@@ -1,4 +1,4 @@
-//! Labels of which the observed ones alone are stored.
+//! Labels of which only the observed ones are stored.
 
 use std::ops::Range;
 
@@ -8,18 +8,18 @@ use crate::memory::Disjoint;
 use crate::sizes::rows_of_blocks;
 use crate::{Result, Threads};
 
-/// Some rows of a table of checked labels that holds its observed entries alone, row by row.
+/// Some rows of a table of checked labels that stores only observed entries, row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Sparse<'a> {
-    /// Where the entries of each row of the table start, and where those of the last one end.
+    /// Where the entries of each of the table's rows start, then the end of the last row.
     pub starts: &'a [i64],
-    /// Each entry's label, a number below `labels`, no number twice in a row.
+    /// Each entry's label, a number below `labels` that occurs only once in a row.
     pub columns: &'a [i32],
     /// Each entry's value.
     pub cells: Cells<'a>,
     /// How many labels there are.
     pub labels: usize,
-    /// Which rows of the table they are, within bounds; all of them if `None`.
+    /// The indices of these rows in the table, within bounds; all of them if `None`.
     pub index: Option<&'a [i64]>,
 }
 
@@ -38,7 +38,7 @@ impl Sparse<'_> {
         self.starts[row] as usize..self.starts[row + 1] as usize
     }
 
-    /// How many rows each label is observed in.
+    /// In how many rows each label is observed.
     ///
     /// # Panics
     /// If an index is out of bounds.
@@ -50,7 +50,7 @@ impl Sparse<'_> {
         counts
     }
 
-    /// The weights of the entries of each row, added up.
+    /// The sum of the weights of each row's entries.
     ///
     /// # Panics
     /// If there is not one weight for each row and label, or an index is out of bounds.
@@ -79,23 +79,23 @@ impl Sparse<'_> {
 /// The observed entries of some rows of a [`Table`].
 #[derive(Clone, Debug, Default)]
 pub struct ObservedEntries {
-    /// Where the entries of each row start, and where those of the last one end.
+    /// Where each row's entries start, then the end of the last row.
     pub starts: Vec<i64>,
     /// Each entry's label, ascending in a row.
     pub columns: Vec<i32>,
-    /// Each entry's place among the cells of the table.
+    /// Each entry's position among the table's cells.
     pub places: Vec<i64>,
 }
 
 impl Table<'_> {
-    /// The observed entries of these rows, each of which has as many labels as the table is wide.
+    /// Finds the observed entries of these rows, each of which has as many labels as the table is wide.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads).
     ///
     /// # Panics
-    /// If there is not one count for each row, a count is not that of the row's observed entries, the table has 2³¹ labels, or
-    /// its parts do not fit each other.
+    /// If there is not one count for each row, a count differs from the number of the row's observed entries, the table
+    /// has 2³¹ labels, or its parts do not fit each other.
     pub fn observed_entries(&self, threads: &dyn Threads, observed_per_row: &[i64]) -> Result<ObservedEntries> {
         self.entries(&Weights::default());
         assert_eq!(observed_per_row.len(), self.rows, "one count for each row");
@@ -121,7 +121,7 @@ impl Table<'_> {
         Ok(ObservedEntries { starts, columns, places })
     }
 
-    /// How many there are of a row, of which are written as many as there is place for.
+    /// Returns how many entries of a row are observed, and writes as many of them as fit.
     fn observed_in(&self, row: usize, columns: &mut [i32], places: &mut [i64]) -> usize {
         let start = self.index.map_or(row, |index| index[row] as usize) * self.width;
         let cells = start..start + self.width;
@@ -136,7 +136,7 @@ impl Table<'_> {
             Cells::Bytes(bytes) => {
                 let (eights, rest) = bytes[cells].as_chunks::<8>();
                 for (chunk, eight) in eights.iter().enumerate() {
-                    // The sign of each cell; where all are missing there is nothing to look at.
+                    // The sign of each cell; where all are missing there is nothing to do.
                     let mut observed = !u64::from_le_bytes(eight.map(|cell| cell as u8)) & 0x8080_8080_8080_8080;
                     while observed != 0 {
                         take(8 * chunk + observed.trailing_zeros() as usize / 8);

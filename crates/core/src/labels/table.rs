@@ -1,4 +1,4 @@
-//! Labels that were checked before.
+//! Labels that have already been checked.
 
 use super::weights::Weights;
 use crate::memory::Rows;
@@ -8,18 +8,18 @@ use crate::memory::Rows;
 pub struct Table<'a> {
     /// The whole table, row by row.
     pub cells: Cells<'a>,
-    /// How many rows these labels have: as many as the index, if there is one.
+    /// How many rows these labels have: the length of the index, if there is one.
     pub rows: usize,
-    /// Entries in a row.
+    /// Entries to a row.
     pub width: usize,
-    /// Which rows of the table they are, within bounds; all of them if `None`.
+    /// The indices of these rows in the table, within bounds; all of them if `None`.
     pub index: Option<&'a [i64]>,
 }
 
-/// Labels as they are held.
+/// The stored form of labels.
 #[derive(Clone, Copy, Debug)]
 pub enum Cells<'a> {
-    /// 0, 1, or −1 where missing; what else there is counts as any label.
+    /// 0, 1, or −1 where missing; any other value is taken as a label.
     Bytes(&'a [i8]),
     /// NaN where missing.
     F32(&'a [f32]),
@@ -67,7 +67,8 @@ impl<'a> Table<'a> {
         entries
     }
 
-    /// A multiple of the number of labels: the width or, with one dimension, where rows and labels are the same, the rows.
+    /// A multiple of the number of labels: the width, or the number of rows if there is one dimension, where rows and
+    /// labels are the same.
     pub(crate) fn labels_at_most(&self) -> usize {
         if self.width == 1 { self.rows } else { self.width }
     }
@@ -78,7 +79,7 @@ impl<'a> Table<'a> {
 }
 
 /// # Panics
-/// If rows of this width do not hold a whole number of times so many labels.
+/// If `width` is not a multiple of `numbers`.
 pub(crate) fn one_for_each_label(numbers: usize, width: usize) {
     assert!(width == 0 || width.checked_rem(numbers) == Some(0), "one number for each label");
 }

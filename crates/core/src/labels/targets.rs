@@ -18,11 +18,11 @@ pub(crate) trait Targets<F>: Sync {
         buffers: &'a mut LabelBuffers<F>,
     ) -> (&'a Selection, Label<'a, F>);
 
-    /// Where the labels from an entry on lie, for prefetches.
+    /// The addresses of the labels from an entry on, for prefetches.
     fn lines(&self, entry: usize) -> [Lines; 2];
 }
 
-/// Labels of the entries that count, filled up as in [`Selection::packed`].
+/// Labels of the entries that count, padded as in [`Selection::packed`].
 #[derive(Clone, Copy)]
 pub(crate) enum Label<'a, F> {
     Bytes(&'a [i8]),

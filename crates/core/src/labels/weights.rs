@@ -1,16 +1,18 @@
-//! What the losses of entries are multiplied by.
+//! The factors of the entries' losses.
 
 use crate::memory::{Buffer, Rows, read, segments};
 use crate::simd::Simd;
 use crate::simd::float::Float;
 use crate::simd::loops::Multiply;
 
-/// Weights of a table's entries: the product of a number for each entry, row and label, as far as there are any.
+/// Weights of a table's entries: the product of one number for the entry, one for its row and one for its label, where
+/// given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weights<'a> {
-    /// One for each cell of the table, or for each entry of a [`Sparse`](super::Sparse) one, whichever rows of it are used.
+    /// One for each cell of the table, or for each entry of a [`Sparse`](super::Sparse) table, whichever of its rows
+    /// are used.
     pub entries: Option<EntryWeights<'a>>,
-    /// One for each row that is used.
+    /// One for each used row.
     pub rows: Option<&'a [f64]>,
     /// One for each label, the last dimension.
     pub labels: Option<&'a [f64]>,
@@ -33,7 +35,7 @@ impl<F: Float> Columns<F> {
         Self(numbers.into_iter().map(F::from_f64).collect())
     }
 
-    /// The numbers of a block's entries; none if there are no columns.
+    /// The numbers of a block's entries; empty if there are no columns.
     pub(crate) fn read<'b>(
         columns: Option<&Self>,
         start: usize,
@@ -60,7 +62,7 @@ impl Weights<'_> {
         self.entries.is_none() && self.rows.is_none() && self.labels.is_none()
     }
 
-    /// Of a cell or an entry of the table alone, without those of its row and its label.
+    /// The weight of one cell or entry of the table, without the weights of its row and label.
     pub(crate) fn of_entry(&self, entry: usize) -> f64 {
         match self.entries {
             Some(EntryWeights::F32(weights)) => f64::from(weights[entry]),
@@ -82,7 +84,7 @@ impl EntryWeights<'_> {
 /// [`Weights`] of a table's rows, in the type to compute with.
 pub(crate) struct WeightsOf<'a, F> {
     entries: Option<PerEntry<'a>>,
-    /// With the number of entries in a row.
+    /// One weight for each row, and the number of entries in a row.
     rows: Option<(Vec<F>, usize)>,
     labels: Option<Columns<F>>,
 }
@@ -106,7 +108,7 @@ impl<'a, F: Float> WeightsOf<'a, F> {
         }
     }
 
-    /// The weights of a block's entries; none if there are no weights.
+    /// The weights of a block's entries; empty if there are no weights.
     pub(crate) fn read<'b>(
         &'b self,
         simd: Simd,

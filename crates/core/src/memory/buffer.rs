@@ -1,7 +1,7 @@
 use crate::sizes::BLOCK;
 
-/// Memory for numbers, those of a block unless `N` says otherwise; allocated when first used, in whole cache lines: a vector
-/// that lies across two takes longer.
+/// Memory for the numbers of a block, or for `N` numbers. Allocated on first use, and aligned to cache lines, because a
+/// vector that crosses two lines takes longer.
 pub(crate) struct Buffer<T, const N: usize = BLOCK>(Option<Box<Aligned<T, N>>>);
 
 #[repr(align(64))]

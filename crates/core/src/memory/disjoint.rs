@@ -5,7 +5,7 @@ pub(crate) struct Disjoint<T> {
     length: usize,
 }
 
-// SAFETY: `part` leaves it to its callers to keep the parts apart.
+// SAFETY: the callers of `part` keep the parts apart.
 unsafe impl<T: Send> Sync for Disjoint<T> {}
 
 impl<T> Disjoint<T> {
@@ -14,11 +14,11 @@ impl<T> Disjoint<T> {
     }
 
     /// # Safety
-    /// What this was made of is alive, and no two parts in use at a time overlap.
+    /// The memory is alive, and no two parts in use at a time overlap.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, start: usize, length: usize) -> &mut [T] {
         assert!(start.checked_add(length).is_some_and(|end| end <= self.length));
-        // SAFETY: within bounds; the caller keeps parts apart.
+        // SAFETY: within bounds; the caller keeps the parts apart.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
     }
 

@@ -1,4 +1,4 @@
-//! `f16` and `bf16` to `f32`, a block at a time, free of branches so that the loops vectorise.
+//! Converts `f16` and `bf16` to `f32`, a block at a time, without branches so that the loops vectorise.
 
 /// A half-precision format, by its bits.
 pub(crate) trait Half: Copy + Default + Send + Sync {
@@ -27,7 +27,7 @@ impl Half for F16 {
     fn widen(self) -> f32 {
         let magnitude = u32::from(self.0 & 0x7fff) << 13;
         let sign = u32::from(self.0 & 0x8000) << 16;
-        // Moving the exponent's bias from 15 to 127 by a multiplication serves subnormal numbers too.
+        // Multiplying moves the exponent's bias from 15 to 127, and also handles subnormal numbers.
         let scaled = f32::from_bits(magnitude) * f32::from_bits((127 + 112) << 23);
         let special = if magnitude >= 0x0f80_0000 { 0x7f80_0000 } else { 0 };
         f32::from_bits(scaled.to_bits() | special | sign)
@@ -38,7 +38,7 @@ impl Half for F16 {
 mod tests {
     use super::*;
 
-    /// By the definition of the formats, in `f64`.
+    /// Follows the definition of the formats, in `f64`.
     fn exact(bits: u16, exponent_bits: u32, mantissa_bits: u32) -> f64 {
         let mantissa = f64::from(u32::from(bits) & ((1 << mantissa_bits) - 1)) / f64::from(1u32 << mantissa_bits);
         let exponent = i32::from(bits >> mantissa_bits) & ((1 << exponent_bits) - 1);

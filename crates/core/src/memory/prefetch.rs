@@ -2,7 +2,7 @@
 
 use crate::sizes::GROUP;
 
-/// Memory that is read in order: where, and how many bytes a group of entries takes.
+/// Memory that is read in order: the next address, and the bytes of a group of entries.
 #[derive(Clone, Copy)]
 pub(crate) struct Lines {
     next: *const u8,
@@ -17,30 +17,30 @@ impl Lines {
     }
 }
 
-/// Prefetches what later groups read and write, of this block or the next. The hardware's prefetcher does not look so far ahead
-/// across the arithmetic, and of too many prefetches at once some are dropped.
+/// Prefetches what later groups of this block or the next read and write. The hardware prefetcher does not look far
+/// enough ahead across the arithmetic, and drops some of too many prefetches at once.
 pub(crate) struct Prefetcher<X, F> {
     input: *const [X; GROUP],
     labels: [Lines; 2],
-    /// Null if it is not prefetched.
+    /// Null if the gradient is not prefetched.
     gradient: *const [F; GROUP],
 }
 
-/// Prefetches what one more group needs.
+/// Prefetches for one more group.
 pub(crate) trait Prefetch {
     fn prefetch(&mut self);
 }
 
-/// Nothing.
+/// Prefetches nothing.
 impl Prefetch for () {
     fn prefetch(&mut self) {}
 }
 
 impl<X, F> Prefetcher<X, F> {
-    /// Entries between what is prefetched and what is packed and unpacked. Labels are read a whole block at a time.
+    /// Entries between the prefetched group and the packed one. Labels are read a whole block at a time.
     const DISTANCE: usize = 1024;
 
-    /// For a block whose input begins at `input`, and after which `labels` come; `gradient` may be empty.
+    /// For a block whose input begins at `input`. `labels` are the next block's; `gradient` may be empty.
     pub(crate) fn new(input: *const X, labels: [Lines; 2], gradient: &[F]) -> Self {
         let gradient =
             if gradient.is_empty() { std::ptr::null() } else { gradient.as_ptr().wrapping_add(Self::DISTANCE) };
@@ -64,7 +64,7 @@ impl<X, F> Prefetch for Prefetcher<X, F> {
     }
 }
 
-/// Prefetches a group, and returns where the next one lies.
+/// Prefetches a group, and returns the address of the next one.
 #[inline(always)]
 fn prefetch_group<T>(next: *const T) -> *const T {
     for line in (0..size_of::<T>()).step_by(64) {
@@ -73,7 +73,7 @@ fn prefetch_group<T>(next: *const T) -> *const T {
     next.wrapping_add(1)
 }
 
-/// Into the first-level cache or, for what is needed later, into the second.
+/// Prefetches into the first-level cache, or into the second for later use.
 #[inline(always)]
 fn prefetch_line<const SOON: bool>(line: *const u8) {
     #[cfg(target_arch = "x86_64")]
@@ -92,10 +92,10 @@ fn prefetch_line<const SOON: bool>(line: *const u8) {
     let _ = line;
 }
 
-/// Lets other threads see what non-temporal stores wrote.
+/// Makes non-temporal stores visible to other threads.
 pub(crate) fn fence() {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has it.
+    // SAFETY: every x86-64 processor has this instruction.
     unsafe {
         std::arch::x86_64::_mm_sfence();
     }

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 
-/// Rows of a matrix in memory. Entries are numbered row by row, as if the rows that `index` picks stood one after another:
-/// a batch is read out of its table, and never copied as a whole.
+/// Rows of a matrix in memory. Entries are numbered row by row, as if the rows that `index` picks were contiguous: a
+/// batch is read from its table, and never copied as a whole.
 pub(crate) struct Rows<'a, T> {
     all: &'a [T],
     width: usize,
@@ -28,7 +28,7 @@ impl<'a, T> Rows<'a, T> {
 
     /// The block's entries in segments that are contiguous, each with its place in the block.
     pub(crate) fn segments(&self, start: usize, length: usize) -> impl Iterator<Item = (Range<usize>, &'a [T])> {
-        // Without an index everything is one row.
+        // Without an index, the whole matrix is one row.
         let width = if self.index.is_some() { self.width } else { self.all.len() };
         segments(start, length, width).map(|segment| {
             let Segment { row, column, at } = segment;
@@ -37,7 +37,7 @@ impl<'a, T> Rows<'a, T> {
         })
     }
 
-    /// Where an entry lies, for a prefetch; anywhere for an entry behind the last one.
+    /// The address of an entry, for a prefetch; any address for an entry past the end.
     pub(crate) fn address(&self, entry: usize) -> *const T {
         let entry = match self.index {
             None => entry,
@@ -51,7 +51,7 @@ impl<'a, T> Rows<'a, T> {
 }
 
 impl<'a, T: 'static> Rows<'a, T> {
-    /// The same rows, where `T` is this type.
+    /// The same rows, if `T` is this type.
     pub(crate) fn of_type<U: 'static>(&self) -> Option<Rows<'a, U>> {
         let Self { all, width, index } = *self;
         // SAFETY: one type under two names.
@@ -64,7 +64,7 @@ impl<'a, T: 'static> Rows<'a, T> {
 }
 
 impl<'a, T: Copy + Default> Rows<'a, T> {
-    /// A block's entries, where they lie or copied into `buffer`.
+    /// A block's entries, in place or copied into `buffer`.
     pub(crate) fn read<'b>(&self, start: usize, length: usize, buffer: &'b mut Buffer<T>) -> &'b [T]
     where
         'a: 'b,
@@ -80,14 +80,14 @@ impl<'a, T: Copy + Default> Rows<'a, T> {
     }
 }
 
-/// Consecutive entries of one row, and their place in the block.
+/// Consecutive entries of one row, and their position in the block.
 pub(crate) struct Segment {
     pub(crate) row: usize,
     pub(crate) column: usize,
     pub(crate) at: Range<usize>,
 }
 
-/// `length` entries from `start` on of a matrix with rows of `width` entries, row by row.
+/// Segments of `length` entries from `start` on, in a matrix with rows of `width` entries.
 pub(crate) fn segments(start: usize, length: usize, width: usize) -> impl Iterator<Item = Segment> {
     let (mut row, mut column) = (start.checked_div(width).unwrap_or(0), start.checked_rem(width).unwrap_or(0));
     let mut done = 0;
@@ -122,7 +122,7 @@ mod tests {
                     assert_eq!(all.read(start, end - start, &mut other), &table[start..end]);
                 }
                 if start < chosen.len() {
-                    // SAFETY: an entry that is there.
+                    // SAFETY: the entry exists.
                     assert_eq!(unsafe { *some.address(start) }, chosen[start]);
                 }
             }

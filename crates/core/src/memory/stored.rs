@@ -5,7 +5,7 @@ use crate::simd::Simd;
 use crate::simd::float::Float;
 use crate::simd::loops::Map;
 
-/// A type that numbers may have in memory.
+/// A type in which numbers may be stored.
 pub trait Stored: Copy + Default + Send + Sync + 'static {
     /// The same number.
     fn to_f64(self) -> f64;
@@ -31,7 +31,7 @@ stored!(
     Bf16: |half: Bf16| f64::from(half.widen())
 );
 
-/// A block's numbers, where they lie or converted into `buffer`.
+/// A block's numbers, in place or converted into `buffer`.
 pub(crate) fn read<'b, S: Stored, F: Float>(
     simd: Simd,
     rows: &Rows<'b, S>,
@@ -44,7 +44,7 @@ pub(crate) fn read<'b, S: Stored, F: Float>(
     }
     let block = &mut buffer.get()[..length];
     for (at, from) in rows.segments(start, length) {
-        // What the compiler makes of it is one conversion.
+        // Compiles to one conversion.
         simd.run(Map { from, to: &mut block[at], with: |number: S| F::from_f64(number.to_f64()) });
     }
     block

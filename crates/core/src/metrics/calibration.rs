@@ -1,4 +1,4 @@
-//! How far probabilities are from what comes true.
+//! How far probabilities are from the observed outcomes.
 
 /// Brier score: the mean of `(p − y)²`, from 0 (certain and right) to 1.
 ///
@@ -10,10 +10,11 @@ pub fn brier(probabilities: &[f64], labels: &[f64]) -> Option<f64> {
     average(probabilities, labels, |p, y| (p - y) * (p - y))
 }
 
-/// Log loss: the mean of `−y·ln p − (1 − y)·ln(1 − p)`, probabilities held within `[ε, 1 − ε]`, ε that of `f64`.
+/// Log loss: the mean of `−y·ln p − (1 − y)·ln(1 − p)`, with probabilities clipped to `[ε, 1 − ε]`, where `ε` is that
+/// of `f64`.
 ///
-/// `None` without entries, or with a probability or a label outside [0, 1]. Equals scikit-learn's `log_loss` of `f64`; for
-/// narrower numbers that has their own ε, and the caller holds them within it first.
+/// `None` without entries, or with a probability or a label outside [0, 1]. Equals scikit-learn's `log_loss` of `f64`.
+/// For narrower types scikit-learn uses their own ε, so clip such probabilities first.
 ///
 /// # Panics
 /// If the two slices differ in length.
@@ -26,8 +27,7 @@ pub fn log_loss(probabilities: &[f64], labels: &[f64]) -> Option<f64> {
 
 /// Expected calibration error: `Σ_b (n_b / n)·|mean y − mean p|`, over bins of equal width, from 0 to 1.
 ///
-/// See [`bin`]. `None` without entries or bins, or with a
-/// probability or a label outside [0, 1].
+/// See [`bin`]. `None` without entries or bins, or with a probability or a label outside [0, 1].
 ///
 /// Source: Guo et al. 2017, *On Calibration of Modern Neural Networks*, for the probability of a positive in place of the
 /// confidence.
@@ -45,13 +45,13 @@ pub fn expected_calibration_error(probabilities: &[f64], labels: &[f64], bins: u
     Some(gaps.iter().map(|gap| gap.abs()).sum::<f64>() / probabilities.len() as f64)
 }
 
-/// In which of B bins of equal width a probability is: bin k has `k/B < p ≤ (k + 1)/B`, and 0 is in the first. `None` without
-/// bins, or outside [0, 1].
+/// The bin of a probability, among B bins of equal width: bin k has `k/B < p ≤ (k + 1)/B`, and bin 0 also has 0. `None`
+/// without bins, or for a probability outside [0, 1].
 pub fn bin(probability: f64, bins: usize) -> Option<usize> {
     if bins == 0 || !(0.0..=1.0).contains(&probability) {
         return None;
     }
-    // The product's rounding may be off by one bin.
+    // Rounding of the product may be off by one bin.
     let near = ((probability * bins as f64).ceil() as usize).clamp(1, bins);
     let within = |&k: &usize| probability <= (k + 1) as f64 / bins as f64;
     Some((near.saturating_sub(2)..near).find(within).unwrap_or(near.min(bins - 1)))
@@ -83,7 +83,7 @@ mod tests {
             -(0.8f64.ln() + 0.6f64.ln()) / 3.0,
             max_relative = 1e-14
         );
-        // A soft label is taken as it is.
+        // Soft labels are used unchanged.
         assert_eq!(brier(&[0.5], &[0.25]), Some(0.0625));
     }
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn calibration_compares_bin_by_bin() {
-        // Two bins: {0.2, 0.4, 0.5} with one positive, {0.6, 1.0} with two. The border is in the lower one.
+        // Two bins: {0.2, 0.4, 0.5} with one positive, {0.6, 1.0} with two. The edge is in the lower one.
         let (p, y) = ([0.2, 0.4, 0.5, 0.6, 1.0], [0.0, 1.0, 0.0, 1.0, 1.0]);
         let expected = (0.1 + 0.4) / 5.0;
         approx::assert_relative_eq!(expected_calibration_error(&p, &y, 2).unwrap(), expected, max_relative = 1e-14);
@@ -112,7 +112,8 @@ mod tests {
             for k in 0..=bins {
                 for p in [k as f64 / bins as f64, (k as f64 / bins as f64).next_up().min(1.0)] {
                     let bin = (0..bins).find(|&k| p <= (k + 1) as f64 / bins as f64).unwrap();
-                    // An entry in the middle of that bin, whose gap has the other sign, takes all of its gap away.
+                    // A second entry in the middle of that bin has a gap of the other sign: the two cancel only within
+                    // one bin.
                     let middle = (bin as f64 + 0.5) / bins as f64;
                     let found = expected_calibration_error(&[p, middle], &[1.0, 0.0], bins).unwrap();
                     let expected = (1.0 - p - middle).abs() / 2.0;

@@ -1,19 +1,19 @@
-//! What comes of saying yes from a threshold on.
+//! Metrics of predictions: a score from a threshold on predicts a positive.
 
-/// How predictions and labels meet.
+/// Counts of predictions by label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Confusion {
-    /// Positives, predicted so.
+    /// Positives that are predicted positive.
     pub true_positives: usize,
-    /// Negatives, predicted positive.
+    /// Negatives that are predicted positive.
     pub false_positives: usize,
-    /// Positives, predicted negative.
+    /// Positives that are predicted negative.
     pub false_negatives: usize,
-    /// Negatives, predicted so.
+    /// Negatives that are predicted negative.
     pub true_negatives: usize,
 }
 
-/// Counts of one label's observed entries, a score from `threshold` on being a predicted positive; `None` if a score is NaN.
+/// Counts one label's observed entries; a score from `threshold` on predicts a positive. `None` if a score is NaN.
 ///
 /// # Panics
 /// If the two slices differ in length.
@@ -45,7 +45,7 @@ impl Confusion {
         share(self.true_positives, self.true_positives + self.false_negatives)
     }
 
-    /// `2·TP / (2·TP + FP + FN)`, the harmonic mean of both; `None` where nothing is positive or predicted so.
+    /// `2·TP / (2·TP + FP + FN)`, the harmonic mean of both; `None` where nothing is positive or predicted positive.
     pub fn f1(&self) -> Option<f64> {
         share(2 * self.true_positives, 2 * self.true_positives + self.false_positives + self.false_negatives)
     }

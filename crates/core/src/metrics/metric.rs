@@ -15,22 +15,22 @@ pub enum Metric {
     AveragePrecision,
     /// See [`Confusion::precision`](super::Confusion::precision).
     Precision {
-        /// Predicted positive is a score from here on.
+        /// The lowest score that predicts a positive.
         threshold: f64,
     },
     /// See [`Confusion::recall`](super::Confusion::recall).
     Recall {
-        /// As for the precision.
+        /// Same as for the precision.
         threshold: f64,
     },
     /// See [`Confusion::f1`](super::Confusion::f1).
     F1 {
-        /// As for the precision.
+        /// Same as for the precision.
         threshold: f64,
     },
     /// See [`Confusion::accuracy`](super::Confusion::accuracy).
     Accuracy {
-        /// As for the precision.
+        /// Same as for the precision.
         threshold: f64,
     },
     /// See [`brier`].
@@ -39,7 +39,7 @@ pub enum Metric {
     LogLoss,
     /// See [`expected_calibration_error`].
     CalibrationError {
-        /// How many bins [0, 1] is cut into.
+        /// The number of bins.
         bins: usize,
     },
 }
@@ -61,7 +61,7 @@ impl Metric {
         ]
     }
 
-    /// What tables call it.
+    /// The name of the metric in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auroc => "AUROC",
@@ -76,7 +76,7 @@ impl Metric {
         }
     }
 
-    /// Of the observed entries of one label; `None` also if a label is outside [0, 1], as a missing one would be.
+    /// Computes the metric of one label's observed entries; `None` also if a label is outside [0, 1].
     ///
     /// # Panics
     /// If the two slices differ in length.

@@ -1,8 +1,8 @@
-//! What a model's scores are worth, over the observed entries only.
+//! Metrics of a model's scores, over the observed entries only.
 //!
 //! The functions take one label's observed entries; [`Metric`] selects one of them at run time.
 //!
-//! A metric that the data does not define is `None`, never 0: so that it can be left out of a mean.
+//! A metric that the data does not define is `None`, never 0, so that a mean can leave it out.
 
 mod calibration;
 mod classification;

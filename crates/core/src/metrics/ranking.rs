@@ -1,6 +1,6 @@
-//! How well scores put positives above negatives.
+//! How well scores rank positives above negatives.
 
-/// The scores of one label, sorted from high to low and cut into groups of equal score: `(positives, entries)` each.
+/// The scores of one label, sorted from high to low and grouped by equal score: `(positives, entries)` of each group.
 fn groups(scores: &[f64], positive: &[bool]) -> Vec<(f64, f64)> {
     assert_eq!(scores.len(), positive.len(), "one label for each score");
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -13,7 +13,7 @@ fn groups(scores: &[f64], positive: &[bool]) -> Vec<(f64, f64)> {
 
 /// Area under the ROC curve: the chance that a random positive scores above a random negative, ties counting one half.
 ///
-/// `None` unless both classes are there and every score is a number. Exact, `O(n log n)`; equals scikit-learn's
+/// `None` unless both classes occur and every score is a number. Exact, `O(n log n)`; equals scikit-learn's
 /// `roc_auc_score`.
 ///
 /// # Panics
@@ -37,7 +37,7 @@ pub fn auroc(scores: &[f64], positive: &[bool]) -> Option<f64> {
 
 /// Average precision: `Σ (Rₖ − Rₖ₋₁) Pₖ` over the distinct scores from high to low, without interpolation.
 ///
-/// `None` unless there is a positive and every score is a number. Exact, `O(n log n)`; equals scikit-learn's
+/// `None` without a positive, or if a score is NaN. Exact, `O(n log n)`; equals scikit-learn's
 /// `average_precision_score`.
 ///
 /// # Panics
@@ -63,7 +63,7 @@ mod tests {
     fn auroc_counts_pairs() {
         let scores = [0.1, 0.4, 0.35, 0.8, 0.4];
         let positive = [false, false, true, true, true];
-        // Pairs (positive, negative) won: 0.35 > 0.1; 0.8 over both; 0.4 > 0.1 and a tie.
+        // Pairs (positive, negative) in the right order: 0.35 > 0.1; 0.8 over both; 0.4 > 0.1 and a tie.
         assert_eq!(auroc(&scores, &positive), Some((1.0 + 2.0 + 1.5) / 6.0));
     }
 

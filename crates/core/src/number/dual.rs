@@ -2,9 +2,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::Real;
 
-/// A number together with its derivative: arithmetic on it is forward-mode differentiation.
+/// A number with its derivative: arithmetic on it is forward-mode differentiation.
 ///
-/// `Dual<f64>` is the oracle of the tests; over a vectorisable scalar it is what the fused kernel computes with.
+/// `Dual<f64>` is the oracle of the tests. The fused kernel computes with `Dual` over a vectorisable scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dual<T> {
     /// f(x)
@@ -14,7 +14,7 @@ pub struct Dual<T> {
 }
 
 impl<T: Real> Dual<T> {
-    /// The variable that one differentiates with respect to: derivative 1.
+    /// The variable of differentiation: its derivative is 1.
     #[inline(always)]
     pub fn variable(value: T) -> Self {
         let derivative = value.constant(1.0);
@@ -130,9 +130,9 @@ impl<T: Real> Real for Dual<T> {
     }
     #[inline(always)]
     fn powf(&self, exponent: f64) -> Self {
-        // An exponent of 0 has slope 0, at 0 too: no 0 * ∞.
+        // An exponent of 0 has slope 0, also at 0, where `0 * ∞` would be NaN.
         let lower = if exponent == 0.0 { 0.0 } else { exponent - 1.0 };
-        // Nor of ∞ * 0: below an exponent of 1 the slope at 0 is 0. NaN is its own.
+        // For an exponent between 0 and 1 the slope at 0 is 0, where `∞ * 0` would be NaN. NaN is its own slope.
         let bound = if 0.0 < exponent && exponent < 1.0 { 0.0 } else { f64::INFINITY };
         let slope = self.value.powf(lower).scale(exponent);
         self.chain(self.value.powf(exponent), (-self.value.clone()).select_lt(bound, &slope, &self.value))

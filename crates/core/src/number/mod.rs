@@ -1,4 +1,4 @@
-//! The numbers that formulas are read with.
+//! The number types that formulas are evaluated with.
 
 mod dual;
 mod real;

@@ -3,11 +3,11 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// The arithmetic that a loss formula may use.
 ///
-/// A formula written once over `R: Real` is read with `f64` (a value), with [`Dual`](crate::Dual) (value and derivative, in the
-/// fused kernel and in the tests' oracle) and, in `masked-loss`, with tensors (a graph of libtorch operations). Operators take
-/// their right-hand side by value or by reference: `x.sigmoid() - y`.
+/// A formula is written once, over `R: Real`. It is evaluated with `f64` (a value), with [`Dual`](crate::Dual) (value
+/// and derivative, in the fused kernel and in the tests' oracle) and, in `masked-loss`, with tensors (a graph of
+/// libtorch operations). Operators take their right-hand side by value or by reference: `x.sigmoid() - y`.
 ///
-/// Every operation is free of branches in its scalar readings, so that a loop over it vectorises.
+/// Scalar types implement every operation without branches, so that a loop over it vectorises.
 pub trait Real:
     Clone
     + Debug
@@ -24,19 +24,19 @@ pub trait Real:
     /// `self * factor`.
     fn scale(&self, factor: f64) -> Self;
 
-    /// `self * weight`, the weight being a number that does not depend on the variable, such as a label: what the
-    /// product rule would add for it is left out.
+    /// `self * weight`, where the weight does not depend on the variable; it may be a label. The derivative leaves out
+    /// the product rule's term for the weight.
     #[inline(always)]
     fn weighted(&self, weight: &Self) -> Self {
         self.clone() * weight
     }
 
-    /// [`weighted`](Self::weighted), and 0 where the weight is 0, of infinity and NaN too: the loss of a class that is not the
-    /// label's, which may be infinite.
+    /// [`weighted`](Self::weighted), but 0 where the weight is 0, even if `self` is infinite or NaN. For the loss of
+    /// the class that is not the label's, which may be infinite.
     fn share(&self, weight: &Self) -> Self;
 
-    /// `self * factor`, for `self ≥ 0`, which may become infinite. Where it is 1e4 or more the factor must be at rest, as a
-    /// sigmoid is by then, and not at 0: the derivative is `factor` times that of self.
+    /// `self * factor`, for `self ≥ 0`, which may become infinite. Where `self` is 1e4 or more, the factor must be
+    /// constant, as a sigmoid is by then, and not 0: the derivative is `factor` times that of `self`.
     #[inline(always)]
     fn damped(&self, factor: &Self) -> Self {
         self.clone() * factor
@@ -51,10 +51,11 @@ pub trait Real:
     /// Natural logarithm: −∞ at 0, NaN below.
     fn ln(&self) -> Self;
 
-    /// `self^exponent`, for `self ≥ 0`; 1 for an exponent of 0. At 0 the derivative is 0 for an exponent below 1, too, where
-    /// it has no end.
+    /// `self^exponent`, for `self ≥ 0`; 1 for an exponent of 0. At 0 the derivative is 0 also for exponents below 1,
+    /// whose slope is infinite there.
     ///
-    /// The fused kernel multiplies if all exponents of a formula are integers from 0 to 7, and uses `exp` and `ln` otherwise.
+    /// The fused kernel multiplies if all exponents of a formula are integers from 0 to 7, and otherwise uses `exp` and
+    /// `ln`.
     fn powf(&self, exponent: f64) -> Self;
 
     /// `1 / (1 + e^-self)`, to full relative precision in both tails.
@@ -64,7 +65,7 @@ pub trait Real:
     fn log_sigmoid(&self) -> Self;
 
     /// `if self < threshold { below } else { otherwise }`; NaN is not below. No gradient flows to `self`, nor to the
-    /// side that was not taken.
+    /// side that is not selected.
     fn select_lt(&self, threshold: f64, below: &Self, otherwise: &Self) -> Self;
 
     /// The same value, with no derivative (a stop-gradient).
@@ -79,28 +80,29 @@ pub trait Real:
         (-self.clone()).shift(1.0)
     }
 
-    /// `max(self, floor)`, with NaN kept; below the floor the derivative is 0.
+    /// `max(self, floor)`, keeping NaN; below the floor the derivative is 0.
     #[inline(always)]
     fn at_least(&self, floor: f64) -> Self {
         self.select_lt(floor, &self.constant(floor), self)
     }
 
-    /// `|self|`, with derivative 1 at 0, where [`abs`](Self::abs) has 0: what is smooth in x and written in `|x|` stays so.
+    /// `|self|`, with derivative 1 at 0, where [`abs`](Self::abs) has 0: a function that is smooth in x and written in
+    /// `|x|` stays smooth.
     #[inline(always)]
     fn size(&self) -> Self {
         self.select_lt(0.0, &-self.clone(), self)
     }
 
-    /// `|self|`, with NaN kept; at 0 the derivative is 0.
+    /// `|self|`, keeping NaN; at 0 the derivative is 0.
     #[inline(always)]
     fn abs(&self) -> Self {
-        // Neither above 0 nor below it are 0 and NaN: they are their own sign.
+        // 0 and NaN are neither above nor below 0, and are their own sign.
         let not_below = (-self.clone()).select_lt(0.0, &self.constant(1.0), &self.detach());
         self.weighted(&self.select_lt(0.0, &self.constant(-1.0), &not_below))
     }
 }
 
-/// The reference reading: the standard library's functions, one entry at a time.
+/// The reference implementation: the standard library's functions, one entry at a time.
 impl Real for f64 {
     fn scale(&self, factor: f64) -> Self {
         self * factor

@@ -1,4 +1,4 @@
-//! Packs the observed entries of a block, so that nothing is computed for the others.
+//! Packs the observed entries of a block, so that nothing is computed for the missing ones.
 
 mod pipeline;
 mod selection;

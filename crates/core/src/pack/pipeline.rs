@@ -1,4 +1,4 @@
-//! A block on its way in and out: its input is packed and its gradient unpacked, a little of each at a time.
+//! Packs a block's input and unpacks its gradient, interleaved.
 
 use std::mem::take;
 use std::ops::Range;
@@ -10,16 +10,16 @@ use crate::simd::groups::{GroupLoop, filled, group_at};
 use crate::simd::{Simd, portable};
 use crate::sizes::{GROUP, RING};
 
-/// A block's input on its way in and its gradient on its way out. For each group that is packed, a later one is prefetched and
-/// an earlier one unpacked, so that none of the three waits for the others.
+/// Packs a block's input and unpacks its gradient. For each group that it packs, it prefetches a later one and unpacks
+/// an earlier one, so that none of the three waits for the others.
 pub(crate) struct Pipeline<'a, F, P> {
     which: &'a Selection,
     input: &'a [[F; GROUP]],
-    /// The last entries, less than a group; packed when the whole groups are.
+    /// The last entries, less than a group; they are packed after the whole groups.
     input_rest: &'a [F],
-    /// The numbers that count, from the one after `moved` on.
+    /// The packed numbers from position `moved` on.
     packed: &'a mut [F; RING],
-    /// Their slopes there.
+    /// The slopes at the same positions.
     slopes: &'a mut [F; RING],
     moved: usize,
     gradient: &'a mut [[F; GROUP]],
@@ -30,7 +30,7 @@ pub(crate) struct Pipeline<'a, F, P> {
     unpacking: Progress,
 }
 
-/// Groups that are done, and how many of their entries count.
+/// The groups that are done, and how many of their entries count.
 #[derive(Clone, Copy, Default)]
 struct Progress {
     groups: usize,
@@ -38,8 +38,8 @@ struct Progress {
 }
 
 impl<'a, F: Scalar, P: Prefetch> Pipeline<'a, F, P> {
-    /// `gradient`: where the slopes go, and 0 for entries that do not count; empty if they are not wanted. `non_temporal`:
-    /// by stores that other threads see only after a [`fence`](crate::memory::fence).
+    /// `gradient`: where the slopes go, and 0 for entries that do not count; empty if they are not wanted.
+    /// `non_temporal`: write it with stores that other threads see only after a [`fence`](crate::memory::fence).
     pub(crate) fn new(
         which: &'a Selection,
         input: &'a [F],
@@ -50,7 +50,7 @@ impl<'a, F: Scalar, P: Prefetch> Pipeline<'a, F, P> {
         prefetch: &'a mut P,
     ) -> Self {
         let (input, rest) = input.as_chunks();
-        // The vectors of non-temporal stores are as long as a cache line, or half of it.
+        // The vectors of non-temporal stores fill a cache line, or half of one.
         let non_temporal = non_temporal && gradient.as_ptr().addr().is_multiple_of(64);
         let (gradient, gradient_rest) = gradient.as_chunks_mut();
         let (packing, unpacking) = Default::default();
@@ -70,10 +70,10 @@ impl<'a, F: Scalar, P: Prefetch> Pipeline<'a, F, P> {
         }
     }
 
-    /// Packs groups until `target` numbers are packed, or all are. With each, a group is unpacked if all of its
-    /// numbers are among the first `computed`.
+    /// Packs groups until `target` numbers are packed, or all are. Unpacks a group with each, if all its numbers are
+    /// among the first `computed`.
     pub(crate) fn advance(&mut self, simd: Simd, target: usize, computed: usize) {
-        // A group more than the target may be packed, into a whole group of the ring.
+        // Packing may exceed the target by a group, and writes into a whole group of the ring.
         if target + 2 * GROUP > self.moved + RING {
             self.drop_unpacked(simd, computed);
         }
@@ -89,7 +89,7 @@ impl<'a, F: Scalar, P: Prefetch> Pipeline<'a, F, P> {
     fn drop_unpacked(&mut self, simd: Simd, computed: usize) {
         let wanted = !self.gradient.is_empty() || !self.gradient_rest.is_empty();
         if wanted && self.unpacking.count + RING / 2 < computed {
-            // Many groups with few numbers each came before.
+            // The packing went through many groups with few numbers each.
             F::run(simd, Advance { pipeline: self, target: 0, computed });
         }
         let from = if wanted { self.unpacking.count } else { computed } / GROUP * GROUP;
@@ -99,13 +99,13 @@ impl<'a, F: Scalar, P: Prefetch> Pipeline<'a, F, P> {
         self.moved = from;
     }
 
-    /// Numbers that are packed, and the memory for their slopes.
+    /// Packed numbers, and the memory for their slopes.
     pub(crate) fn numbers(&mut self, Range { start, end }: Range<usize>) -> (&[F], &mut [F]) {
         let range = start - self.moved..end - self.moved;
         (&self.packed[range.clone()], &mut self.slopes[range])
     }
 
-    /// Unpacks all that is left.
+    /// Unpacks the remaining groups.
     pub(crate) fn finish(mut self, simd: Simd) {
         F::run(simd, Advance { pipeline: &mut self, target: 0, computed: usize::MAX });
         if !self.gradient_rest.is_empty() {
@@ -116,7 +116,7 @@ impl<'a, F: Scalar, P: Prefetch> Pipeline<'a, F, P> {
     }
 }
 
-/// [`Pipeline::advance`] over whole groups. With a target of 0 nothing is packed, and all that can be is unpacked.
+/// [`Pipeline::advance`] over whole groups. A target of 0 packs nothing, and unpacks all groups that are computed.
 struct Advance<'p, 'a, F, P> {
     pipeline: &'p mut Pipeline<'a, F, P>,
     target: usize,
@@ -175,7 +175,7 @@ mod tests {
     use crate::simd::Simd;
     use crate::sizes::{BLOCK, CHUNK};
 
-    /// Which entries of a block count: runs of all lengths, none, few, half, most or all of each.
+    /// Draws which entries of a block count: runs of any length, of which none, few, half, most or all count.
     fn draw(rng: &mut SmallRng) -> Vec<bool> {
         let length = match rng.random_range(0..4) {
             0 => BLOCK,
@@ -204,7 +204,7 @@ mod tests {
             let kept: Vec<i8> = cells.iter().copied().filter(|&cell| cell >= 0).collect();
             for simd in Simd::available() {
                 let (mut selection, mut packed) = (Selection::none(), [-1; BLOCK]);
-                // As a block before may leave it.
+                // As a previous block may leave it.
                 selection.bits.fill(rng.random());
                 selection.set(simd, &cells, &mut packed);
                 assert_eq!((selection.count, &packed[..kept.len()]), (kept.len(), &kept[..]), "{simd:?}");
@@ -230,8 +230,7 @@ mod tests {
         selection.unpack(simd, packed_buffer.get(), found);
         assert!(selection.is_all() || *found == expected, "{simd:?}");
 
-        // As the slopes: each number's own, in chunks; where vectors may be written by non-temporal stores, where they may not, and where
-        // no slopes are wanted.
+        // In chunks, with each number as its own slope: with and without non-temporal stores, and without slopes.
         for (non_temporal, start, wanted) in [(false, 0, length), (true, 0, length), (true, 1, length), (false, 0, 0)] {
             let [mut input, mut slopes] = [const { Buffer::new() }; 2];
             let found = &mut buffer.get()[start.min(BLOCK - length)..][..wanted];

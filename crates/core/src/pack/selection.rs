@@ -8,7 +8,7 @@ use crate::simd::{Simd, portable};
 use crate::simd::{avx2, avx512};
 use crate::sizes::{BLOCK, GROUP};
 
-/// The entries of a block that count: a bit for each, a number for each group.
+/// The entries of a block that count: a bit for each entry, and a word for each group.
 pub(crate) struct Selection {
     pub(super) bits: [u64; BLOCK / GROUP],
     length: usize,
@@ -16,17 +16,17 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Nothing of no entries.
+    /// A selection of an empty block.
     pub(crate) const fn none() -> Self {
         Self { bits: [0; BLOCK / GROUP], length: 0, count: 0 }
     }
 
-    /// Makes it the entries whose cell is 0 or 1 and not −1, and packs those cells.
+    /// Selects the entries whose cell is 0 or 1 and not −1, and packs those cells.
     pub(crate) fn set(&mut self, simd: Simd, cells: &[i8], packed: &mut [i8; BLOCK]) {
         (self.length, self.count) = (cells.len(), 0);
         let (groups, rest) = cells.as_chunks();
         for (groups, first) in [(groups, 0), (&[filled(rest, -1)], groups.len())] {
-            // The bits of a rest that is empty have no place in a whole block.
+            // A whole block has no word for an empty rest.
             let bits = &mut self.bits[first..];
             // SAFETY: a level is only chosen where the machine has its features.
             self.count = match simd {
@@ -41,7 +41,7 @@ impl Selection {
         }
     }
 
-    /// The other entries.
+    /// Selects the other entries.
     pub(crate) fn complement(&self) -> Self {
         let mut bits = self.bits.map(|bits| !bits);
         if let Some(last) = bits.get_mut(self.length / GROUP) {
@@ -56,13 +56,13 @@ impl Selection {
 
     /// How many numbers [`packed`](Self::packed) returns.
     pub(crate) fn padded_count(&self) -> usize {
-        /// Entries of the longest vectors that the compiler makes, several at a time.
+        /// The number of entries in the compiler's longest vectors, of which it uses several at a time.
         const VECTORS: usize = 32;
         if self.is_all() { self.count } else { self.count.next_multiple_of(VECTORS) }
     }
 
-    /// The numbers that count, packed, and behind them what fills up the last vectors: 0, or something that was in `all` or
-    /// in `buffer`. None of none.
+    /// The numbers that count, packed, then padding to whole vectors: 0, or numbers from `all` or `buffer`. Empty if
+    /// `all` is.
     pub(crate) fn packed<'a, F: Scalar>(&self, simd: Simd, all: &'a [F], buffer: &'a mut Buffer<F>) -> &'a [F] {
         if all.is_empty() || self.is_all() {
             return all;
@@ -77,7 +77,7 @@ impl Selection {
         &packed[..self.padded_count()]
     }
 
-    /// Puts packed numbers back where they belong, and 0 elsewhere.
+    /// Puts packed numbers back into their places, and 0 into the others.
     pub(crate) fn unpack<F: Scalar>(&self, simd: Simd, packed: &[F], all: &mut [F]) {
         let (groups, rest) = all.as_chunks_mut();
         let whole = groups.len();

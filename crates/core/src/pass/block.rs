@@ -1,4 +1,4 @@
-//! One block of entries: those that count are packed, computed, and unpacked.
+//! One block of entries: pack those that count, compute them, and unpack the results.
 
 use std::sync::atomic::AtomicBool;
 
@@ -19,15 +19,15 @@ pub(crate) struct BlockInput<'a, F> {
     pub(crate) which: &'a Selection,
     pub(crate) input: &'a [F],
     pub(crate) label: Label<'a, F>,
-    /// What each entry's loss and derivative are multiplied by; empty for 1.
+    /// The factor of each entry's loss and derivative; empty for 1.
     pub(crate) weights: &'a [F],
-    /// What derivatives are multiplied by besides.
+    /// A further factor of the derivatives.
     pub(crate) scale: F,
-    /// Set where an input is not one that the formula accepts.
+    /// Set if the formula does not accept an input.
     pub(crate) outside: &'a AtomicBool,
 }
 
-/// Where each entry's derivative and loss go, 0 for one that does not count; empty if they are not wanted.
+/// Buffers for each entry's derivative and loss, 0 for entries that do not count; empty if they are not wanted.
 pub(crate) struct BlockOutput<'a, F> {
     pub(crate) gradient: &'a mut [F],
     pub(crate) values: &'a mut [F],
@@ -35,11 +35,11 @@ pub(crate) struct BlockOutput<'a, F> {
     pub(crate) non_temporal: bool,
 }
 
-/// Memory for the entries that count.
+/// Buffers for the entries that count.
 pub(crate) struct PackBuffers<F> {
     input: Buffer<F, RING>,
     slopes: Buffer<F, RING>,
-    /// Before they are packed.
+    /// The parameters before packing.
     parameters: Buffer<F>,
     parameter: Buffer<F>,
     weights: Buffer<F>,
@@ -56,7 +56,7 @@ impl<F: Float> PackBuffers<F> {
 }
 
 impl<F: Scalar> Prepared<'_, F> {
-    /// The sum over the entries that count. What comes next is prefetched on the way.
+    /// Returns the sum over the entries that count, and prefetches the next ones on the way.
     pub(crate) fn compute(
         &self,
         simd: Simd,
@@ -81,7 +81,7 @@ impl<F: Scalar> Prepared<'_, F> {
         let n = which.padded_count();
         let (derive, keep) = (!gradient.is_empty(), !values.is_empty());
         if which.is_all() {
-            // All are in their places at once.
+            // No packing: all entries are in place.
             for start in (0..n).step_by(CHUNK) {
                 let now = start..n.min(start + CHUNK);
                 let value = if keep { Some(&mut values[now.clone()]) } else { None };
@@ -96,7 +96,8 @@ impl<F: Scalar> Prepared<'_, F> {
             Pipeline::new(which, block.input, input.get(), slopes.get(), gradient, non_temporal, prefetch);
         for start in (0..n).step_by(CHUNK) {
             let now = start..n.min(start + CHUNK);
-            // A group more than are computed: what was packed just now is on its way to the cache, and takes longer to read.
+            // Pack a group more than is computed: the numbers packed last are still on their way to the cache, and slow
+            // to read.
             pipeline.advance(simd, start + CHUNK + GROUP, start);
             let (input, slope) = pipeline.numbers(now.clone());
             let value = if keep { Some(&mut losses[now.clone()]) } else { None };

@@ -1,4 +1,4 @@
-//! Packed entries, a chunk at a time: formula, weights, sums.
+//! Computes packed entries, a chunk at a time: formula, weights, sums.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,13 @@ use crate::simd::float::Float;
 use crate::simd::loops::{AnyOutside, Map, Multiply, Sum, Sums, total};
 use crate::sizes::CHUNK;
 
-/// A formula, with what is found out once for all blocks.
+/// A formula, with properties that are found once for all blocks.
 pub(crate) struct Prepared<'a, F> {
     formula: &'a dyn Formula,
     uses: Uses,
-    /// A number for each label, if the formula has any.
+    /// A number for each label, if the formula has a parameter.
     pub(crate) parameter: Option<Columns<F>>,
-    /// The least and the largest input that the formula accepts; any is accepted if `None`.
+    /// The least and the largest input that the formula accepts; `None` if it accepts any.
     accepted: Option<[F; 2]>,
 }
 
@@ -48,26 +48,26 @@ impl<F: Float> ChunkBuffers<F> {
     }
 }
 
-/// What the chunks of packed entries share.
+/// The common data of the chunks of packed entries.
 pub(crate) struct Chunks<'a, F> {
     pub(crate) formula: &'a Prepared<'a, F>,
     pub(crate) simd: Simd,
-    /// How many there are, without what fills up the last vectors.
+    /// The number of entries, without padding.
     pub(crate) count: usize,
     pub(crate) label: Label<'a, F>,
-    /// May be empty, as the weights.
+    /// May be empty, like the weights.
     pub(crate) parameter: &'a [F],
     pub(crate) weights: &'a [F],
-    /// What derivatives are multiplied by besides.
+    /// A further factor of the derivatives.
     pub(crate) scale: F,
-    /// Set where an input is not one that the formula accepts.
+    /// Set if the formula does not accept an input.
     pub(crate) outside: &'a AtomicBool,
     pub(crate) buffers: &'a mut ChunkBuffers<F>,
     pub(crate) sums: Sums,
 }
 
 impl<F: Scalar> Chunks<'_, F> {
-    /// Losses, into `value` if they are to be kept, and derivatives, unless `slope` is empty.
+    /// Computes losses, into `value` if they are wanted, and derivatives, unless `slope` is empty.
     pub(crate) fn compute(&mut self, now: Range<usize>, input: &[F], value: Option<&mut [F]>, slope: &mut [F]) {
         let (n, simd) = (now.len(), self.simd);
         let ChunkBuffers { label, value: buffer } = &mut *self.buffers;
@@ -93,7 +93,7 @@ impl<F: Scalar> Chunks<'_, F> {
             uses: self.formula.uses,
         };
         F::compute(self.formula.formula, simd, chunk);
-        // What fills up the last vectors does not count.
+        // The padding does not count.
         let real = n.min(self.count - now.start);
         if let Some([least, largest]) = self.formula.accepted
             && simd.run(AnyOutside { numbers: &input[..real], least, largest })

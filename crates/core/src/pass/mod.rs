@@ -16,25 +16,25 @@ use crate::simd::Simd;
 use crate::simd::float::Float;
 use crate::{Result, Threads};
 
-/// A pass over all entries of a loss: what it reads besides labels, and what it writes.
+/// A pass over all entries of a loss: its inputs, except the labels, and its outputs.
 ///
-/// `X` is `f32`, `f64`, [`F16`](crate::F16) or [`Bf16`](crate::Bf16); numbers in half precision are computed in `f32`.
+/// `X` is `f32`, `f64`, [`F16`](crate::F16) or [`Bf16`](crate::Bf16); half precision is computed in `f32`.
 pub struct Pass<'a, X: Storage> {
-    /// The formulas.
+    /// The formulas, and the entries that they apply to.
     pub entries: Entries<'a, dyn Formula + 'a>,
-    /// The logits, or whatever the formulas take, row by row.
+    /// The logits, or other inputs of the formulas, row by row.
     pub input: &'a [X],
-    /// The gradient of `loss / divisor`, exactly 0 for entries that do not count.
+    /// Where the gradient of `loss / divisor` goes, exactly 0 for entries that do not count.
     pub gradient: Option<&'a mut [X::Number]>,
-    /// Each entry's loss, 0 for those that do not count; not divided.
+    /// Where each entry's loss goes, 0 for those that do not count; not divided.
     pub values: Option<&'a mut [X::Number]>,
-    /// What divides the gradient.
+    /// The divisor of the gradient.
     pub divisor: f64,
 }
 
 impl<X: Storage> Pass<'_, X> {
-    /// The sum of the losses, weighted, for labels that were checked before; `None` if an input is outside what its formula
-    /// accepts.
+    /// Returns the weighted sum of the losses, for labels that have already been checked; `None` if a formula does not
+    /// accept an input.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
@@ -53,8 +53,8 @@ impl<X: Storage> Pass<'_, X> {
         }
     }
 
-    /// The same for raw labels, without weights; `None` also if a label is outside what the loss accepts, or the mask holds
-    /// anything but 0 and 1. The loss must accept labels of 0 and 1.
+    /// The same for raw labels, without weights. `None` also if the loss does not accept a label, or the mask holds a
+    /// value other than 0 and 1. The loss must accept labels of 0 and 1.
     ///
     /// # Errors
     /// As [`labels`](Self::labels).

@@ -1,4 +1,4 @@
-//! A pass, block by block on several threads.
+//! A pass over blocks, on several threads.
 
 use std::sync::atomic::AtomicBool;
 
@@ -12,27 +12,27 @@ use crate::simd::float::Float;
 use crate::sizes::BLOCK;
 use crate::{Result, Threads};
 
-/// Entries to a block, of so many in all: this, not the number of threads, decides the bits of a sum. A few large blocks
-/// could not be shared out evenly, and fewer entries than a large block has are not worth another thread.
+/// The entries of a block, for this many entries in all. The bits of a sum depend on this, and not on the number of
+/// threads. A few large blocks could not be divided evenly, and less than a large block is not worth another thread.
 fn block_length(entries: usize) -> usize {
     if entries < 8 * BLOCK { BLOCK / 4 } else { BLOCK }
 }
 
-/// Fewer entries than these are likely to be in the caches when a pass begins: prefetches would only cost time.
+/// With fewer entries than these, the inputs are likely to be in the caches already: prefetches would only cost time.
 const IN_CACHES: usize = 1 << 19;
 
-/// Bytes of a gradient that is likely to be out of the caches before anybody reads it: non-temporal stores spare the reading
-/// of what is overwritten.
+/// A gradient of this many bytes is likely to leave the caches before it is read. Non-temporal stores then save reading
+/// the memory that they overwrite.
 const NON_TEMPORAL: usize = 32 << 20;
 
-/// What counts as a missing entry's loss.
+/// The loss that stands in for a missing entry's.
 pub(crate) struct Assumption<'a, F> {
     pub(crate) formula: Prepared<'a, F>,
     pub(crate) label: F,
     pub(crate) weight: F,
 }
 
-/// One pass: all that the threads share.
+/// The data of a pass that all threads share.
 pub(crate) struct Task<'a, X: Storage> {
     pub(crate) observed: Prepared<'a, X::Number>,
     pub(crate) missing: Option<Assumption<'a, X::Number>>,
@@ -42,7 +42,7 @@ pub(crate) struct Task<'a, X: Storage> {
     pub(crate) weights: &'a WeightsOf<'a, X::Number>,
     pub(crate) scale: X::Number,
     pub(crate) simd: Simd,
-    /// Whether an input was found that a formula does not accept.
+    /// Set if a formula does not accept an input.
     pub(crate) outside: AtomicBool,
 }
 
@@ -57,7 +57,7 @@ impl<X: Storage> Task<'_, X> {
         let block_length = block_length(self.entries);
         let mut sums = vec![0.0; self.entries.div_ceil(block_length)];
         let (blocks, sum_of) = (sums.len(), Disjoint::new(&mut sums));
-        // What is assumed of missing entries is added to what is there.
+        // Missing entries that count are added to the gradient, which reads it again.
         let non_temporal = self.missing.is_none()
             && X::Number::has_non_temporal_stores(self.simd)
             && gradient.as_ref().is_some_and(|gradient| gradient.bytes() >= NON_TEMPORAL);
@@ -76,7 +76,7 @@ impl<X: Storage> Task<'_, X> {
                 }
             }
         })?;
-        // Not `sum`, which makes −0 of no numbers.
+        // Not `sum`: an empty one is −0.
         Ok(sums.iter().fold(0.0, |total, sum| total + sum))
     }
 
@@ -90,8 +90,7 @@ impl<X: Storage> Task<'_, X> {
         let Scratch { input, labels, weights, more_values, more_gradient, packed } = scratch;
         let BlockOutput { gradient, values, non_temporal } = output;
         let (observed, label) = self.targets.read(self.simd, start, length, labels);
-        // A gradient that is written by non-temporal stores needs no prefetch. What holds for this block mostly holds for
-        // the next.
+        // Non-temporal stores of a gradient need no prefetch. Assume that the next block is like this one.
         let overwritten = if non_temporal && !observed.is_all() { &[] } else { &*gradient };
         let prefetch = &mut Prefetcher::new(self.input.address(start), self.targets.lines(start + length), overwritten);
         let block = BlockInput {
@@ -110,7 +109,7 @@ impl<X: Storage> Task<'_, X> {
             self.observed.compute(self.simd, &block, output, packed, prefetch)
         };
         let Some(Assumption { formula, label, weight }) = &self.missing else { return sum };
-        // The same over the other entries, while they are in the cache.
+        // The same for the other entries, while they are in the cache.
         let (which, label, scale) = (&observed.complement(), Label::Same(*label), self.scale * *weight);
         let output = BlockOutput {
             gradient: &mut more_gradient.get()[..gradient.len()],
@@ -131,7 +130,7 @@ fn add_scaled<F: Float>(sum: &mut [F], terms: &[F], weight: F) {
     }
 }
 
-/// Ends a thread's non-temporal stores, also where a formula panics.
+/// Completes a thread's non-temporal stores, even if a formula panics.
 struct Fence;
 
 impl Drop for Fence {
@@ -140,7 +139,7 @@ impl Drop for Fence {
     }
 }
 
-/// A thread's memory for one block.
+/// A thread's buffers for one block.
 struct Scratch<F> {
     input: Buffer<F>,
     labels: LabelBuffers<F>,

@@ -1,4 +1,4 @@
-//! Packing by AVX2, which shuffles 8 lanes by a table.
+//! Packing with AVX2, which shuffles 8 lanes by a table.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -36,7 +36,7 @@ pub(crate) fn observe(groups: &[[i8; GROUP]], bits: &mut [u64], packed: &mut [i8
         let bits = !signs(&load(cells));
         let mut count = 0;
         for (cells, bits) in cells.as_chunks::<8>().0.iter().zip(bits.to_le_bytes()) {
-            // SAFETY: 8 bytes each; of the group's no more are packed than were visited.
+            // SAFETY: 8 bytes each; no more of the group is packed than was visited.
             unsafe {
                 let sources = _mm_loadu_si64(SOURCES[usize::from(bits)].as_ptr());
                 let numbers = _mm_shuffle_epi8(_mm_loadu_si64(cells.as_ptr().cast()), sources);
@@ -48,7 +48,7 @@ pub(crate) fn observe(groups: &[[i8; GROUP]], bits: &mut [u64], packed: &mut [i8
     })
 }
 
-/// See [`pack_observed`]. Cells that are not negative are 0 or 1: what is packed are their lowest bits.
+/// See [`pack_observed`]. Cells that are not negative are 0 or 1: this packs their lowest bits.
 #[target_feature(enable = "avx2,bmi2,popcnt")]
 pub(crate) fn observe_by_bits(
     groups: &[[i8; GROUP]],
@@ -101,8 +101,8 @@ pub(crate) fn run<L: GroupLoop<f32>>(groups: L) -> L::Output {
     }
 }
 
-// Each vector is written in full where its packed numbers begin: of a group no more are packed than were visited. An index
-// checked at each would take as long as the packing.
+// Each vector is written in full where its packed numbers begin: no more of a group is packed than was visited. A
+// bounds check for each vector would take as long as the packing.
 
 #[target_feature(enable = "avx2,popcnt")]
 #[inline]
@@ -129,8 +129,8 @@ unsafe fn unpack_group<const NON_TEMPORAL: bool>(bits: u64, packed: &[f32; GROUP
         let places: __m256i;
         // SAFETY: 8 bytes and 8 numbers each; see above.
         unsafe {
-            // What `_mm256_cvtepi8_epi32` is for. But the compiler sees that a shuffle does not look at signs, widens once for
-            // it and once more for them, and is slower.
+            // The instruction of `_mm256_cvtepi8_epi32`. For the intrinsic, the compiler sees that a shuffle ignores
+            // signs, and widens twice: once for the shuffle and once for the signs. That is slower.
             asm!(
                 "vpmovsxbd {places}, qword ptr [{table}]",
                 places = out(ymm_reg) places,

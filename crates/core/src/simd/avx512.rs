@@ -1,4 +1,4 @@
-//! Packing by AVX-512, which has instructions for it.
+//! Packing with AVX-512, which has instructions for it.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -32,9 +32,9 @@ pub(crate) fn run<L: GroupLoop<f32>>(groups: L) -> L::Output {
     }
 }
 
-// Each vector is read or written in full where its packed numbers begin: of a group no more are packed than were visited.
+// Each vector is read or written in full where its packed numbers begin: no more of a group is packed than was visited.
 
-/// For each vector of a group its bits, and how many numbers of the group are packed before its own.
+/// The bits of each of a group's vectors, and how many numbers of the group are packed before the vector's own.
 #[inline(always)]
 fn vectors(bits: u64) -> [(u16, usize); 4] {
     [0, 16, 32, 48].map(|first| ((bits >> first) as u16, (bits & ((1 << first) - 1)).count_ones() as usize))
@@ -44,7 +44,7 @@ fn vectors(bits: u64) -> [(u16, usize); 4] {
 #[inline]
 fn pack_group(bits: u64, group: &[f32; GROUP], packed: &mut [f32; GROUP]) {
     for (numbers, (bits, count)) in group.as_chunks::<16>().0.iter().zip(vectors(bits)) {
-        // SAFETY: 16 numbers each; see above. Compressed in a register: straight to memory it is slow on AMD.
+        // SAFETY: 16 numbers each; see above. Compresses into a register: compressing to memory is slow on AMD.
         unsafe {
             let together = _mm512_maskz_compress_ps(bits, _mm512_loadu_ps(numbers.as_ptr()));
             _mm512_storeu_ps(packed.as_mut_ptr().add(count), together);
@@ -70,16 +70,16 @@ unsafe fn unpack_group<const NON_TEMPORAL: bool>(bits: u64, packed: &[f32; GROUP
     }
 }
 
-/// What `_mm512_loadu_ps` is for. But that the compiler would make part of the expansion, which from memory takes AMD twice as
-/// long.
+/// The instruction of `_mm512_loadu_ps`. The compiler would merge the intrinsic into the expansion, which takes AMD
+/// twice as long from memory.
 ///
 /// # Safety
-/// 16 numbers lie there.
+/// `numbers` points to 16 numbers.
 #[target_feature(enable = "avx512f")]
 #[inline]
 unsafe fn load(numbers: *const f32) -> __m512 {
     let vector;
-    // SAFETY: the caller's.
+    // SAFETY: the caller guarantees it.
     unsafe {
         asm!(
             "vmovups {vector}, zmmword ptr [{numbers}]",

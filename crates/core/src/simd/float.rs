@@ -1,4 +1,4 @@
-//! What the kernel needs to know of `f32` and `f64`: their elementary functions, branch-free, so that a loop over them
+//! What the kernel needs of `f32` and `f64`: their elementary functions, branch-free so that a loop over them
 //! vectorises. Nothing here calls the C library.
 
 use std::fmt::Debug;
@@ -25,11 +25,11 @@ pub trait Float:
     /// The smallest positive normal number.
     const MIN_POSITIVE: Self;
     const LOG2_E: Self;
-    /// ln 2 in two parts; the high one has trailing zeros, so that its product with an exponent is exact.
+    /// ln 2 in two parts; the high one has trailing zeros, so that multiplying it by an exponent is exact.
     const LN_2: (Self, Self);
-    /// Added to a small number, it leaves that number rounded to an integer in the last bits.
+    /// Adding this to a small number leaves the number, rounded to an integer, in the last bits.
     const ROUNDER: Self;
-    /// Outside these, `exp` is 0 and ∞.
+    /// Below and above these, `exp` is 0 and ∞.
     const EXP_DOMAIN: (Self, Self);
     /// `(e^r − 1 − r) / r²` for `|r| ≤ ln 2 / 2`, in powers of r: interpolated at Chebyshev nodes.
     const EXP: &'static [Self];
@@ -43,7 +43,8 @@ pub trait Float:
     fn abs(self) -> Self;
     fn is_nan(self) -> bool;
     fn sqrt(self) -> Self;
-    /// The number, or 0, by its bits: a choice between the two would become a branch, which is mispredicted too often.
+    /// The number or 0, selected by its bits: the compiler would turn a plain choice into a branch, which is
+    /// mispredicted too often.
     fn or_zero(self, keep: bool) -> Self;
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Two factors whose product is `2^k`, subnormal results included, for `k` rounded by [`Self::ROUNDER`].
@@ -54,14 +55,15 @@ pub trait Float:
     fn split(self) -> (Self, Self);
 }
 
-/// `factor·a + addend`, in one rounding where the target has an instruction for it; elsewhere `mul_add` would be a call.
+/// `factor·a + addend`, with one rounding where the target has an instruction for it; elsewhere `mul_add` would be a
+/// call.
 #[inline(always)]
 pub(crate) fn fma<F: Float, const FMA: bool>(a: F, factor: F, addend: F) -> F {
     if FMA { a.mul_add(factor, addend) } else { a * factor + addend }
 }
 
-/// `Σ cₖ xᵏ`, from `c₁` on by two Horner schemes at once, for odd and even powers: half as long a chain of
-/// dependent steps. The leading term is added last, so that the rounding of the others is small against it.
+/// `Σ cₖ xᵏ`. From `c₁` on, two Horner schemes for odd and even powers run at once, which halves the chain of dependent
+/// steps. The leading term is added last, so that the rounding of the others is small against it.
 #[inline(always)]
 fn polynomial<F: Float, const FMA: bool>(x: F, coefficients: &[F]) -> F {
     let square = x * x;
@@ -72,7 +74,7 @@ fn polynomial<F: Float, const FMA: bool>(x: F, coefficients: &[F]) -> F {
         low = fma::<F, FMA>(low, square, coefficients[k - 3]);
         k -= 2;
     }
-    // An odd number of terms is left with c₁ alone.
+    // With an odd number of terms, c₁ is left over.
     let rest = if k == 3 {
         fma::<F, FMA>(low, x, fma::<F, FMA>(high, square, coefficients[1]))
     } else {
@@ -93,7 +95,7 @@ pub(crate) fn exp<F: Float, const FMA: bool>(x: F) -> F {
     (F::ONE + above_one) * a * b
 }
 
-/// `exp` for `x ≤ 0`: its exponents leave room for a simpler last step.
+/// `exp` for `x ≤ 0`: the range of its exponents allows a simpler last step.
 #[inline(always)]
 pub(crate) fn exp_below_one<F: Float, const FMA: bool>(x: F) -> F {
     let (above_one, rounded) = exp_parts::<F, FMA>(x);
@@ -102,10 +104,10 @@ pub(crate) fn exp_below_one<F: Float, const FMA: bool>(x: F) -> F {
     fma::<F, FMA>(above_one, power, power)
 }
 
-/// `e^x = (1 + m)·2^k`: m, and k as [`Float::ROUNDER`] rounds it.
+/// `e^x = (1 + m)·2^k`: returns m, and k as rounded by [`Float::ROUNDER`].
 #[inline(always)]
 fn exp_parts<F: Float, const FMA: bool>(x: F) -> (F, F) {
-    // Selected by comparison, so that NaN stays.
+    // Selected by comparison, to keep NaN.
     let x = select(x < F::EXP_DOMAIN.0, F::EXP_DOMAIN.0, x);
     let rounded = fma::<F, FMA>(x, F::LOG2_E, F::ROUNDER);
     let k = rounded - F::ROUNDER;
@@ -188,7 +190,7 @@ macro_rules! float {
             let subnormal = self < $type::MIN_POSITIVE;
             let lifted = select(subnormal, self * LIFT, self).to_bits();
             let root = std::$type::consts::FRAC_1_SQRT_2.to_bits();
-            // Counted from √½: the exponent's bits are then k, the rest what m is above √½.
+            // Counting from √½ leaves k in the exponent's bits, and m's distance from √½ in the rest.
             let above = lifted.wrapping_sub(root);
             let m = $type::from_bits((above & ((1 << $mantissa) - 1)).wrapping_add(root));
             let k = (above as $int) >> $mantissa;

@@ -1,20 +1,20 @@
-//! Loops over groups of entries, around the packing of one.
+//! Loops over groups of entries, around the packing of one group.
 
 use crate::sizes::{BLOCK, GROUP};
 
 /// A loop over groups of `F`, around a level's functions that pack and unpack one group.
 ///
-/// `pack(bits, group, packed)` puts the numbers whose bit is set at the beginning of `packed` and anything behind them;
-/// `unpack(bits, packed, group)` puts them back, and 0 elsewhere.
+/// `pack(bits, group, packed)` writes the numbers whose bit is set to the beginning of `packed`, and anything after
+/// them. `unpack(bits, packed, group)` puts them back, and 0 into the other places.
 pub trait GroupLoop<F> {
     type Output;
 
-    /// Whether the groups that are unpacked are aligned to a cache line and to be written by non-temporal stores.
+    /// Whether to unpack by non-temporal stores; the groups are then aligned to a cache line.
     fn non_temporal(&self) -> bool {
         false
     }
 
-    /// Marked `#[inline(always)]`, as all that it calls: only then it is compiled for the level.
+    /// Mark this, and everything that it calls, `#[inline(always)]`: only then is it compiled for the level.
     fn run(
         self,
         pack: impl Fn(u64, &[F; GROUP], &mut [F; GROUP]),
@@ -22,7 +22,7 @@ pub trait GroupLoop<F> {
     ) -> Self::Output;
 }
 
-/// Packs groups behind the first `count` numbers, and returns how many there are then.
+/// Packs groups after the first `count` numbers, and returns the new count.
 pub(crate) struct PackAll<'a, F> {
     pub(crate) bits: &'a [u64],
     pub(crate) groups: &'a [[F; GROUP]],
@@ -48,7 +48,7 @@ impl<F> GroupLoop<F> for PackAll<'_, F> {
     }
 }
 
-/// Unpacks groups from the number after `count` on, and returns how many numbers are unpacked then.
+/// Unpacks groups, starting with the number at `count`, and returns the new count.
 pub(crate) struct UnpackAll<'a, F> {
     pub(crate) bits: &'a [u64],
     pub(crate) packed: &'a [F],
@@ -74,20 +74,21 @@ impl<F> GroupLoop<F> for UnpackAll<'_, F> {
     }
 }
 
-/// A group of which there is only the beginning.
+/// A group with the numbers of `rest` at its beginning, and `filler` after them.
 pub(crate) fn filled<F: Copy>(rest: &[F], filler: F) -> [F; GROUP] {
     let mut group = [filler; GROUP];
     group[..rest.len()].copy_from_slice(rest);
     group
 }
 
-/// The packed numbers from the one after `count` on.
+/// A group of packed numbers, from position `count` on.
 #[inline(always)]
 pub(crate) fn group_at<F, const N: usize>(packed: &mut [F; N], count: usize) -> &mut [F; GROUP] {
     &mut packed[count..count + GROUP].as_chunks_mut().0[0]
 }
 
-/// Packs the cells of groups that are not negative, by a function that returns which those are; how many there are then.
+/// Packs the cells of groups that are not negative, and returns the new count. `observe` packs one group, and returns
+/// its bits.
 #[inline(always)]
 pub(crate) fn pack_observed(
     groups: &[[i8; GROUP]],

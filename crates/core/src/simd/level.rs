@@ -1,14 +1,14 @@
-//! The instructions that a machine has, and the choice among them when the program runs.
+//! The SIMD instructions that a machine has, and the choice among them at run time.
 
 use std::env;
 use std::sync::LazyLock;
 
 use crate::{Error, Result};
 
-/// A loop that is compiled for each level of instructions. `FMA`: whether the target multiplies and adds in one.
+/// A loop that is compiled for each level of instructions. `FMA`: whether the target has fused multiply-add.
 pub(crate) trait Job {
     type Output;
-    /// Marked `#[inline(always)]`, as all that it calls: only then it is compiled for the level.
+    /// Mark this, and everything that it calls, `#[inline(always)]`: only then is it compiled for the level.
     fn run<const FMA: bool>(self) -> Self::Output;
 }
 
@@ -16,18 +16,18 @@ pub(crate) trait Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Simd {
-    /// What every machine of this architecture has: SSE2 or NEON.
+    /// The instructions that every machine of this architecture has: SSE2 or NEON.
     Portable,
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// With instructions that gather and scatter bits.
+    /// AVX2 with instructions that gather and scatter bits.
     #[cfg(target_arch = "x86_64")]
     Avx2Bmi2,
     /// AVX-512.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// With an instruction that packs bytes.
+    /// AVX-512 with an instruction that packs bytes.
     #[cfg(target_arch = "x86_64")]
     Avx512Vbmi2,
 }
@@ -60,12 +60,12 @@ impl Simd {
     }
 
     /// The level that kernels use: the best one that this machine has, or the one that the environment variable
-    /// `MASKED_LOSS_SIMD` asks for, such as `portable` or `avx2`. The variable is read once; empty, it counts as not set.
+    /// `MASKED_LOSS_SIMD` names, such as `portable` or `avx2`. The variable is read once; an empty value means unset.
     ///
     /// # Errors
-    /// [`Error::Environment`] if the variable asks for something else than a level that this machine has.
+    /// [`Error::Environment`] if the variable does not name a level that this machine has.
     pub fn chosen() -> Result<Self> {
-        // Once: on a virtual machine the host answers which instructions there are, which takes longer than a small loss.
+        // Detect once: on a virtual machine the host answers the query, which takes longer than a small loss.
         static CHOSEN: LazyLock<Result<Simd>> = LazyLock::new(|| match env::var_os(Simd::VARIABLE) {
             Some(wanted) if !wanted.is_empty() => Simd::parse(&wanted.to_string_lossy()),
             _ => Ok(Simd::available().last().unwrap_or(Simd::Portable)),
@@ -85,7 +85,7 @@ impl Simd {
         })
     }
 
-    /// What the environment variable calls the level.
+    /// The level's name in the environment variable.
     pub fn key(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -100,7 +100,7 @@ impl Simd {
         }
     }
 
-    /// The level in words.
+    /// The level's name in words.
     pub fn name(self) -> &'static str {
         match self {
             // Part of every 64-bit Arm processor.
@@ -119,10 +119,10 @@ impl Simd {
 
     pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
         match self {
-            // NEON, which every 64-bit ARM has, multiplies and adds in one; SSE2 does not.
+            // Every 64-bit Arm processor has NEON, with fused multiply-add; SSE2 has none.
             Self::Portable => job.run::<{ cfg!(target_arch = "aarch64") }>(),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `available` saw the features.
+            // SAFETY: `available` detected the features.
             Self::Avx2 | Self::Avx2Bmi2 => unsafe { avx2(job) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
@@ -135,10 +135,10 @@ impl Simd {
 #[cfg(target_arch = "x86_64")]
 fn bmi2_is_fast() -> bool {
     use std::arch::x86_64::__cpuid;
-    #[allow(unused_unsafe)] // newer versions of Rust have it safe
+    #[allow(unused_unsafe)] // safe in newer versions of Rust
     // SAFETY: every x86-64 processor has the instruction and both leaves.
     let (vendor, signature) = unsafe { (__cpuid(0), __cpuid(1).eax) };
-    // "AuthenticAMD" and "HygonGenuine" end so.
+    // The last four bytes of "AuthenticAMD" and "HygonGenuine".
     let slow_before_family_19h = [u32::from_le_bytes(*b"cAMD"), u32::from_le_bytes(*b"uine")].contains(&vendor.ecx);
     let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
     is_x86_feature_detected!("bmi2") && !(slow_before_family_19h && family < 0x19)

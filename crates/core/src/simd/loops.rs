@@ -20,7 +20,7 @@ impl<A: Copy, B, G: Fn(A) -> B> Job for Map<'_, A, B, G> {
     }
 }
 
-/// `numbers[i] *= factors[i]`, as far as there are factors; one of 0 wins over infinity and NaN.
+/// `numbers[i] *= factors[i]`, for as many as there are factors; a factor of 0 gives 0, even for infinity and NaN.
 pub(crate) struct Multiply<'a, F> {
     pub(crate) factors: &'a [F],
     pub(crate) numbers: &'a mut [F],
@@ -36,7 +36,7 @@ impl<F: Float> Job for Multiply<'_, F> {
     }
 }
 
-/// Whether a number lies outside a range; NaN does not.
+/// Whether a number is outside a range; NaN is not.
 pub(crate) struct AnyOutside<'a, F> {
     pub(crate) numbers: &'a [F],
     pub(crate) least: F,
@@ -52,7 +52,7 @@ impl<F: Float> Job for AnyOutside<'_, F> {
     }
 }
 
-/// The sum of bytes that are 0 or 1; none if there are others.
+/// The sum of bytes that are 0 or 1; `None` if there are others.
 pub(crate) struct SumBits<'a>(pub(crate) &'a [u8]);
 
 impl SumBits<'_> {
@@ -69,7 +69,7 @@ impl Job for SumBits<'_> {
         const LANES: usize = 64;
         let (mut sum, mut any) = (0, [0; LANES]);
         let (whole, rest) = self.0.as_chunks::<LANES>();
-        // In bytes, for as long as they cannot overflow.
+        // In bytes, as long as they cannot overflow.
         for chunks in whole.chunks(usize::from(u8::MAX)) {
             let mut lanes = [0; LANES];
             for chunk in chunks {
@@ -85,11 +85,11 @@ impl Job for SumBits<'_> {
     }
 }
 
-/// Partial sums, as many as fit into a few vectors.
+/// Partial sums, enough to fill a few vectors.
 pub(crate) type Sums = [f64; LANES];
 const LANES: usize = 32;
 
-/// Their sum, in a fixed order.
+/// The sum of the partial sums, in a fixed order.
 pub(crate) fn total(mut sums: Sums) -> f64 {
     let mut half = LANES / 2;
     while half > 0 {
@@ -101,7 +101,7 @@ pub(crate) fn total(mut sums: Sums) -> f64 {
     sums[0]
 }
 
-/// Adds up values, in their own type over a few at a time and in `f64` from there.
+/// Adds up values: a few at a time in their own type, and those sums in `f64`.
 pub(crate) struct Sum<'a, F> {
     pub(crate) values: &'a [F],
     pub(crate) sums: &'a mut Sums,
@@ -113,7 +113,7 @@ impl<F: Float> Job for Sum<'_, F> {
     fn run<const FMA: bool>(self) {
         let mut lanes = [F::default(); LANES];
         let (chunks, rest) = self.values.as_chunks::<LANES>();
-        // No closure: it could be compiled on its own, without the level's instructions.
+        // No closure: the compiler might compile it separately, without the level's instructions.
         for chunk in chunks {
             for i in 0..LANES {
                 lanes[i] = lanes[i] + chunk[i];

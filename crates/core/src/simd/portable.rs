@@ -1,4 +1,4 @@
-//! Packing one by one, without branches, for any number.
+//! Packing one number at a time, without branches, for any number type.
 
 use super::float::Float;
 use super::groups::{GroupLoop, pack_observed};

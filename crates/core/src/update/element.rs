@@ -1,15 +1,15 @@
-//! One weight, and the loops over them. No step multiplies and adds in one, so that all levels of instructions give the same
-//! bits.
+//! The update of one weight, and the loops over weights. No step uses fused multiply-add, so that all levels of
+//! instructions give the same bits.
 
 use super::{Moments, Step};
 use crate::simd::Job;
 use crate::simd::float::Float;
 
-/// Consecutive weights and what is remembered of them.
+/// Consecutive weights and their optimizer state.
 pub(super) struct Piece<'a, F> {
     pub(super) weight: &'a mut [F],
     pub(super) first: &'a mut [F],
-    /// Empty where the rule has none.
+    /// Empty if the rule has none.
     pub(super) second: &'a mut [F],
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Stepped<'a, F> {
     pub(super) gradient: &'a [F],
 }
 
-/// Steps with a gradient of zero.
+/// Several steps with a gradient of zero.
 pub(super) struct Replayed<'a, F> {
     pub(super) piece: Piece<'a, F>,
     pub(super) steps: &'a [Step],
@@ -54,7 +54,7 @@ impl<F: Float> Job for Replayed<'_, F> {
     fn run<const FMA: bool>(self) {
         let Self { piece: Piece { weight, first, second }, steps } = self;
         let zero = F::default();
-        // Once the first numbers are 0 they stay so, and a weight does not move unless it decays.
+        // First numbers that are 0 stay 0, and then a weight does not move unless it decays.
         let mut rests = false;
         for step in steps {
             match step {
@@ -89,7 +89,7 @@ fn are_zero<F: Float>(numbers: &[F]) -> bool {
     numbers.iter().all(|number| *number == F::default())
 }
 
-/// 0 where a number is so small that processors take many times as long to compute with it.
+/// 0 instead of a subnormal number, which takes processors many times as long to compute with.
 #[inline(always)]
 fn flushed<F: Float>(number: F) -> F {
     number.or_zero((number.abs() >= F::MIN_POSITIVE) | number.is_nan())

@@ -1,4 +1,4 @@
-//! How an optimizer moves weights: all of them, or some rows.
+//! How an optimizer moves weights: all rows, or some.
 
 mod element;
 mod moving;
@@ -6,7 +6,7 @@ mod moving;
 pub use self::moving::Moving;
 use crate::{Result, check_setting};
 
-/// An update rule, by PyTorch's names and with its definitions.
+/// An update rule, with PyTorch's names and definitions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
@@ -23,7 +23,7 @@ pub enum Rule {
         /// `ε`
         epsilon: f64,
     },
-    /// [`Adam`](Self::Adam) with decoupled weight decay: `w ← (1 − rate·decay)·w` first.
+    /// [`Adam`](Self::Adam) with decoupled weight decay: `w ← (1 − rate·decay)·w` comes first.
     AdamW {
         /// `β₁` and `β₂`
         betas: [f64; 2],
@@ -41,8 +41,8 @@ impl Rule {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::Range`](crate::Error::Range) for a momentum or an ε that is negative or not finite, and for a β that is not from
-    /// 0 to below 1.
+    /// [`Error::Range`](crate::Error::Range) for a momentum or an ε that is negative or not finite, and for a β outside
+    /// [0, 1).
     pub fn validate(self) -> Result<()> {
         match self {
             Self::Sgd { momentum } => check_setting("momentum", momentum, 0.0..=f64::MAX),
@@ -53,7 +53,7 @@ impl Rule {
         }
     }
 
-    /// Step `number`, counted from 1.
+    /// Step `number`, counting from 1.
     pub fn step(self, number: u64, rate: f64, weight_decay: f64) -> Step {
         match self {
             Self::Sgd { momentum } => Step::Momentum { momentum, rate, decay: weight_decay },
@@ -66,16 +66,16 @@ impl Rule {
         }
     }
 
-    /// Whether it remembers a second number of each weight.
+    /// Whether the state has a second number for each weight.
     pub fn has_second(self) -> bool {
         !matches!(self, Self::Sgd { .. })
     }
 }
 
-/// One step of a [`Rule`]: the numbers that all weights share.
+/// One step of a [`Rule`]: the numbers that are the same for all weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
-    /// Of [`Rule::Sgd`].
+    /// A step of [`Rule::Sgd`].
     Momentum {
         /// `μ`
         momentum: f64,
@@ -84,7 +84,7 @@ pub enum Step {
         /// The weight decay, which is added to the gradient.
         decay: f64,
     },
-    /// Of the two kinds of Adam.
+    /// A step of Adam or AdamW.
     Moments(Moments),
 }
 
@@ -92,7 +92,7 @@ pub enum Step {
 /// `w ← w − rate·m / (scale·√v + ε)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
-    /// What a weight is multiplied with first.
+    /// The factor that is applied to a weight first.
     pub shrink: f64,
     /// The weight decay, which is added to the gradient.
     pub decay: f64,

@@ -1,4 +1,4 @@
-//! The weights that a step moves, over threads.
+//! Moves weights on several threads.
 
 use super::Step;
 use super::element::{Piece, Replayed, Stepped};
@@ -7,24 +7,24 @@ use crate::scalar::Scalar;
 use crate::simd::Simd;
 use crate::{Result, Threads};
 
-/// Numbers that a thread takes at a time, about.
+/// About how many numbers a thread takes at a time.
 const PIECE: usize = 1 << 12;
 
-/// A weight and what its optimizer remembers, row by row. The result is the same bits for any number of threads.
+/// A weight and its optimizer state, row by row. The results have the same bits for any number of threads.
 #[derive(Debug)]
 pub struct Moving<'a, F> {
     /// `[C, D]`
     pub weight: &'a mut [F],
     /// `[C, D]`: the momentum, or Adam's first moment; 0 before the first step.
     pub first: &'a mut [F],
-    /// `[C, D]`: Adam's second moment; empty where the rule has none.
+    /// `[C, D]`: Adam's second moment; empty if the rule has none.
     pub second: &'a mut [F],
     /// `D`
     pub width: usize,
 }
 
 impl<F: Scalar> Moving<'_, F> {
-    /// One step of all rows.
+    /// Takes one step for all rows.
     ///
     /// # Errors
     /// [`Error::Threads`](crate::Error::Threads), [`Error::Environment`](crate::Error::Environment).
@@ -44,14 +44,14 @@ impl<F: Scalar> Moving<'_, F> {
         })
     }
 
-    /// One step of some rows alone, of which `gradient` has D numbers each, one row after another. The others, and what is
-    /// remembered of them, keep their bits.
+    /// Takes one step for some rows; `gradient` has D numbers for each, row by row. The other rows and their state keep
+    /// their bits.
     ///
     /// # Errors
     /// As [`step`](Self::step).
     ///
     /// # Panics
-    /// If the lengths do not fit each other, or the rows do not ascend.
+    /// If the lengths do not fit each other, or the rows are not in ascending order.
     pub fn step_rows(self, threads: &dyn Threads, step: &Step, rows: &[i32], gradient: &[F]) -> Result<()> {
         let width = self.width;
         assert_eq!(gradient.len(), rows.len() * width, "a gradient for each row");
@@ -60,8 +60,8 @@ impl<F: Scalar> Moving<'_, F> {
         })
     }
 
-    /// Brings some rows up to date: takes those of `steps` that each of them has missed, with gradients of zero, as
-    /// [`step`](Self::step) would have taken them. `taken`: how many of the steps a row has taken, for each of `rows`.
+    /// Catches some rows up: each row takes those of `steps` that it has missed, with gradients of zero, exactly as
+    /// [`step`](Self::step) would have. `taken`: how many of the steps each of `rows` has taken.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -97,7 +97,7 @@ impl<F: Scalar> Moving<'_, F> {
 struct Parts<F> {
     weight: Disjoint<F>,
     first: Disjoint<F>,
-    /// None where the rule remembers one number of each weight.
+    /// `None` if the rule's state has one number for each weight.
     second: Option<Disjoint<F>>,
 }
 
@@ -110,9 +110,9 @@ impl<F: Scalar> Parts<F> {
     }
 
     /// # Safety
-    /// What this was made of is alive, and nobody else uses this piece.
+    /// The memory is alive, and nothing else uses this piece.
     unsafe fn piece(&self, start: usize, length: usize) -> Piece<'_, F> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller guarantees it.
         unsafe {
             let second = self.second.as_ref().map_or(&mut [][..], |second| second.part(start, length));
             Piece { weight: self.weight.part(start, length), first: self.first.part(start, length), second }
