@@ -146,7 +146,6 @@ impl Labels {
     /// table.
     ///
     /// * Labels: 0 or 1.
-    /// * Published numbers: [`PROPENSITY_A`](Self::PROPENSITY_A) and [`PROPENSITY_B`](Self::PROPENSITY_B).
     /// * Source: Jain et al. 2016, *Extreme Multi-label Loss Functions for Recommendation, Tagging, Ranking & Other
     ///   Missing Label Applications*.
     ///

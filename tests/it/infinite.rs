@@ -143,7 +143,7 @@ fn every_policy_has_its_limit_too() {
     let logits = tensor(&[f64::NEG_INFINITY, f64::INFINITY].repeat(2), &[2, 2]);
     for (name, missing) in Missing::catalogue() {
         for backend in backends() {
-            let loss = BceWithLogits::default().with_missing(missing.clone());
+            let loss = BceWithLogits::default().with_missing(missing);
             let forward = |x: &_| loss.forward_on(backend, x, &labels, Reduction::None).unwrap();
             let (value, gradient) = backward(&logits, 1.0, forward);
             let [low, high] = match name {

@@ -36,7 +36,7 @@ fn every_policy_is_its_formula_and_leaves_observed_entries_alone() {
     let y = [1.0, NAN, NAN, NAN, 0.0, NAN];
     let labels = Labels::from_nan(&tensor(&y, &[2, 3])).unwrap();
     for (name, policy) in Missing::catalogue() {
-        let loss = BceWithLogits::default().with_missing(policy.clone());
+        let loss = BceWithLogits::default().with_missing(policy);
         for backend in backends() {
             let leaf = tensor(&x, &[2, 3]).set_requires_grad(true);
             let entries = loss.forward_on(backend, &leaf, &labels, Reduction::None).unwrap();
@@ -119,7 +119,7 @@ fn on_complete_labels_no_policy_makes_a_difference() {
                     numbers(&loss.forward_on(backend, &input, &labels, reduction).unwrap())
                 };
                 for reduction in [Reduction::None, Reduction::Mean] {
-                    let found = of(&named.with_missing(policy.clone()), reduction);
+                    let found = of(&named.with_missing(policy), reduction);
                     let expected = of(&*named.loss, reduction);
                     // A GPU multiplies by the reciprocal of a count that the CPU knows.
                     let close = device() != Device::Cpu && reduction == Reduction::Mean;
@@ -156,7 +156,7 @@ fn a_missing_entry_that_counts_hides_no_nan() {
     let labels = Labels::from_nan(&vector(&[1.0, NAN])).unwrap();
     for (name, policy) in Missing::catalogue() {
         for backend in backends() {
-            let loss = BceWithLogits::default().with_missing(policy.clone());
+            let loss = BceWithLogits::default().with_missing(policy);
             let found = loss.forward_on(backend, &vector(&[0.5, NAN]), &labels, Reduction::Sum).unwrap();
             assert_eq!(numbers(&found)[0].is_nan(), name != "ignore", "{name}, {backend:?}");
         }
