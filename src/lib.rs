@@ -37,7 +37,7 @@
 //! backend is a graph of libtorch operations on any device.
 //!
 //! The [`guide`] explains all of this. Read [`guide::linking`] first to build a program with this crate.
-#![deny(missing_docs)]
+#![deny(missing_docs, missing_debug_implementations)]
 
 mod check;
 mod composed;

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use masked_loss_core::losses::{Described, FocalNegative, NegativeEntropy, Setting};
+use masked_loss_core::losses::{Described, FocalNegative, NegativeEntropy, Setting, Settings};
 use masked_loss_core::{Assumed, Elementwise, Entries};
 
 use crate::composed::TensorFormula;
@@ -50,7 +50,9 @@ impl Missing {
             ("focal-negative", Self::FocalNegative { gamma: 2.0 }),
         ]
     }
+}
 
+impl Settings for Missing {
     fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
         match self {
             Self::Ignore | Self::Negative | Self::WeakNegative => Vec::new(),

@@ -14,6 +14,7 @@ mod head_gradients;
 mod head_promises;
 mod identities;
 mod infinite;
+mod interface;
 mod levels;
 mod metrics;
 mod missing;

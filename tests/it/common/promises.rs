@@ -85,7 +85,7 @@ impl<'a> Call<'a> {
         for cut in cuts {
             let rows = Tensor::arange_start(cut.start, cut.end, here(Kind::Int64));
             let (input, labels) = (input.index_select(0, &rows), labels.rows(&rows).unwrap());
-            let (s, w) = self.loss.sum_and_weight(&input, &labels, self.reduction).unwrap();
+            let (s, w) = self.loss.sum_and_weight_on(self.backend, &input, &labels, self.reduction).unwrap();
             sum += s.double_value(&[]);
             weight += w.double_value(&[]);
             own += self.loss.forward_on(self.backend, &input, &labels, Reduction::Sum).unwrap().double_value(&[]);

@@ -8,7 +8,7 @@ use tch::{Device, Kind};
 
 use super::device::{DeviceChoice, parse_device};
 use crate::model::network::Design;
-use crate::model::objective::{losses_help, parse_loss, parse_policy, policies};
+use crate::model::objective::{losses_help, parse_loss, parse_policy, policies_help};
 use crate::model::optimizer::{Rule, Unobserved};
 
 /// The network and how it is trained.
@@ -22,7 +22,7 @@ pub struct Training {
     /// What a missing label counts as in training. Validation and test score observed labels only.
     #[arg(long, value_name = "POLICY[:SETTING=VALUE]", default_value = "ignore", value_parser = parse_policy)]
     #[arg(help = format!("What a missing label counts as in training. Validation and test score observed labels only. \
-                          Policies: {}", policies().join(", ")))]
+                          Policies and their settings: {}", policies_help()))]
     pub missing: String,
     /// Gives the positives and the negatives of each label the same total weight.
     #[arg(long)]

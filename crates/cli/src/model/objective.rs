@@ -31,13 +31,26 @@ fn is_for_classes(named: &Named) -> bool {
     named.input_range == (f64::NEG_INFINITY..=f64::INFINITY) && named.label_range == (0.0..=1.0)
 }
 
-/// The names of the losses, with those of their settings.
+/// The losses with their settings, for the help.
 pub fn losses_help() -> String {
-    let each = losses().map(|named| match named.settings() {
-        [] => named.name.to_owned(),
-        settings => format!("{} ({})", named.name, settings.join(", ")),
-    });
-    each.collect::<Vec<_>>().join(", ")
+    losses().map(|named| with_settings(named.name, named.settings())).collect::<Vec<_>>().join(", ")
+}
+
+/// The policies with their settings, for the help.
+pub fn policies_help() -> String {
+    let listed = |name, settings: Vec<(&'static str, Setting<'_>)>| {
+        with_settings(name, &settings.iter().map(|(setting, _)| *setting).collect::<Vec<_>>())
+    };
+    let elementwise = Missing::catalogue().into_iter().map(|(name, mut policy)| listed(name, policy.settings()));
+    let relabelling = relabelling().into_iter().map(|(name, mut policy, _)| listed(name, policy.settings()));
+    elementwise.chain(relabelling).collect::<Vec<_>>().join(", ")
+}
+
+fn with_settings(name: &str, settings: &[&str]) -> String {
+    match settings {
+        [] => name.to_owned(),
+        settings => format!("{name} ({})", settings.join(", ")),
+    }
 }
 
 pub fn policies() -> Vec<&'static str> {
