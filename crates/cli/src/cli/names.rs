@@ -6,11 +6,11 @@ use std::str::FromStr;
 use csv::{ReaderBuilder, StringRecord, Writer};
 use serde::{Serialize, Serializer};
 
-/// Written as a line of CSV: a name with a comma stands between quotes.
+/// Written as a line of CSV: a name with a comma is quoted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Names(pub Vec<String>);
 
-/// The names of all lines: the flag may be given more than once.
+/// The names of all lines: the flag may be repeated.
 pub fn all(lines: &[Names]) -> Vec<String> {
     lines.iter().flat_map(|line| line.0.clone()).collect()
 }
