@@ -48,7 +48,7 @@ pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Co
     ))
 }
 
-/// Twice the same would be trained twice.
+/// A repeated name would be trained twice.
 fn once(option: &str, names: &[String]) -> Result<()> {
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(*name)) {

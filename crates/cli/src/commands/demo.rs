@@ -82,7 +82,8 @@ fn show(training: &Training) -> Result<()> {
     terminal::print(terminal::comparison(&runs))
 }
 
-/// Every policy, with labels hidden at random and with positives only. Of validation and test rows all labels are known.
+/// Every policy, with labels hidden at random and with positives only. All labels of the validation and test rows are
+/// known.
 fn compare_policies(training: &Training) -> Result<()> {
     let problem = Problem::new(training, training.start()?)?;
     let random = Tensor::rand([ROWS, LABELS], (Kind::Float, Device::Cpu));
@@ -106,13 +107,13 @@ fn compare_policies(training: &Training) -> Result<()> {
     Ok(())
 }
 
-/// Labels that a random network of one hidden layer draws.
+/// Labels drawn from a random network with one hidden layer.
 fn truth(features: &Tensor) -> Tensor {
     let hidden = features.matmul(&projection(FEATURES, 64)).tanh();
     ((hidden.matmul(&projection(64, LABELS)) * 6.0) - 1.5).sigmoid().bernoulli()
 }
 
-/// Which labels of a row are measured depends on the row, as in the laboratory, where somebody chooses the tests.
+/// Which labels of a row are measured depends on the row, as in a laboratory that chooses its tests.
 fn observed_by_choice(features: &Tensor) -> Tensor {
     (features.matmul(&projection(FEATURES, LABELS)) * 2.0 - 2.0).sigmoid().bernoulli()
 }

@@ -8,11 +8,11 @@ use crate::data::{Block, Features, Table, chunk, leaks};
 use crate::note::note;
 use crate::report::terminal::{print, row, table};
 
-/// Labels that are shown one by one by default.
+/// Number of labels listed by default.
 const SHOWN: usize = 20;
-/// Up to so many labels, every pair is shown.
+/// Most labels for which every pair is shown.
 const SQUARE: usize = 12;
-/// Up to so many labels, pairs are counted: time and memory grow with the square.
+/// Most labels for which pairs are counted: time and memory grow with the square.
 const COUNTED: usize = 2000;
 
 pub fn run(Inspect { source, all }: &Inspect) -> Result<()> {
@@ -56,7 +56,7 @@ impl Counts {
         let mut empty = vec![true; rows as usize];
         for entries in table.entries() {
             for (row, label, value) in entries?.iter() {
-                // Soft labels count as positive from one half.
+                // Soft labels of at least 0.5 count as positive.
                 positive[label] += i64::from(value >= 0.5);
                 empty[row] = false;
             }
@@ -108,7 +108,7 @@ impl Counts {
         let shares: Vec<f64> = self.positive.iter().zip(&self.observed).filter_map(shares).collect();
         table.add_row(row("observed", quartiles_of(&self.observed)));
         table.add_row(row("positive", quartiles_of(&self.positive)));
-        // Of a label that is never observed there is no share.
+        // A label that is never observed has no share.
         let of = if shares.len() < self.observed.len() { format!(", {} labels", shares.len()) } else { String::new() };
         table.add_row(row(
             &format!("positive of the observed{of}"),
@@ -118,7 +118,7 @@ impl Counts {
     }
 }
 
-/// Prints on how many rows pairs of labels are observed together.
+/// Prints how many rows have both labels of each pair observed.
 fn together(table: &Table) -> Result<()> {
     let names = &table.label_names;
     let labels = names.len();
@@ -158,7 +158,7 @@ fn together(table: &Table) -> Result<()> {
     print(square)
 }
 
-/// The least, the quartiles, and the largest; between two values by their distance, as NumPy has them.
+/// Minimum, quartiles and maximum, with linear interpolation as in NumPy.
 fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 5] {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);

@@ -49,7 +49,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
         input::keep(&source.files(), &outputs, &format!("--out {}", out.display()))?;
     }
     if let (true, Some(out)) = (*resume, out) {
-        // Before a folder is made.
+        // Before a folder is created.
         checkpoint::find(out)?;
     }
     let device = training.start()?;
@@ -60,7 +60,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let summary = summary(&table, &split, device)?;
     let printed = terminal::print(summary)
         .and_then(|()| split::remark(&table, &split, splitting).map_or(Ok(()), terminal::print));
-    // The files do not need the output: where it fails, they are made all the same.
+    // Writing the files does not depend on standard output: if printing fails, the run continues.
     let unprinted = if folder.is_some() { printed.err() } else { printed.map(|()| None)? };
     let description = folder.as_ref().map(|_| description::describe(arguments, device, &table, &split)).transpose()?;
     let table = table.to_device(device)?;
@@ -73,11 +73,11 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
             let began = Split::read(&folder.path().join(split::FILE), table.rows())?;
             ensure!(began == split, "the checkpoint is of a run with another split; see {} beside it", split::FILE);
         }
-        // First of all what says that the files beside it are those of one finished run.
+        // First the files that mark the folder as one finished run.
         folder.clear(&[METRICS, weights::FILE])?;
         folder.clear(&files::ALL)?;
         if !*resume {
-            // An earlier run was of another network.
+            // These belong to an earlier run.
             folder.clear(&[checkpoint::FILE, events::FILE])?;
             folder.write(split::FILE, |path| split.write(path))?;
         }
@@ -91,7 +91,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Fit { network, best_epoch, history } = match trained {
         Outcome::Trained(fit) => fit,
         Outcome::Stopped(status) => {
-            // That the run was stopped matters more than a failing output.
+            // The exit status of the signal matters more than an error in printing.
             let _ = terminal::print("Stopped, with a checkpoint of the last step; --resume continues it.");
             return Ok(ExitCode::from(status));
         }

@@ -13,7 +13,7 @@ use super::raw::Raw;
 use crate::cli::names;
 use crate::cli::source::Source;
 
-/// The arrays of a file, as far as they were requested; X or Y in any case, which have its rows.
+/// The requested arrays of a file. X or Y is always present, for the number of rows.
 pub struct Arrays {
     pub x: Option<Block>,
     pub y: Option<Y>,
@@ -22,11 +22,11 @@ pub struct Arrays {
     pub group: Option<Vec<String>>,
 }
 
-/// Labels as a file has them.
+/// Labels as stored in a file.
 pub enum Y {
     /// A vector is one column.
     Dense(Tensor),
-    /// What is stored is observed. -1 is a negative, because an entry of 0 is easily lost from a sparse matrix.
+    /// Stored entries are observed. -1 is a negative, because a sparse matrix easily loses an entry of 0.
     Sparse(Csr),
 }
 
@@ -57,7 +57,7 @@ impl Y {
     }
 }
 
-/// Integers without a sign are read as `i64`.
+/// Unsigned integers are read as `i64`.
 pub const TOO_LARGE: &str = "it holds an integer of 2^63 or more, which does not fit in 64 bits with a sign";
 
 impl Arrays {
@@ -121,7 +121,7 @@ pub fn chosen(count: i64, names: Option<Vec<String>>, source: &Source) -> Result
     Ok((chosen, names))
 }
 
-/// Rows and columns of what must be a matrix.
+/// Rows and columns of an array that must be a matrix.
 pub fn matrix(name: &str, array: &Tensor) -> Result<[i64; 2]> {
     let size = array.size();
     <[i64; 2]>::try_from(size).map_err(|size| anyhow!("{name} has shape {size:?} where a matrix was expected"))
@@ -131,7 +131,7 @@ fn positions(count: i64) -> Vec<String> {
     (0..count).map(|position| position.to_string()).collect()
 }
 
-/// Numbers as words, where a file has them in place of names.
+/// Numbers as words, for a file that has numbers instead of names.
 pub fn words(array: &Tensor) -> Result<Vec<String>> {
     let flat = array.flatten(0, -1);
     Ok(match flat.kind() {

@@ -1,9 +1,9 @@
-//! Sparse matrices, row by row: what SciPy calls CSR.
+//! Sparse matrices in compressed rows (SciPy's CSR).
 
 use anyhow::{Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
-/// Checked: the rows lie within the entries, and the columns within the width.
+/// Checked: row starts are within the entries, and columns within the width.
 #[derive(Debug)]
 pub struct Csr {
     /// `[N + 1]`, `i64`: where the entries of each row start, and where the last ones end.
@@ -92,14 +92,14 @@ impl Csr {
         Self { starts, columns, values, width: self.width }
     }
 
-    /// As a matrix of `f32`; of entries of one place the sum, as SciPy has it.
+    /// As a matrix of `f32`; duplicate entries are summed, as in SciPy.
     pub fn dense(&self) -> Tensor {
         Tensor::zeros([self.rows() * self.width], (Kind::Float, self.device()))
             .index_add_(0, &self.cells(), &self.values.to_kind(Kind::Float))
             .view([self.rows(), self.width])
     }
 
-    /// Its product with a matrix that has a row for each of its columns: sums of those rows.
+    /// Its product with a matrix, as weighted sums of that matrix's rows.
     pub fn times(&self, matrix: &Tensor) -> Tensor {
         const SUM: i64 = 0;
         let (starts, values) = (self.starts.to_kind(self.columns.kind()), self.values.to_kind(matrix.kind()));
@@ -108,12 +108,12 @@ impl Csr {
         products
     }
 
-    /// Its values, `convert`ed.
+    /// The same matrix with `convert`ed values.
     pub fn map(self, convert: impl Fn(Tensor) -> Tensor) -> Self {
         Self { values: convert(self.values), ..self }
     }
 
-    /// An error where a place has two entries.
+    /// Fails if a cell has two entries.
     pub fn check_single(&self) -> Result<()> {
         let (sorted, _) = self.cells().sort(0, false);
         let twice = sorted.diff(1, 0, None::<Tensor>, None::<Tensor>).eq(0).nonzero();
@@ -125,14 +125,14 @@ impl Csr {
         Ok(())
     }
 
-    /// Where the entries lie in the matrix, as one long row.
+    /// The positions of the entries in the flattened matrix.
     fn cells(&self) -> Tensor {
         let lengths = self.starts.diff(1, 0, None::<Tensor>, None::<Tensor>);
         let rows = Tensor::arange(self.rows(), (Kind::Int64, self.device()));
         rows.repeat_interleave_self_tensor(&lengths, 0, None) * self.width + &self.columns
     }
 
-    /// How many entries are not 0.
+    /// Number of nonzero entries.
     pub fn nonzero(&self) -> i64 {
         self.values.count_nonzero(None).int64_value(&[])
     }

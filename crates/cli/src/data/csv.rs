@@ -24,7 +24,7 @@ pub struct Rows {
     reader: csv::Reader<Lines<Box<dyn Read>>>,
     pub header: Vec<String>,
     record: StringRecord,
-    /// How many were read.
+    /// Number of rows read.
     pub count: i64,
 }
 
@@ -43,7 +43,7 @@ impl Rows {
         Ok(Self { reader, header, record: StringRecord::new(), count: 0 })
     }
 
-    /// Gives `take` the next row, which has a cell for each column; false after the last one.
+    /// Passes the next row, with a cell for each column, to `take`; returns false after the last one.
     pub fn next(&mut self, take: impl FnOnce(i64, &StringRecord) -> Result<()>) -> Result<bool> {
         let Self { reader, header, record, count } = self;
         loop {
@@ -119,7 +119,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     })
 }
 
-/// Of the csv crate's errors, what its own words leave unclear.
+/// Rewords the errors of the csv crate that are unclear.
 fn explain(error: csv::Error, what: &str) -> Error {
     match error.kind() {
         ErrorKind::Utf8 { pos, .. } => {

@@ -22,7 +22,7 @@ use crate::cli::source::Source;
 #[derive(Default)]
 struct Long {
     rows: Vec<i64>,
-    /// Numbers of words.
+    /// The number in `words` of each entry's label.
     labels: Vec<usize>,
     values: Vec<f64>,
     words: HashMap<String, usize>,
@@ -83,7 +83,7 @@ fn parquet(path: &Path, names: [&String; 3]) -> Result<(Long, Rounding)> {
     Ok((long, rounding(table.schema(places[2]))))
 }
 
-/// The columns of these names, which differ.
+/// The positions of these columns, which must differ.
 fn places(header: &[String], names: [&String; 3]) -> Result<[usize; 3]> {
     let mut places = [0; 3];
     for (place, name) in places.iter_mut().zip(names) {
@@ -145,7 +145,8 @@ impl Long {
     }
 }
 
-/// Which label each word is, of those that are selected, and the names of these: those of the network first, in its order.
+/// The selected label that each word names, if any, and the names of the selected labels: the network's first, in its
+/// order.
 fn selected(words: &HashMap<String, usize>, source: &Source) -> Result<(Vec<Option<usize>>, Vec<String>)> {
     let known = source.known_labels.as_deref().unwrap_or_default();
     let is_known: HashSet<_> = known.iter().map(|name| name.trim()).collect();
@@ -161,7 +162,7 @@ fn selected(words: &HashMap<String, usize>, source: &Source) -> Result<(Vec<Opti
     Ok((places, names))
 }
 
-/// As numbers if all are, else as text: the order of the lines does not matter.
+/// Sorted as numbers if all are numbers, else as text: the order of the lines does not matter.
 fn ordered(mut words: Vec<String>) -> Vec<String> {
     words.sort();
     if words.iter().all(|word| word.parse::<i64>().is_ok()) {

@@ -32,7 +32,7 @@ pub fn read(source: &Source) -> Result<Arrays> {
             ensure!(!source.has_features(), "it is one sparse matrix, taken as Y: --features names the file of X");
             (None, Some(Y::Sparse(csr)))
         }
-        // Only the number of rows is wanted.
+        // Only the number of rows is needed.
         None if !source.has_features() && !source.has_labels() => match optional(&mut archive, "Y", tensor)? {
             Some(y) => (None, Some(Y::Dense(y))),
             None => (Some(block(&mut archive)?), None),
@@ -73,7 +73,7 @@ fn block(archive: &mut Archive) -> Result<Block> {
     Ok(Block::Dense(x))
 }
 
-/// What `scipy.sparse.save_npz` wrote, if it was that.
+/// The matrix, if `scipy.sparse.save_npz` wrote the file.
 fn sparse(archive: &mut Archive) -> Result<Option<Csr>> {
     let Some(format) = optional(archive, "format", strings)? else { return Ok(None) };
     let format = format.concat();
@@ -93,7 +93,7 @@ fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<
     converted.with_context(|| format!("array {name}"))
 }
 
-/// npyz multiplies the lengths of a shape, and panics where the product does not fit.
+/// npyz multiplies the lengths of a shape, and panics if the product overflows.
 fn check_shape(archive: &mut Archive, name: &str) -> Result<()> {
     /// More than the header of an array takes.
     const BYTES: u64 = 4096;
@@ -105,7 +105,7 @@ fn check_shape(archive: &mut Archive, name: &str) -> Result<()> {
     let shape = start.split_once("'shape':").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(shape, _)| shape);
     let lengths = shape.split(|character: char| !character.is_ascii_digit()).filter(|digits| !digits.is_empty());
     let product = lengths.map(|digits| digits.parse().ok()).try_fold(1u64, |product, length: Option<u64>| {
-        // 0 as 1: the lengths after it are multiplied too.
+        // 0 counts as 1, because npyz also multiplies the lengths after it.
         product.checked_mul(length?.max(1))
     });
     product.map(drop).context("its shape is too large")
@@ -177,7 +177,7 @@ fn strings(member: Member) -> Result<Vec<String>> {
         DType::Plain(of) if matches!(of.type_char(), TypeChar::UnicodeStr | TypeChar::ByteStr) => {
             Ok(member.into_vec()?)
         }
-        // Points in time are integers, of which the least means that there is none.
+        // Points in time are integers; the smallest integer means missing.
         DType::Plain(of) if matches!(of.type_char(), TypeChar::DateTime | TypeChar::TimeDelta) => {
             let word = |time: i64| if time == i64::MIN { String::new() } else { time.to_string() };
             Ok(member.into_vec()?.into_iter().map(word).collect())

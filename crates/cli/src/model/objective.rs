@@ -13,7 +13,7 @@ pub struct Objective {
     relabel: Option<Relabel>,
 }
 
-/// Policies that look at the predictions, or at the epoch.
+/// Policies that depend on the predictions or on the epoch.
 #[derive(Clone)]
 enum Relabel {
     SelfPaced(SelfPaced),
@@ -21,7 +21,7 @@ enum Relabel {
     ClassSelective(ClassSelective),
 }
 
-/// The losses of logits and labels from 0 to 1.
+/// The losses that take logits and labels from 0 to 1.
 pub fn losses() -> impl Iterator<Item = Named> {
     let logits = f64::NEG_INFINITY..=f64::INFINITY;
     catalogue().into_iter().filter(move |named| named.inputs == logits && named.labels == (0.0..=1.0))
@@ -32,7 +32,7 @@ pub fn policies() -> Vec<&'static str> {
     elementwise.chain(relabelling().into_iter().map(|(name, ..)| name)).collect()
 }
 
-/// And what a label counts as that is missing afterwards.
+/// Relabelling policies, each with the policy for labels that are still missing afterwards.
 fn relabelling() -> Vec<(&'static str, Relabel, Missing)> {
     let large_loss = |correction| Relabel::LargeLoss(LargeLoss { correction, step: 0.002 });
     vec![
@@ -54,7 +54,7 @@ impl Objective {
         Ok(Self { loss: named.with_missing(policy), relabel: None })
     }
 
-    /// Adds the gradients of a batch, and its loss to the window's. Epochs count from 1.
+    /// Adds the gradients and the loss of a batch to the window. Epochs count from 1.
     pub fn backward(
         &self,
         window: &mut Accumulator,

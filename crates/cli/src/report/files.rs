@@ -14,12 +14,12 @@ use crate::run::predict::{Wanted, predict};
 
 pub const PAGE: &str = "report.html";
 const PREDICTIONS: &str = "predictions.csv";
-/// For more labels than these, predictions.csv has so many of each row.
+/// With more than `WIDE` labels, predictions.csv has the `TOP` highest of each row.
 const WIDE: usize = 2000;
 const TOP: i64 = 20;
-/// And of as many rows as have so many logits: about as many as a processor core computes in ten seconds.
+/// It then stops at the rows with this many logits, which take one processor core about ten seconds.
 const LOGITS: usize = 1 << 30;
-/// All that [`write`] leaves.
+/// All files that [`write`] creates.
 pub const ALL: [&str; 6] = [curves::FILE, scores::FILE, calibration::FILE, observed::FILE, PAGE, PREDICTIONS];
 
 pub fn write(results: &Results, folder: &Folder) -> Result<()> {

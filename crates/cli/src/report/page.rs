@@ -1,4 +1,4 @@
-//! `report.html`: a run on one page, without anything from outside.
+//! `report.html`: a run on one self-contained page.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
@@ -8,9 +8,9 @@ use super::charts::scale::thousands;
 use super::results::Results;
 use crate::run::evaluate::{Evaluation, Probabilistic};
 
-/// The page lists so many labels: a browser would lay out more of them for minutes.
+/// Most labels on the page: a browser would take minutes to lay out more.
 const LISTED: usize = 2000;
-/// And so many values of an option.
+/// Most values of an option on the page.
 const VALUES: usize = 100;
 
 pub fn page(results: &Results, trained: &[usize], charts: &[Chart]) -> String {

@@ -17,7 +17,7 @@ pub fn write(path: &Path, progress: &Progress, tensors: &[(String, Tensor)]) -> 
     sealed::write(path, (PROGRESS, &serde_json::to_string(progress)?), tensors)
 }
 
-/// An error where a folder has none.
+/// Fails if a folder has no checkpoint.
 pub fn find(folder: &Path) -> Result<()> {
     let path = folder.join(FILE);
     input::open(&path).map(drop).with_context(|| cannot_resume(&path))

@@ -1,4 +1,4 @@
-//! `config.json`: the options of a run, and what it takes to use its weights.
+//! `config.json`: the options of a run, and all that is needed to use its weights.
 
 use std::collections::HashSet;
 
@@ -37,12 +37,12 @@ pub fn describe(arguments: &Train, device: Device, table: &Table, split: &Split)
     }))
 }
 
-/// What a run's file says of its network.
+/// The part of `config.json` that describes the network.
 #[derive(Deserialize)]
 pub struct Description {
     pub training: Training,
     pub inputs: i64,
-    /// Names of the inputs, where the table had any.
+    /// Names of the inputs, if the table had any.
     #[serde(default)]
     features: Option<Vec<String>>,
     pub outputs: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// Whether the features are those of the network.
+    /// Fails unless the features are those of the network.
     pub fn check(&self, features: &Features) -> Result<()> {
         let (expected, found) = (self.inputs, features.width());
         ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
@@ -76,12 +76,13 @@ impl Description {
         }
     }
 
-    /// The names of the labels, where they have names: what numbers them may number features elsewhere.
+    /// The names of the labels, if the table had any: in another table, the numbers of unnamed labels may name
+    /// features.
     pub fn label_names(&self) -> &[String] {
         if self.numbered_outputs { &[] } else { &self.outputs }
     }
 
-    /// Whether the labels are those of the network, in their order.
+    /// Fails unless the labels are those of the network, in the same order.
     pub fn check_labels(&self, found: &[String]) -> Result<()> {
         let expected = &self.outputs;
         if expected == found {
@@ -107,7 +108,7 @@ fn listed(what: &str, names: &[&str]) -> String {
     format!("{} {what} ({}{more})", names.len(), names[..names.len().min(SHOWN)].join(", "))
 }
 
-/// Whether the run in the folder was of the table that is described now.
+/// Fails unless the run in the folder used the table that `now` describes.
 pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
     let path = folder.path().join(FILE);
     let read = || -> Result<Value> { Ok(serde_json::from_slice(&input::bytes(&path)?)?) };
@@ -122,7 +123,7 @@ pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
             start_of(now)
         );
     }
-    // Files of earlier versions have none.
+    // Files of earlier versions have no checksum.
     if let Some(began) = began.get(CHECKSUM) {
         let now = &now[CHECKSUM];
         ensure!(

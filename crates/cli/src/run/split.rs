@@ -23,7 +23,7 @@ pub struct Split {
     pub test: Vec<i64>,
 }
 
-/// A line of a split's file.
+/// A line of a split file.
 #[derive(Serialize)]
 struct Line {
     row: i64,
@@ -64,7 +64,7 @@ impl Split {
         Self::cut(units, rows as usize, &Splitting::default())
     }
 
-    /// Units of rows, in order: each goes to the part in which its middle row lies.
+    /// Assigns units of rows, in order: each to the part that contains its middle row.
     fn cut(units: Vec<Vec<i64>>, rows: usize, splitting: &Splitting) -> Result<Self> {
         let unit = if units.len() < rows { "groups" } else { "rows" };
         let (by, least) =
@@ -141,7 +141,7 @@ impl Split {
         }
     }
 
-    /// Each part needs something to learn from or to score.
+    /// Each part needs an observed label, to learn from or to score.
     fn check(&self, labels: &Labels, by: &str) -> Result<()> {
         let [train, validation, test] = self.parts().map(|(_, rows)| rows.len());
         for (part, rows) in self.parts() {
@@ -170,7 +170,7 @@ impl Split {
         Ok(writer.flush()?)
     }
 
-    /// For a table with this many rows; each must be there once.
+    /// Reads a split of this many rows, each of which must occur once.
     pub fn read(path: &Path, rows: i64) -> Result<Self> {
         let read = || -> Result<_> {
             let mut split = Self::default();
@@ -196,7 +196,7 @@ impl Split {
     }
 }
 
-/// The lines of a split's file.
+/// The lines of a split file.
 fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
     let input = Lines::new(input::open(path)?);
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
@@ -220,7 +220,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
     }))
 }
 
-/// What is said of the groups: that rows have none, or that a split that was given divides them.
+/// A remark on the groups: how many rows have none, or how many groups a given split divides.
 pub fn remark(table: &Table, split: &Split, splitting: &Splitting) -> Option<String> {
     let words = table.group.as_ref()?;
     if table.split.is_none() && splitting.split_file.is_none() {
@@ -240,7 +240,7 @@ pub fn remark(table: &Table, split: &Split, splitting: &Splitting) -> Option<Str
     })
 }
 
-/// The rows of each group, in the order in which the groups first come. A row without a group is one of its own.
+/// The rows of each group, in the order of the groups' first rows. A row without a group is a group of its own.
 fn groups(words: &[Option<String>]) -> Vec<Vec<i64>> {
     let mut places = HashMap::new();
     let mut groups: Vec<Vec<i64>> = Vec::new();
