@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 
 pub fn open(path: &Path) -> Result<File> {
-    ensure!(!path.is_dir(), "it is a folder where a file was expected");
+    ensure!(!path.is_dir(), "expected a file, found a folder");
     Ok(File::open(path)?)
 }
 

@@ -57,7 +57,7 @@ pub fn arguments() -> Result<Vec<OsString>> {
         |flag: &str| on_line.contains(&flag) || (splits && SPLITTING.contains(&flag) && !(folds && flag == "--folds"));
     let column = options.iter().find(|(flag, _)| flag == "--split" && replaced(flag) && !on_line.contains(&"--split"));
     if let Some((_, Some(column))) = column {
-        note(format!("the column {column:?} does not split any more: --ignore leaves it out of the features"));
+        note(format!("column {column:?} no longer defines the split: --ignore leaves it out of the features"));
     }
     let left = options.into_iter().filter(|(flag, _)| !replaced(flag));
     let left = left.map(|(flag, value)| value.map_or_else(|| flag.clone(), |value| format!("{flag}={value}")).into());
@@ -74,7 +74,7 @@ fn config_file(arguments: &[OsString]) -> Result<Option<OsString>> {
             found = arguments.next().cloned();
         } else if argument.as_encoded_bytes().starts_with(b"--config=") {
             let argument = argument.to_str();
-            let argument = argument.context("after --config= a path must be in Unicode; --config PATH takes any")?;
+            let argument = argument.context("--config=PATH needs a path in Unicode; --config PATH takes any")?;
             found = argument.strip_prefix("--config=").map(Into::into);
         }
     }
@@ -84,7 +84,7 @@ fn config_file(arguments: &[OsString]) -> Result<Option<OsString>> {
 /// Flags with their values.
 fn read(file: &Path) -> Result<Vec<(String, Option<String>)>> {
     let table = input::text(file)?.parse::<toml::Table>();
-    let table = table.map_err(|error| anyhow!("it is not TOML: {}", error.message()))?;
+    let table = table.map_err(|error| anyhow!("invalid TOML: {}", error.message()))?;
     let mut options: Vec<(String, _)> = Vec::new();
     let mut seen = HashMap::new();
     for (name, value) in table {
@@ -113,8 +113,8 @@ fn check(name: &str, flag: &str, value: Option<&str>) -> Result<()> {
         ErrorKind::UnknownArgument | ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             bail!("there is no option {name}")
         }
-        ErrorKind::TooManyValues => bail!("{name} is {:?} where true or false was expected", value.unwrap_or_default()),
-        ErrorKind::MissingRequiredArgument => bail!("{name} cannot stand in such a file"),
+        ErrorKind::TooManyValues => bail!("{name}: expected true or false, found {:?}", value.unwrap_or_default()),
+        ErrorKind::MissingRequiredArgument => bail!("{name} is not allowed in this file"),
         _ => {
             let complaint = error.to_string();
             let lines: Vec<_> = complaint.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
@@ -132,6 +132,6 @@ fn argument(name: &str, value: &Value) -> Result<String> {
             let values = values.iter().map(|value| argument(name, value)).collect::<Result<_>>()?;
             Names(values).to_string()
         }
-        _ => bail!("{name} is a {}: expected a number, a string, true, false or a list", value.type_str()),
+        _ => bail!("{name}: expected a number, a string, true, false or a list, found a {}", value.type_str()),
     })
 }

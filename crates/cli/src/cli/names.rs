@@ -22,7 +22,7 @@ pub fn serialize<S: Serializer>(lines: &[Names], serializer: S) -> Result<S::Ok,
 impl FromStr for Names {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected names in one line, with commas between them";
+        const EXPECTED: &str = "expected comma-separated names in one line";
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
         let lines: Vec<StringRecord> = reader.records().collect::<Result<_, _>>().map_err(|_| EXPECTED)?;
         match &lines[..] {

@@ -165,12 +165,12 @@ impl Training {
             Unobserved::Wait => "--unobserved wait",
             Unobserved::Keep => "--unobserved keep",
         };
-        ensure!(self.missing == "ignore", "{option} computes no logit that --missing {} counts", self.missing);
-        ensure!(device == Device::Cpu, "{option} is for --device cpu, and this is {device:?}");
+        ensure!(self.missing == "ignore", "{option} needs --missing ignore, found --missing {}", self.missing);
+        ensure!(device == Device::Cpu, "{option} needs --device cpu, found {device:?}");
         if self.unobserved != Unobserved::Move {
             let is_observed = matches!(self.head, HeadChoice::Auto | HeadChoice::Observed);
-            ensure!(is_observed, "{option} is for --head observed");
-            ensure!(self.precision == Precision::F32, "{option} is for --precision f32");
+            ensure!(is_observed, "{option} needs --head observed");
+            ensure!(self.precision == Precision::F32, "{option} needs --precision f32");
         }
         Ok(device)
     }
@@ -208,11 +208,11 @@ impl Training {
 }
 
 fn parse_dropout(text: &str) -> Result<f64, &'static str> {
-    text.parse().ok().filter(|share| (0.0..1.0).contains(share)).ok_or("expected a number from 0 to below 1")
+    text.parse().ok().filter(|share| (0.0..1.0).contains(share)).ok_or("expected a number of at least 0 and below 1")
 }
 
 fn parse_decay(text: &str) -> Result<f64, &'static str> {
-    text.parse().ok().filter(|decay: &f64| *decay >= 0.0 && decay.is_finite()).ok_or("expected a number from 0 on")
+    text.parse().ok().filter(|decay: &f64| *decay >= 0.0 && decay.is_finite()).ok_or("expected a number of at least 0")
 }
 
 fn parse_rate(text: &str) -> Result<f64, &'static str> {

@@ -37,7 +37,7 @@ pub fn run(Inspect { source, all }: &Inspect) -> Result<()> {
 fn describe(features: &Features) -> String {
     let describe_block = |block: &Block| {
         let cells = features.rows() * block.width();
-        format!("{} as {}, of which {} are not 0", block.width(), block.kind(), percent(block.nonzero(), cells))
+        format!("{} as {}, {} nonzero", block.width(), block.kind(), percent(block.nonzero(), cells))
     };
     features.blocks().iter().map(describe_block).collect::<Vec<_>>().join("; ")
 }
@@ -79,7 +79,7 @@ impl Counts {
         format!(
             "Labels: {observed} of {cells} are observed ({}), {positive} of them positive ({})\n\
              Rows without any observed label: {}\n\
-             Labels that cannot be scored, not having both classes: {}{}",
+             Labels without both classes, which cannot be scored: {}{}",
             percent(observed, cells),
             percent(positive, observed),
             self.empty_rows,
@@ -96,13 +96,13 @@ impl Counts {
             table.add_row(row(name, [observed.to_string(), of_rows, positive.to_string(), of_observed]));
         }
         let rest = names.len().saturating_sub(shown);
-        let more = if rest > 0 { format!("\nand {rest} more, which --all shows") } else { String::new() };
+        let more = if rest > 0 { format!("\nand {rest} more (--all shows them)") } else { String::new() };
         format!("{table}{more}")
     }
 
     /// The quartiles of the counts over the labels.
     fn quartile_table(&self) -> String {
-        let mut table = table(&["over the labels", "least", "a quarter below", "median", "a quarter above", "most"]);
+        let mut table = table(&["over the labels", "minimum", "lower quartile", "median", "upper quartile", "maximum"]);
         let shares =
             |(&positive, &observed): (&i64, &i64)| (observed > 0).then(|| 100.0 * positive as f64 / observed as f64);
         let shares: Vec<f64> = self.positive.iter().zip(&self.observed).filter_map(shares).collect();
@@ -141,7 +141,7 @@ fn together(table: &Table) -> Result<()> {
     let met = pairs.iter().filter(|&&count| count > 0).count();
     let [least, quarter, median, three_quarters, most] = quartiles_of(&pairs);
     print(format_args!(
-        "Pairs of labels observed together on some row: {met} of {} ({}); rows of a pair: {least} to {most}, \
+        "Pairs of labels observed together on some row: {met} of {} ({}); rows per pair: {least} to {most}, \
          quartiles {quarter}, {median}, {three_quarters}",
         pairs.len(),
         percent(met as i64, pairs.len() as i64),

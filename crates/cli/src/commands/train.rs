@@ -38,11 +38,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Train { source, splitting, training, out, resume, .. } = arguments;
     if let Some(out) = out {
         for path in source.files().into_iter().chain(splitting.split_file.as_deref()) {
-            ensure!(
-                path.to_str().is_some(),
-                "{} is not a path in Unicode, as the files of --out need it",
-                path.display()
-            );
+            ensure!(path.to_str().is_some(), "--out needs input paths in Unicode, found {}", path.display());
         }
         let own = [METRICS, weights::FILE, OPTIONS, description::FILE, split::FILE, checkpoint::FILE, events::FILE];
         let outputs: Vec<_> = own.iter().chain(&files::ALL).map(|name| out.join(name)).collect();
@@ -71,7 +67,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
             description::check_same_table(folder, description)?;
             run.resume(folder)?;
             let began = Split::read(&folder.path().join(split::FILE), table.rows())?;
-            ensure!(began == split, "the checkpoint is of a run with another split; see {} beside it", split::FILE);
+            ensure!(began == split, "the checkpoint was made with a different split; see {} beside it", split::FILE);
         }
         // First the files that mark the folder as one finished run.
         folder.clear(&[METRICS, weights::FILE])?;
@@ -92,7 +88,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
         Outcome::Trained(fit) => fit,
         Outcome::Stopped(status) => {
             // The exit status of the signal matters more than an error in printing.
-            let _ = terminal::print("Stopped, with a checkpoint of the last step; --resume continues it.");
+            let _ = terminal::print("Stopped after writing a checkpoint; --resume continues the run.");
             return Ok(ExitCode::from(status));
         }
     };

@@ -59,7 +59,7 @@ impl Column<'_> {
         let (lists, name) = (lists(self.cells)?, self.name);
         for (place, row) in (0..lists.len()).zip(self.before + 1..) {
             let found = lists.value_length(place);
-            ensure!(lists.is_valid(place), "data row {row} of column {name:?} is null where a list was expected");
+            ensure!(lists.is_valid(place), "data row {row} of column {name:?}: expected a list, found null");
             ensure!(
                 found == width,
                 "data row {row} of column {name:?} has {found} numbers where the first has {width}"

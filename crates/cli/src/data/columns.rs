@@ -30,11 +30,11 @@ impl Roles {
         let ignore: Vec<_> = names::all(&source.ignore).into_iter().filter(|name| !name.trim().is_empty()).collect();
         let [labels, bits] = [&source.labels, &source.bits].map(|lines| names::all(lines));
         if source.unlabelled.is_none() {
-            ensure!(!labels.is_empty(), "--labels is missing, the names of the label columns");
+            ensure!(!labels.is_empty(), "--labels is missing: expected the names of the label columns");
         }
         ensure!(
             bits.is_empty() || source.has_features(),
-            "--bits names columns of --data, and --features another file"
+            "--bits names columns of --data, but --features names another file"
         );
 
         let mut claims = Claims::new(&names);
@@ -84,14 +84,14 @@ fn is_index(name: &str) -> bool {
 fn nameless_note(count: usize) -> Option<String> {
     match count {
         0 => None,
-        1 => Some("the column without a name is left out, as pandas and R write the names of rows".to_owned()),
-        _ => Some(format!("{count} columns without a name are left out")),
+        1 => Some("the column without a name is ignored: pandas and R write row names this way".to_owned()),
+        _ => Some(format!("{count} columns without a name are ignored")),
     }
 }
 
 fn index_note(columns: &[usize], names: &[String]) -> Option<String> {
     let list = columns.iter().map(|&column| format!("{:?}", names[column])).collect::<Vec<_>>().join(", ");
-    (!columns.is_empty()).then(|| format!("left out, as pandas says that it numbers or names the rows: {list}"))
+    (!columns.is_empty()).then(|| format!("ignored, because pandas marks it as an index: {list}"))
 }
 
 /// The role that an option gives to a column.
@@ -201,7 +201,7 @@ fn no_such(name: &str, names: &[String]) -> String {
     let named: Vec<_> = names.iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
     let more = if named.len() > SHOWN { format!(" and {} more", named.len() - SHOWN) } else { String::new() };
     if named.is_empty() {
-        return format!("there is no column {name:?}: none has a name");
+        return format!("there is no column {name:?}: no column has a name");
     }
     format!("there is no column {name:?}; there are {}{more}", named[..named.len().min(SHOWN)].join(", "))
 }

@@ -19,28 +19,28 @@ impl Csr {
     /// From SciPy's arrays of these names.
     pub fn new(shape: &Tensor, indptr: &Tensor, indices: Tensor, data: Tensor) -> Result<Self> {
         let shape = Vec::<i64>::try_from(shape.to_kind(Kind::Int64).flatten(0, -1))?;
-        ensure!(shape.len() == 2, "its shape is {shape:?} where a matrix was expected");
+        ensure!(shape.len() == 2, "expected a matrix, found shape {shape:?}");
         let (rows, width) = (shape[0], shape[1]);
         for (name, array) in [("indptr", indptr), ("indices", &indices), ("data", &data)] {
-            ensure!(array.dim() == 1, "{name} has shape {:?} where a vector was expected", array.size());
+            ensure!(array.dim() == 1, "{name}: expected a vector, found shape {:?}", array.size());
         }
         for (name, array) in [("indptr", indptr), ("indices", &indices)] {
             let is_integer = matches!(array.kind(), Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64);
-            ensure!(is_integer, "{name} is not of integers");
+            ensure!(is_integer, "{name} does not hold integers");
         }
         let indices = if indices.kind() == Kind::Int { indices } else { indices.to_kind(Kind::Int64) };
         let (starts, found) = (indptr.to_kind(Kind::Int64), indptr.size()[0]);
-        ensure!(rows >= 0 && found == rows + 1, "indptr has {found} numbers where {rows} rows need {}", rows + 1);
+        ensure!(rows >= 0 && found == rows + 1, "indptr has {found} numbers, but {rows} rows need {}", rows + 1);
         let (entries, stored) = (indices.size()[0], data.size()[0]);
-        ensure!(entries == stored, "there are {entries} indices and {stored} data");
+        ensure!(entries == stored, "indices has {entries} numbers and data has {stored}");
         let (first, last) = (starts.int64_value(&[0]), starts.int64_value(&[-1]));
         let falls = starts.diff(1, 0, None::<Tensor>, None::<Tensor>).lt(0).any().int64_value(&[]) != 0;
-        ensure!(first == 0 && !falls && last <= entries, "indptr does not go up from 0 to at most {entries}");
+        ensure!(first == 0 && !falls && last <= entries, "indptr does not rise from 0 to at most {entries}");
         if entries > 0 {
             let (least, largest) = (indices.min().int64_value(&[]), indices.max().int64_value(&[]));
             ensure!(
                 least >= 0 && largest < width,
-                "indices go from {least} to {largest}, and the columns from 0 to {}",
+                "indices are from {least} to {largest}, but columns from 0 to {}",
                 width - 1
             );
         }
@@ -120,7 +120,7 @@ impl Csr {
         if twice.size()[0] > 0 {
             let cell = sorted.int64_value(&[twice.int64_value(&[0, 0])]);
             let (row, column) = (cell / self.width + 1, cell % self.width);
-            bail!("data row {row} has two values in column {column}; sum_duplicates() makes one of them");
+            bail!("data row {row} has two values in column {column}; sum_duplicates() adds them up");
         }
         Ok(())
     }

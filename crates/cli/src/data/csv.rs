@@ -37,9 +37,9 @@ impl Rows {
         let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(Lines::new(input));
         let header: Vec<String> =
             reader.headers().map_err(|error| explain(error, "the header"))?.iter().map(String::from).collect();
-        ensure!(!header.is_empty(), "it is empty where a header was expected");
+        ensure!(!header.is_empty(), "expected a header, found an empty file");
         let is_text = header.iter().all(|name| !name.contains('\0'));
-        ensure!(is_text, "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
+        ensure!(is_text, "the header has bytes of value 0: save UTF-16 text as UTF-8");
         Ok(Self { reader, header, record: StringRecord::new(), count: 0 })
     }
 
@@ -63,9 +63,7 @@ impl Rows {
                 "data row {count} has {found} cells where the header has {expected}{}",
                 match found == expected + 1 {
                     true if record[expected].is_empty() => ": a comma ends the line",
-                    true if *count == 1 => {
-                        ": R writes no name for the names of rows, row.names = FALSE leaves them out"
-                    }
+                    true if *count == 1 => ": R writes row names without a column name, row.names = FALSE omits them",
                     _ => "",
                 }
             );

@@ -42,7 +42,7 @@ pub fn notes(table: &Table) -> Result<Vec<String>> {
     if !pairs.is_empty() {
         let which = list(pairs.into_iter());
         notes.push(format!(
-            "these features alone tell the classes of a label apart on all of its observed rows: {which}"
+            "each of these features alone separates the classes of a label on all its observed rows: {which}"
         ));
     }
     Ok(notes)

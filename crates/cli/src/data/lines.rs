@@ -118,7 +118,7 @@ impl<R: Read> Read for Lines<R> {
             self.output.clear();
             self.passed = 0;
             if read == 0 && self.place == Place::Quoted {
-                let text = format!("line {}: no quote ends the cell that begins with one there", self.opened);
+                let text = format!("line {}: the quoted cell that begins there has no closing quote", self.opened);
                 return Err(io::Error::new(ErrorKind::InvalidData, text));
             } else if read == 0 && self.blanks.is_empty() {
                 return Ok(0);

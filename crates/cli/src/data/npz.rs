@@ -29,7 +29,7 @@ pub fn read(source: &Source) -> Result<Arrays> {
     let (x, y) = match sparse {
         Some(csr) if !source.has_labels() => (Some(Block::Sparse(csr)), None),
         Some(csr) => {
-            ensure!(!source.has_features(), "it is one sparse matrix, taken as Y: --features names the file of X");
+            ensure!(!source.has_features(), "it is one sparse matrix, read as Y: --features must name the file of X");
             (None, Some(Y::Sparse(csr)))
         }
         // Only the number of rows is needed.
@@ -64,8 +64,8 @@ fn open(path: &Path) -> Result<Archive> {
 fn block(archive: &mut Archive) -> Result<Block> {
     if let Some(bits) = optional(archive, "X_bits", tensor)? {
         let [_, width] = matrix("X_bits", &bits)?;
-        ensure!(optional(archive, "X", tensor)?.is_none(), "it has both X and X_bits where one was expected");
-        ensure!(bits.kind() == Kind::Uint8, "X_bits is not of bytes, as numpy.packbits makes them");
+        ensure!(optional(archive, "X", tensor)?.is_none(), "expected X or X_bits, found both");
+        ensure!(bits.kind() == Kind::Uint8, "X_bits: expected the bytes of numpy.packbits");
         return Ok(Block::Bits { bytes: bits, width: 8 * width });
     }
     let x = required(archive, "X", tensor)?;
@@ -77,7 +77,7 @@ fn block(archive: &mut Archive) -> Result<Block> {
 fn sparse(archive: &mut Archive) -> Result<Option<Csr>> {
     let Some(format) = optional(archive, "format", strings)? else { return Ok(None) };
     let format = format.concat();
-    ensure!(format == "csr", "its format is {format}: save_npz(file, matrix.tocsr()) makes it csr");
+    ensure!(format == "csr", "expected format csr, found {format}: save_npz(file, matrix.tocsr()) writes csr");
     let mut array = |name| required(archive, name, tensor);
     let (shape, indptr, indices) = (array("shape")?, array("indptr")?, array("indices")?);
     Csr::new(&shape, &indptr, indices, array("data")?).map(Some)
@@ -117,7 +117,7 @@ fn required<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<
 
 fn tensor(member: Member) -> Result<Tensor> {
     let DType::Plain(of) = member.dtype() else {
-        bail!("it holds records: numpy.lib.recfunctions.structured_to_unstructured makes numbers of them")
+        bail!("it holds records: numpy.lib.recfunctions.structured_to_unstructured converts them to numbers")
     };
     match (of.type_char(), of.size_field()) {
         (TypeChar::Bool, _) => numbers::<bool, bool>(member),
@@ -133,17 +133,15 @@ fn tensor(member: Member) -> Result<Tensor> {
         (TypeChar::Float, 4) => numbers::<f32, f32>(member),
         (TypeChar::Float, 8) => numbers::<f64, f64>(member),
         (TypeChar::Object, _) => bail!(
-            "it holds Python objects: .astype(str) makes text of them, and .astype(float) numbers, before they are saved"
+            "it holds Python objects: convert them by .astype(str) or .astype(float) before saving"
         ),
         (TypeChar::UnicodeStr | TypeChar::ByteStr, _) => {
-            bail!("it holds text where numbers were expected: .astype(float) makes numbers of it")
+            bail!("expected numbers, found text: .astype(float) converts it")
         }
         (TypeChar::DateTime, _) => bail!("it holds dates, which are not numbers"),
         (TypeChar::TimeDelta, _) => bail!("it holds lengths of time, which are not numbers"),
-        (TypeChar::Complex, _) => bail!("it holds complex numbers where real ones were expected"),
-        (TypeChar::Float, bytes) => {
-            bail!("it holds numbers of {} bits: .astype('float64') makes 64 of them", 8 * bytes)
-        }
+        (TypeChar::Complex, _) => bail!("expected real numbers, found complex ones"),
+        (TypeChar::Float, bytes) => bail!("it holds {}-bit numbers: .astype('float64') converts them", 8 * bytes),
         _ => bail!("elements of type {of} are not supported"),
     }
 }

@@ -115,7 +115,7 @@ fn checked_features(of_table: Option<Features>, rows: i64, source: &Source) -> R
             Some(features) => features,
             None => Features::new(vec![read::features(path)?], None),
         };
-        ensure!(features.width() > 0, "no feature is left");
+        ensure!(features.width() > 0, "no feature remains after --labels and --ignore");
         ensure!(features.rows() > 0, "there is no row");
         features.check()?;
         Ok(features)
@@ -128,7 +128,7 @@ fn checked_features(of_table: Option<Features>, rows: i64, source: &Source) -> R
 
 fn checked_labels(raw: &Raw) -> Result<Labels> {
     let labels = raw.labels.as_ref().context("there are no labels")?;
-    ensure!(!raw.label_names.is_empty(), "no label is left");
+    ensure!(!raw.label_names.is_empty(), "no label remains after --labels and --ignore");
     ensure!(labels.size()[0] > 0, "there is no row");
     ensure!(labels.range().is_some(), "no label is observed at all");
     Ok(labels.clone())

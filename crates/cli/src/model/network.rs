@@ -32,7 +32,7 @@ impl Design {
         let add = |sum: Option<i64>, layer: &[i64]| layer[0].checked_add(1)?.checked_mul(layer[1])?.checked_add(sum?);
         let is_possible = widths.len() > 2 && widths.iter().all(|&width| width > 0);
         let count = widths.windows(2).fold(standard, add).filter(|_| is_possible);
-        count.with_context(|| format!("there is no network of {} units", self.shape()))
+        count.with_context(|| format!("a network of {} units is impossible", self.shape()))
     }
 }
 
@@ -55,7 +55,7 @@ impl Network {
     /// Fails if the design is impossible, or if libtorch runs out of memory.
     pub fn new(design: &Design, device: Device) -> Result<Self> {
         design.count()?;
-        ensure!((0.0..1.0).contains(&design.dropout), "the dropout is {}: expected 0 to below 1", design.dropout);
+        ensure!((0.0..1.0).contains(&design.dropout), "dropout: expected 0 to below 1, found {}", design.dropout);
         Self::allocate(design, device).with_context(|| format!("cannot make a network of {} units", design.shape()))
     }
 

@@ -43,7 +43,7 @@ pub fn write(results: &Results, folder: &Folder) -> Result<()> {
     if rows.len() < results.split.test.len() {
         let (some, all) = (rows.len(), results.split.test.len());
         note(format!(
-            "{PREDICTIONS} has the first {some} of the {all} test rows; predict --top writes those of any table"
+            "{PREDICTIONS} has only the first {some} of {all} test rows; predict --top writes all rows of a table"
         ));
     }
     let parts = predict(results.network, &results.table.features, rows, wanted).map(Ok);
@@ -56,7 +56,7 @@ pub fn write(results: &Results, folder: &Folder) -> Result<()> {
         }
     })?;
     if empty > 0 {
-        note(format!("{empty} scores of entries without a label are NaN: their cells in {PREDICTIONS} are empty"));
+        note(format!("{empty} scores of missing entries are NaN, so their cells in {PREDICTIONS} are empty"));
     }
     Ok(())
 }

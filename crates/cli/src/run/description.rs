@@ -59,19 +59,17 @@ impl Description {
         let (expected, found) = match (&self.features, features.names()) {
             (Some(expected), Some(found)) => (expected, found),
             (Some(_), None) => {
-                note("the table has no names of features: they are taken in the order of the network's");
+                note("the table has no feature names: its features are taken in the network's order");
                 return Ok(());
             }
             (None, Some(_)) => {
-                note("the network has no names of features: it takes those of the table in their order");
+                note("the network has no feature names: it takes the table's features in their order");
                 return Ok(());
             }
             (None, None) => return Ok(()),
         };
         match expected.iter().zip(found).position(|(expected, found)| expected != found) {
-            Some(i) => {
-                bail!("feature {} of the network is {:?}, and that of the table {:?}", i + 1, expected[i], found[i])
-            }
+            Some(i) => bail!("feature {} is {:?} in the network and {:?} in the table", i + 1, expected[i], found[i]),
             None => Ok(()),
         }
     }
@@ -91,8 +89,8 @@ impl Description {
         let parts = [("missing", without(expected, found)), ("unexpected", without(found, expected))];
         let parts = parts.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| listed(what, names));
         let parts: Vec<_> = parts.collect();
-        ensure!(!parts.is_empty(), "the labels of the table are those of the network in another order");
-        bail!("the labels of the table are not those of the network: {}", parts.join("; "))
+        ensure!(!parts.is_empty(), "the table has the labels of the network in another order");
+        bail!("the labels of the table differ from those of the network: {}", parts.join("; "))
     }
 }
 
@@ -117,7 +115,7 @@ pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
         let (began, now) = (began.pointer(part), now.pointer(part));
         ensure!(
             began == now,
-            "the checkpoint is of a run on another table: {} in {FILE} is {}, now {}",
+            "the checkpoint was made with a different table: {} in {FILE} is {}, now {}",
             &part[1..],
             start_of(began),
             start_of(now)
@@ -128,7 +126,7 @@ pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
         let now = &now[CHECKSUM];
         ensure!(
             began == now,
-            "the checkpoint is of a run on another table: its cells differ, or how its file holds them \
+            "the checkpoint was made with a different table: its cells or their types differ \
              ({CHECKSUM} {began} in {FILE}, now {now})"
         );
     }

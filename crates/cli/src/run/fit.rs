@@ -99,11 +99,11 @@ impl<'a> Run<'a> {
         let device = self.progress.training.device;
         let asked = Training { epochs, patience, threads, device, ..self.progress.training.clone() };
         let began = Training { device, ..progress.training.clone() };
-        ensure!(asked == began, "the checkpoint is of a run with other options; see config.json beside it");
+        ensure!(asked == began, "the checkpoint was made with different options; see config.json beside it");
         // The files of the run must not claim fewer epochs than it trained.
         let trained = progress.history.len() as u64 + u64::from(progress.step > 0);
         let epochs = self.progress.training.epochs;
-        ensure!(epochs >= trained, "--epochs is {epochs}, and the run has trained {trained} already");
+        ensure!(epochs >= trained, "--epochs {epochs} is below the {trained} epochs trained already");
         for (prefix, network) in [("network.", &self.network), ("best.", &self.best)] {
             network.restore(|name| tensors.get(&format!("{prefix}{name}")).map(Tensor::shallow_clone))?;
         }

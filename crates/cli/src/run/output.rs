@@ -21,7 +21,7 @@ pub struct Folder {
 
 impl Folder {
     fn create(path: &Path) -> Result<Self> {
-        ensure!(!path.is_file(), "{} is a file where a folder was expected", path.display());
+        ensure!(!path.is_file(), "{}: expected a folder, found a file", path.display());
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { path: path.to_owned(), lock: None })
     }

@@ -24,9 +24,9 @@ pub fn write(path: &Path, (key, text): (&str, &str), tensors: &[(String, Tensor)
 pub fn read(file: &[u8], key: &str) -> Result<(String, HashMap<String, Tensor>)> {
     let (_, header) = SafeTensors::read_metadata(file)?;
     let sealed = header.metadata().as_ref().and_then(|metadata| metadata.get(key)?.split_once(' '));
-    let (written, text) = sealed.context("no run wrote it")?;
+    let (written, text) = sealed.context("it was not written by a training run")?;
     let found = checksum(text, SafeTensors::deserialize(file)?.iter().collect());
-    ensure!(found == written, "it is damaged: its checksum is {found} where {written} was written");
+    ensure!(found == written, "it is damaged: expected checksum {written}, found {found}");
     Ok((text.to_owned(), data::tensors(file)?))
 }
 

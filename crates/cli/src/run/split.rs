@@ -121,8 +121,8 @@ impl Split {
         for (row, word) in (0..).zip(words) {
             let part = split.part(word);
             part.with_context(|| match word.trim() {
-                "" => format!("the split says nothing in data row {}: expected {PARTS}", row + 1),
-                _ => format!("the split says {word:?} in data row {}, not {PARTS}", row + 1),
+                "" => format!("the split is empty in data row {}: expected {PARTS}", row + 1),
+                _ => format!("the split is {word:?} in data row {}: expected {PARTS}", row + 1),
             })?
             .push(row);
         }
@@ -180,12 +180,12 @@ impl Split {
                 let part = split.part(&word);
                 part.with_context(|| match word.trim() {
                     "" => format!("row {row} has no part: expected {PARTS}"),
-                    _ => format!("row {row} is {word:?}, not {PARTS}"),
+                    _ => format!("row {row} is {word:?}: expected {PARTS}"),
                 })?
                 .push(row);
                 let seen = usize::try_from(row).ok().and_then(|row| seen.get_mut(row));
-                let seen = seen.with_context(|| format!("there is no row {row}: the table's are 0 to {}", rows - 1))?;
-                ensure!(!std::mem::replace(seen, true), "row {row} is there twice");
+                let seen = seen.with_context(|| format!("there is no row {row}: the rows are 0 to {}", rows - 1))?;
+                ensure!(!std::mem::replace(seen, true), "row {row} occurs twice");
             }
             match seen.iter().position(|&seen| !seen) {
                 Some(row) => bail!("row {row} is missing"),
@@ -215,7 +215,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
         ensure!(found == expected, "line {line} has {found} cells where the header has {expected}");
         let cell = |place| record.get(place).unwrap_or_default();
         let number = cell(row).parse().ok();
-        let row = number.with_context(|| format!("line {line}: its row is {:?}, not a whole number", cell(row)))?;
+        let row = number.with_context(|| format!("line {line}: expected a row number, found {:?}", cell(row)))?;
         Ok(Line { row, part: cell(part).to_owned() })
     }))
 }
@@ -236,7 +236,7 @@ pub fn remark(table: &Table, split: &Split, splitting: &Splitting) -> Option<Str
         groups.iter().filter(|rows| rows.iter().any(|&row| part_of[row as usize] != part_of[rows[0] as usize]));
     let (count, all) = (divided.count(), groups.len());
     (count > 0).then(|| {
-        format!("{count} of {all} groups have rows in several parts of the split, which --group does not change")
+        format!("{count} of {all} groups have rows in several parts: --group does not change a given split")
     })
 }
 

@@ -57,7 +57,7 @@ fn a_trained_network_scores_and_predicts() {
     let complete = Example::new(200).map(|label| label.or(Some(0.0))).csv(folder.path());
     for options in [&["--labels", "y1", "--ignore", "y2"][..], &["--labels", "y1"]] {
         let found = sentence(&mut apply("evaluate", &out, &complete, options));
-        assert!(found.contains("the labels of the table are not those of the network: 1 missing (y2)"), "{found}");
+        assert!(found.contains("the labels of the table differ from those of the network: 1 missing (y2)"), "{found}");
     }
 }
 
@@ -95,7 +95,7 @@ fn numbers_of_labels_are_no_names_of_columns() {
     let to = folder.path().join("p.csv");
     let mut predict = apply("predict", &out, &arrays, &["--labels", "none", "--to", text(&to)]);
     let notes = String::from_utf8(finish(&mut predict).stderr).unwrap();
-    assert!(notes.contains("note: --labels and --ignore select columns of Y, which is not read"), "{notes}");
+    assert!(notes.contains("note: --labels and --ignore have no effect, because Y is not read"), "{notes}");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn columns_that_do_not_fit_the_network_are_refused() {
         assert_eq!(refused(&out, &table), format!("error: {sentence}\n"));
     };
     refuse("a\n1\n", "the network takes 2 features, and the table has 1");
-    refuse("b,a\n1,2\n", r#"feature 1 of the network is "a", and that of the table "b""#);
+    refuse("b,a\n1,2\n", r#"feature 1 is "a" in the network and "b" in the table"#);
 }
 
 /// What is said where nothing can be predicted.
@@ -172,7 +172,7 @@ fn a_configuration_that_was_edited_is_refused() {
         fs::write(&path, whole.replacen(from, to, 1)).unwrap();
         let found = refused(&out, &data);
         let expected =
-            format!("error: cannot use the run in {}: config.json is not as the run wrote it: ", out.display());
+            format!("error: cannot use the run in {}: config.json was changed after the run: ", out.display());
         assert!(found.starts_with(&expected), "{found}");
     }
 }
@@ -205,7 +205,7 @@ fn a_run_that_is_not_finished_is_refused() {
         fs::remove_file(out.join(name)).unwrap();
     }
     let run = format!("error: cannot use the run in {}: ", out.display());
-    let unfinished = "it is not finished; train --resume finishes it, unless a run is at work there";
+    let unfinished = "it is not finished; train --resume finishes it, unless it is still running";
     assert_eq!(refused(&out, &data), format!("{run}{unfinished}\n"));
     fs::remove_file(out.join("checkpoint.safetensors")).unwrap();
     assert_eq!(refused(&out, &data), format!("{run}it is not finished: there is no weights.safetensors\n"));
@@ -215,7 +215,7 @@ fn a_run_that_is_not_finished_is_refused() {
     // A network that another program saved.
     let weight = tch::Tensor::zeros([1], tch::kind::FLOAT_CPU);
     tch::Tensor::write_safetensors(&[("output.bias", weight)], out.join("weights.safetensors")).unwrap();
-    assert_eq!(refused(&out, &data), format!("{run}weights.safetensors: no run wrote it\n"));
+    assert_eq!(refused(&out, &data), format!("{run}weights.safetensors: it was not written by a training run\n"));
 }
 
 #[test]

@@ -112,13 +112,12 @@ fn other_types_of_numpy_are_refused_in_words() {
         let path = write(folder.path(), arrays, CompressionMethod::Stored);
         assert_eq!(complaint(&path, &[]), format!("error: cannot use {}: {sentence}\n", path.display()));
     };
-    let text = "it holds text where numbers were expected: .astype(float) makes numbers of it";
-    let objects =
-        "it holds Python objects: .astype(str) makes text of them, and .astype(float) numbers, before they are saved";
-    let records = "it holds records: numpy.lib.recfunctions.structured_to_unstructured makes numbers of them";
+    let text = "expected numbers, found text: .astype(float) converts it";
+    let objects = "it holds Python objects: convert them by .astype(str) or .astype(float) before saving";
+    let records = "it holds records: numpy.lib.recfunctions.structured_to_unstructured converts them to numbers";
     for (descr, size, sentence) in [
-        ("<f16", 16, "it holds numbers of 128 bits: .astype('float64') makes 64 of them"),
-        ("<c8", 8, "it holds complex numbers where real ones were expected"),
+        ("<f16", 16, "it holds 128-bit numbers: .astype('float64') converts them"),
+        ("<c8", 8, "expected real numbers, found complex ones"),
         ("<M8[D]", 8, "it holds dates, which are not numbers"),
         ("<m8[s]", 8, "it holds lengths of time, which are not numbers"),
         ("<U1", 4, text),
@@ -134,11 +133,11 @@ fn other_types_of_numpy_are_refused_in_words() {
     }
     let [x, y] = table("<f4");
     refuse(&[x, y, Array::new("labels", "|O", "(1,)", b"\x80\x04.".to_vec())], &format!("array labels: {objects}"));
-    let large = "it holds an integer of 2^63 or more, which does not fit in 64 bits with a sign";
+    let large = "it holds an integer of 2^63 or more, which does not fit in a signed 64-bit integer";
     let [x, _] = table("<f4");
     refuse(&[x, Array::new("Y", "<u8", "(80, 1)", vec![255; 640])], &format!("array Y: {large}"));
     let [x, _] = table("<f4");
-    let shape = "Y has shape [] where a matrix was expected";
+    let shape = "Y: expected a matrix, found shape []";
     refuse(&[x, Array::new("Y", "<f4", "()", vec![0; 4])], shape);
 }
 
@@ -219,7 +218,7 @@ fn sparse_matrices_of_every_type_are_read() {
     }
     features("<f4", "<f4");
     let found = complaint(&table(), &["--features", text(&path)]);
-    assert!(found.ends_with("csr.npz: indptr is not of integers\n"), "{found}");
+    assert!(found.ends_with("csr.npz: indptr does not hold integers\n"), "{found}");
 }
 
 #[test]
@@ -267,7 +266,7 @@ fn every_number_of_safetensors_is_read_and_others_are_refused() {
     save(Dtype::C64, |cell| vec![cell; 8], vec![ROWS, 1]);
     refuse("array Y: elements of type C64 are not supported; F32 is");
     save(Dtype::U64, |_| vec![255; 8], vec![ROWS, 1]);
-    refuse("array Y: it holds an integer of 2^63 or more, which does not fit in 64 bits with a sign");
+    refuse("array Y: it holds an integer of 2^63 or more, which does not fit in a signed 64-bit integer");
     save(Dtype::F32, |_| vec![0; 4], vec![ROWS, 1, 1]);
-    refuse("Y has shape [80, 1, 1] where a matrix was expected");
+    refuse("Y: expected a matrix, found shape [80, 1, 1]");
 }

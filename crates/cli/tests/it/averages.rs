@@ -105,7 +105,7 @@ fn other_labels_are_named_and_counted() {
     let found = refused(&many);
     assert!(found.contains(expected), "{found}");
     let found = refused(&["y2", "y1"].map(str::to_owned));
-    assert!(found.contains("those of the network in another order"), "{found}");
+    assert!(found.contains("the labels of the network in another order"), "{found}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_score_without_a_label_that_is_nan_leaves_an_empty_cell() {
     let mut command = train(&data, &["--labels", "y", "--split", "part", "--lr", "10", "--hidden", "64", "--out"]);
     let notes = String::from_utf8(finish(command.arg(&out)).stderr).unwrap();
     assert!(
-        notes.contains("1 scores of entries without a label are NaN: their cells in predictions.csv are empty"),
+        notes.contains("1 scores of missing entries are NaN, so their cells in predictions.csv are empty"),
         "{notes}"
     );
     let predictions = fs::read_to_string(out.join("predictions.csv")).unwrap();

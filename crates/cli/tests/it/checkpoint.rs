@@ -56,7 +56,7 @@ fn an_interrupted_run_ends_after_the_step_and_can_be_resumed() {
         assert!(kill.success());
         let output = child.wait_with_output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
-        assert!(printed.contains("--resume continues it"), "it was too fast for the interrupt: {printed}");
+        assert!(printed.contains("--resume continues the run"), "it was too fast for the interrupt: {printed}");
         assert_eq!(output.status.code(), Some(status), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(!parts.join("metrics.json").exists());
         finish(&mut command(&data, &parts, &[LONG, &["--resume"]].concat()));
@@ -126,20 +126,20 @@ fn what_cannot_be_resumed_is_an_error() {
     let complaint = |arguments: &[&str]| sentence(&mut command(&data, &out, arguments));
     assert!(complaint(&["--resume"]).contains("cannot resume from"));
     finish(&mut command(&data, &out, &[]));
-    assert!(complaint(&["--resume", "--lr", "0.5"]).contains("of a run with other options"));
+    assert!(complaint(&["--resume", "--lr", "0.5"]).contains("made with different options"));
     let csv = Example::new(80).csv(folder.path());
     let renamed = folder.path().join("renamed.csv");
     fs::write(&renamed, fs::read_to_string(&csv).unwrap().replacen("a,y1,b,y2", "a,y2,b,y1", 1)).unwrap();
     let named = folder.path().join("named");
     finish(&mut command(&csv, &named, &["--labels", "y*"]));
     let found = sentence(&mut command(&renamed, &named, &["--labels", "y*", "--epochs", "4", "--resume"]));
-    assert!(found.contains(r#"another table: outputs in config.json is ["y1","y2"], now ["y2","y1"]"#), "{found}");
+    assert!(found.contains(r#"a different table: outputs in config.json is ["y1","y2"], now ["y2","y1"]"#), "{found}");
     // The names are the same, and one cell is another.
     let mut other = Example::new(80);
     other.labels[49][1] = other.labels[49][1].map(|label| 1.0 - label);
     let other = other.npz(&named);
     let found = sentence(&mut command(&other, &out, &["--epochs", "4", "--resume"]));
-    assert!(found.contains("another table: its cells differ"), "{found}");
+    assert!(found.contains("a different table: its cells or their types differ"), "{found}");
     let checkpoint = out.join("checkpoint.safetensors");
     let whole = fs::read(&checkpoint).unwrap();
     for damaged in [&whole[..whole.len() / 2], &whole[..20], b""] {

@@ -78,23 +78,23 @@ fn a_file_of_options_at_fault_is_named_with_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("run.toml");
     for (content, fault) in [
-        ("lr = [", "it is not TOML"),
+        ("lr = [", "invalid TOML"),
         ("depth = 3", "there is no option depth"),
         ("depth = false", "there is no option depth"),
         ("help = true", "there is no option help"),
-        ("config = 'other.toml'", "config cannot stand in such a file"),
+        ("config = 'other.toml'", "config is not allowed in this file"),
         ("hidden = 'wide'", "hidden: invalid value 'wide' for '--hidden <WIDTH,...>': "),
         ("lr = true", "lr: a value is required for '--lr <LR>' but none was supplied"),
         ("lr = false", "lr: a value is required for '--lr <LR>' but none was supplied"),
-        ("balanced = 3", "balanced is \"3\" where true or false was expected"),
-        ("balanced = 'true'", "balanced is \"true\" where true or false was expected"),
+        ("balanced = 3", "balanced: expected true or false, found \"3\""),
+        ("balanced = 'true'", "balanced: expected true or false, found \"true\""),
         ("missing_value = 1\nmissing-value = 2", "missing-value and missing_value are the same option"),
         (
             "schedule = 'step'",
             "schedule: invalid value 'step' for '--schedule <SCHEDULE>' [possible values: constant, ",
         ),
-        ("lr = 1979-05-27", "lr is a datetime: expected a number, a string, true, false or a list"),
-        ("[training]\nlr = 1", "training is a table: expected a number, a string, true, false or a list"),
+        ("lr = 1979-05-27", "lr: expected a number, a string, true, false or a list, found a datetime"),
+        ("[training]\nlr = 1", "training: expected a number, a string, true, false or a list, found a table"),
     ] {
         fs::write(&config, content).unwrap();
         let found = sentence(program().args(["train", "--config"]).arg(&config));
@@ -111,12 +111,12 @@ fn a_path_that_the_files_of_a_run_cannot_hold_is_refused() {
     fs::rename(Example::new(80).npz(folder.path()), &odd).unwrap();
     let out = folder.path().join("out");
     let found = sentence(train(&odd, &["--out"]).arg(&out));
-    assert!(found.contains("is not a path in Unicode, as the files of --out need it"), "{found}");
+    assert!(found.contains("--out needs input paths in Unicode, found "), "{found}");
     assert!(!out.exists());
     finish(&mut train(&odd, &[]));
     let config = OsStr::from_bytes(b"--config=caf\xe9.toml");
     let found = sentence(program().arg("train").arg(config));
-    assert_eq!(found, "error: after --config= a path must be in Unicode; --config PATH takes any\n");
+    assert_eq!(found, "error: --config=PATH needs a path in Unicode; --config PATH takes any\n");
 }
 
 #[test]

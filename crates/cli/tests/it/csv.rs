@@ -93,10 +93,10 @@ fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line(
     refuse(b"a,y\n1,0\n\"\"\n1,0\n", "line 3: data row 2 has 1 cells where the header has 2");
     refuse(b"a,y\n1,0\n , \n", r#"feature "a" is NaN in data row 2: only labels may be missing"#);
     refuse(b"a,y\n1,0\n\n\xff,2\n", "line 4: data row 2 is not text in UTF-8");
-    refuse(b"a,y\n1,0\n\"c,1\n2,1\n", "line 3: no quote ends the cell that begins with one there");
-    refuse(b"\"a\nb\",y\n1,0\n\n\"c,1\n", "line 5: no quote ends the cell that begins with one there");
+    refuse(b"a,y\n1,0\n\"c,1\n2,1\n", "line 3: the quoted cell that begins there has no closing quote");
+    refuse(b"\"a\nb\",y\n1,0\n\n\"c,1\n", "line 5: the quoted cell that begins there has no closing quote");
     refuse(b"a\xff,y\n1,0\n", "line 1: the header is not text in UTF-8");
-    refuse(b"a\0,\0y\0\n\0", "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
+    refuse(b"a\0,\0y\0\n\0", "the header has bytes of value 0: save UTF-16 text as UTF-8");
     refuse(b"a,y\n1,0,\n", "line 2: data row 1 has 3 cells where the header has 2: a comma ends the line");
 }
 

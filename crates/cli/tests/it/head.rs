@@ -25,7 +25,7 @@ fn the_observed_head_is_refused_where_missing_labels_count() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
     let found = complaint(&data, &["--head", "observed", "--missing", "negative"]);
-    assert_eq!(found, "error: --head observed computes no logit that --missing negative counts\n");
+    assert_eq!(found, "error: --head observed needs --missing ignore, found --missing negative\n");
 }
 
 #[test]
@@ -57,11 +57,11 @@ fn output_weights_wait_or_stay_only_where_observed_logits_alone_are_computed() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
     for (options, expected) in [
-        (["--unobserved", "wait", "--head", "dense"], "--unobserved wait is for --head observed"),
-        (["--unobserved", "keep", "--precision", "bf16"], "--unobserved keep is for --precision f32"),
+        (["--unobserved", "wait", "--head", "dense"], "--unobserved wait needs --head observed"),
+        (["--unobserved", "keep", "--precision", "bf16"], "--unobserved keep needs --precision f32"),
         (
             ["--unobserved", "keep", "--missing", "negative"],
-            "--unobserved keep computes no logit that --missing negative counts",
+            "--unobserved keep needs --missing ignore, found --missing negative",
         ),
     ] {
         assert_eq!(complaint(&data, &options), format!("error: {expected}\n"));

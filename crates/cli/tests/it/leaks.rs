@@ -47,7 +47,7 @@ fn notes(command: &mut Command) -> String {
     String::from_utf8(finish(command).stderr).unwrap()
 }
 
-const APART: &str = "note: these features alone tell the classes of a label apart on all of its observed rows";
+const APART: &str = "note: each of these features alone separates the classes of a label on all its observed rows";
 const STEPS: &str = "note: these features grow by the same step from row to row, as a row number does";
 
 #[test]

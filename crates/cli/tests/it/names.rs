@@ -40,9 +40,9 @@ fn a_column_without_a_name_is_left_out() {
     let out = folder.path().join("run");
     // As pandas and R write the names of rows.
     for (header, cells, note) in [
-        (",", "7,", "note: the column without a name is left out, as pandas and R write the names of rows\n"),
-        ("\"\",", "\"a\",", "note: the column without a name is left out, as pandas and R write the names of rows\n"),
-        (" ,,", "7,seven,", "note: 2 columns without a name are left out\n"),
+        (",", "7,", "note: the column without a name is ignored: pandas and R write row names this way\n"),
+        ("\"\",", "\"a\",", "note: the column without a name is ignored: pandas and R write row names this way\n"),
+        (" ,,", "7,seven,", "note: 2 columns without a name are ignored\n"),
     ] {
         let data = prefixed(folder.path(), header, |_| cells.to_owned());
         for further in [&[][..], &["--ignore", r#""""#]] {
@@ -54,7 +54,7 @@ fn a_column_without_a_name_is_left_out() {
     let data = prefixed(folder.path(), ",", |row| format!("{row},"));
     let mut predict = program();
     predict.arg("predict").arg(&out).arg("--data").arg(&data).arg("--to").arg(folder.path().join("p.csv"));
-    assert!(String::from_utf8(finish(&mut predict).stderr).unwrap().contains("without a name is left out"));
+    assert!(String::from_utf8(finish(&mut predict).stderr).unwrap().contains("without a name is ignored"));
     // What pandas names so, and a name that only looks like it.
     for (header, features) in [
         ("Unnamed: 0,__index_level_0__,", &["a", "b"][..]),
@@ -66,7 +66,7 @@ fn a_column_without_a_name_is_left_out() {
     // R leaves the name out altogether.
     let data = prefixed(folder.path(), "", |row| format!("{row},"));
     let found = complaint(&data, &["--labels", "y*"]);
-    assert!(found.contains("5 cells where the header has 4: R writes no name for the names of rows"), "{found}");
+    assert!(found.contains("5 cells where the header has 4: R writes row names without a column name"), "{found}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn what_pandas_made_of_its_index_is_left_out() {
     let features = |config: &serde_json::Value| config["features"].clone();
     let (notes, config) = trained(&with(both), &out, &["--labels", "y*"]);
     assert_eq!(features(&config), serde_json::json!(["a", "b"]));
-    let expected = r#"note: left out, as pandas says that it numbers or names the rows: "key", "who""#;
+    let expected = r#"note: ignored, because pandas marks it as an index: "key", "who""#;
     assert!(notes.contains(expected), "{notes}");
     // A glob does not mean it; its name does.
     let x = example.npz(folder.path());
@@ -183,11 +183,11 @@ fn a_column_is_named_by_one_option() {
     assert_eq!(roles(&["--labels", "y2", "--ignore", "y*,id"]), expected);
     assert_eq!(roles(&["--labels", "y2,y*", "--ignore", "y1", "--group", "id"]), expected);
     let npz = Example::new(80).npz(folder.path());
-    assert!(complaint(&npz, &["--bits", "y1"]).contains("--bits is for tables with named columns"));
+    assert!(complaint(&npz, &["--bits", "y1"]).contains("--bits needs a table with named columns"));
     let found = complaint(&blank_words(folder.path())[2], &["--split", "part", "--group", "part"]);
     assert!(found.contains("array part is named by both --split and --group"), "{found}");
     let found = complaint(&data, &["--labels", "y*", "--bits", "id", "--features", text(&npz)]);
-    assert!(found.contains("--bits names columns of --data, and --features another file"), "{found}");
+    assert!(found.contains("--bits names columns of --data, but --features names another file"), "{found}");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn groups_that_a_split_divides_are_counted() {
     let data = prefixed(folder.path(), "part,who,", |row| format!("{},{},", part(row), group(row)));
     let output = finish(&mut train(&data, &["--labels", "y*", "--split", "part", "--group", "who", "--epochs", "1"]));
     let found = String::from_utf8(output.stdout).unwrap();
-    let expected = "1 of 10 groups have rows in several parts of the split, which --group does not change\n";
+    let expected = "1 of 10 groups have rows in several parts: --group does not change a given split\n";
     assert!(found.contains(expected), "{found}");
 }
 
@@ -243,12 +243,12 @@ fn features_without_names_are_taken_in_their_order_with_a_note() {
     let notes = |run: &Path, data: &Path| String::from_utf8(finish(&mut predict(run, data)).stderr).unwrap();
     assert_eq!(notes(&of_csv, &csv), "");
     assert_eq!(notes(&of_npz, &npz), "");
-    let expected = "note: the table has no names of features: they are taken in the order of the network's\n";
+    let expected = "note: the table has no feature names: its features are taken in the network's order\n";
     assert_eq!(notes(&of_csv, &npz), expected);
-    let expected = "note: the network has no names of features: it takes those of the table in their order\n";
+    let expected = "note: the network has no feature names: it takes the table's features in their order\n";
     assert_eq!(notes(&of_npz, &csv), expected);
     // In another order they are not taken at all.
     fs::write(&csv, fs::read_to_string(&csv).unwrap().replacen("a,y1,b", "b,y1,a", 1)).unwrap();
     let found = sentence(&mut predict(&of_csv, &csv));
-    assert!(found.contains(r#"feature 1 of the network is "a", and that of the table "b""#), "{found}");
+    assert!(found.contains(r#"feature 1 is "a" in the network and "b" in the table"#), "{found}");
 }

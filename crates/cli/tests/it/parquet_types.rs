@@ -123,8 +123,8 @@ fn every_kind_of_list_is_read() {
         list.extend(rows);
         Arc::new(list.finish()) as ArrayRef
     };
-    refuse(&rows(50, None), r#"data row 51 of column "x" is null where a list was expected"#);
-    refuse(&rows(0, None), r#"data row 1 of column "x" is null where a list was expected"#);
+    refuse(&rows(50, None), r#"data row 51 of column "x": expected a list, found null"#);
+    refuse(&rows(0, None), r#"data row 1 of column "x": expected a list, found null"#);
     refuse(&rows(50, Some(vec![])), r#"data row 51 of column "x" has 0 numbers where the first has 2"#);
     let missing = r#"feature "x[1]" is NaN in data row 51: only labels may be missing"#;
     refuse(&rows(50, Some(vec![Some(1.0), None])), missing);
@@ -133,7 +133,7 @@ fn every_kind_of_list_is_read() {
         fixed.values().append_value(1.0);
         fixed.append(row != 70);
     });
-    refuse(&(Arc::new(fixed.finish()) as ArrayRef), r#"data row 71 of column "x" is null where a list was expected"#);
+    refuse(&(Arc::new(fixed.finish()) as ArrayRef), r#"data row 71 of column "x": expected a list, found null"#);
     // Bytes have no NaN.
     let bytes = cast(&rows(50, Some(vec![Some(1.0), None])), &DataType::List(item(DataType::UInt8))).unwrap();
     assert!(complaint(&table(bytes), &options).ends_with(&format!("{missing}\n")));
@@ -236,7 +236,7 @@ fn groups_and_splits_are_read_from_every_type_of_word_or_number() {
     let columns = [&[("x", x.clone()), ("word", gaps)], &labels(&example)[..]].concat();
     let table = write(folder.path(), &columns, Compression::SNAPPY);
     let found = complaint(&table, &["--labels", "y*", "--split", "word"]);
-    assert_eq!(found, "error: the split says nothing in data row 41: expected train, validation or test\n");
+    assert_eq!(found, "error: the split is empty in data row 41: expected train, validation or test\n");
     let mut list = ListBuilder::new(Float64Builder::new());
     (0..80).for_each(|_| list.append_value([Some(1.0)]));
     let columns = [&[("x", x.clone()), ("word", Arc::new(list.finish()) as ArrayRef)], &labels(&example)[..]].concat();

@@ -61,9 +61,9 @@ pub fn chart(history: &[Epoch], best_epoch: u64, training: &Training) -> Chart {
 fn caption(Training { loss, missing, dropout, .. }: &Training, scored: usize) -> String {
     let dropout = if *dropout > 0.0 { ", with dropout" } else { "" };
     format!(
-        "Training loss: what is minimized ({loss}, missing labels: {missing}), averaged over the steps of the \
+        "Training loss: the minimized loss ({loss}, missing labels: {missing}), averaged over the steps of the \
          epoch{dropout}. Validation, after the epoch: cross entropy over the observed labels of the validation rows, and \
-         AUROC, the mean over the labels that have both classes there ({}).",
+         mean AUROC over the labels with both classes there ({}).",
         thousands(scored as u64)
     )
 }

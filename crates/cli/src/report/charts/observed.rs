@@ -130,9 +130,9 @@ fn caption(grid: &Grid, count: f64) -> String {
     if !grid.is_of_entries() {
         let [across, down] = [(grid.rows, ACROSS), (grid.labels, DOWN)].map(|(count, most)| count.div_ceil(most));
         caption += &match (across, down) {
-            (across, 1) => format!(" A cell is of up to {across} rows and one label."),
-            (1, down) => format!(" A cell is of one row and up to {down} labels."),
-            (across, down) => format!(" A cell is of up to {across} rows and up to {down} labels."),
+            (across, 1) => format!(" Each cell covers up to {across} rows and one label."),
+            (1, down) => format!(" Each cell covers one row and up to {down} labels."),
+            (across, down) => format!(" Each cell covers up to {across} rows and up to {down} labels."),
         };
     }
     caption

@@ -79,7 +79,7 @@ fn caption(test: &Evaluation) -> String {
         format!("{} of {labels} labels are scored, over their observed test entries.", test.scored_labels);
     if undefined > 0 {
         caption += &format!(
-            " Undefined for {undefined}, whose test entries are not of both classes ({unobserved} have none): \
+            " Undefined for {undefined} without both classes in their test entries ({unobserved} have none): \
              short lines at the foot."
         );
     }
