@@ -10,7 +10,7 @@ use std::time::Instant;
 #[repr(align(64))]
 struct Line([u32; 16]);
 
-/// A thread's share of the arrays: 4, 4, 1 and 4 bytes an entry.
+/// A thread's share of the arrays: 4, 4, 1 and 4 bytes per entry.
 struct Part<'a> {
     logits: &'a [Line],
     labels: &'a [Line],
@@ -54,7 +54,7 @@ fn passes(pass: fn(&mut Part<'_>), times: usize, parts: Vec<Part<'_>>) -> Vec<f6
             pass(black_box(&mut part));
             start.elapsed().as_secs_f64()
         };
-        one(); // not counted: brings the caches into their usual state
+        one(); // warms up the caches, not counted
         (0..times).map(|_| one()).collect()
     };
     let timed = &timed;

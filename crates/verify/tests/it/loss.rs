@@ -91,10 +91,10 @@ fn parameters_of_losses() {
 #[test]
 fn bad_files() {
     complains("missing", None, "No such file");
-    complains("empty", Some(b""), "damaged or no safetensors file");
-    complains("text", Some(b"logits,labels\n0,1\n"), "damaged or no safetensors file");
+    complains("empty", Some(b""), "damaged or not a safetensors file");
+    complains("text", Some(b"logits,labels\n0,1\n"), "damaged or not a safetensors file");
     let whole = file("truncated", &[]);
-    complains("truncated", Some(&whole[..whole.len() - 1]), "damaged or no safetensors file");
+    complains("truncated", Some(&whole[..whole.len() - 1]), "damaged or not a safetensors file");
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn bad_tensors() {
     complain("upstream", &[("upstream", zeros(&[3, 2], Kind::Float))], "upstream: expected shape [], found [3, 2]");
     complain("pos-weight", &[("pos_weight", zeros(&[1, 2], Kind::Float))], "pos_weight: expected a vector");
     complain("pos-weights", &[("pos_weight", zeros(&[3], Kind::Float))], "expected shape [2], found [3]");
-    complain("misspelt", &[("poz_weight", zeros(&[2], Kind::Float))], "no use for the tensor `poz_weight`");
-    complain("bound", &[("bound", zeros(&[3, 2], Kind::Float))], "no use for the tensor `bound`");
+    complain("misspelt", &[("poz_weight", zeros(&[2], Kind::Float))], "does not use the tensor `poz_weight`");
+    complain("bound", &[("bound", zeros(&[3, 2], Kind::Float))], "does not use the tensor `bound`");
     complain("range", &[("labels", Some(Tensor::full([3, 2], 2.0, (Kind::Float, tch::Device::Cpu))))], "within [0, 1]");
 }
 

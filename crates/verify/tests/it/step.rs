@@ -68,8 +68,8 @@ fn bad_commands() {
     let cases = [
         ("check nothing", "there is no case `nothing`"),
         ("check rows-median", "there is no reduction `median`"),
-        ("time raw 0", "no number of times: time raw 0"),
-        ("step raw", "no command: step raw"),
+        ("time raw 0", "expected K above 0: time raw 0"),
+        ("step raw", "unknown command: step raw"),
     ];
     for (command, message) in cases {
         let done = answers("bad", &format!("{command}\n"));
