@@ -74,8 +74,8 @@ def focal(x, y):
 
 def asymmetric(x, y, nudge):
     # Just above the margin p - c has few digits, in any arithmetic: `nudge` counts p itself among the terms. The gradient
-    # jumps at the floor, where x = -18.42068; no draw comes as close as an ULP. Of a positive it goes with p(1 - p), which
-    # in f32 has no digits where p or 1 - p is subnormal, |x| from 87 to 104: drawn at 80 instead of 100.
+    # jumps at the floor, where x = -18.42068; no draw comes as close as an ULP. For a positive it is proportional to p(1 - p),
+    # which in f32 has no digits where p or 1 - p is subnormal, |x| from 87 to 104: drawn at 80 instead of 100.
     above = (sigmoid(x) * (1 + nudge) - 0.05).clamp_min(0)
     positive = sigmoid(-x) * F.logsigmoid(x).clamp_min(math.log(1e-8))
     return -y * positive - (1 - y) * above**4 * (1 - above).log()

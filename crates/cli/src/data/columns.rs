@@ -11,7 +11,7 @@ use crate::cli::source::Source;
 
 /// The roles of a table's columns, by position.
 pub struct Roles {
-    /// Of all columns, without surrounding blanks.
+    /// The names of all columns, without surrounding blanks.
     pub names: Vec<String>,
     pub features: Vec<usize>,
     /// Text columns in which each character is a feature.

@@ -8,9 +8,9 @@ use tch::{Device, Kind, Tensor};
 pub struct Csr {
     /// `[N + 1]`, `i64`: where the entries of each row start, and where the last ones end.
     starts: Tensor,
-    /// Of each entry; `i32` or `i64`.
+    /// The column of each entry; `i32` or `i64`.
     columns: Tensor,
-    /// Of each entry; `u8` or `f32` in features.
+    /// The value of each entry; `u8` or `f32` in features.
     values: Tensor,
     width: i64,
 }

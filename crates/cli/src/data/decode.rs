@@ -52,7 +52,7 @@ impl<'a> Decoder<'a> {
         Self { signed, ..self }
     }
 
-    /// The label in a data row (from 1) and a column; NaN where it is missing.
+    /// The label in a data row (from 1) and a column; NaN if it is missing.
     pub fn label(&mut self, found: f64, rounding: Rounding, row: i64, column: usize) -> Result<f32> {
         let name = &self.names[column];
         if found.is_nan() {

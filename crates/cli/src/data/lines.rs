@@ -78,7 +78,7 @@ impl<R> Lines<R> {
             self.place = Place::RecordStart;
             return;
         }
-        // A byte order mark is no part of the header.
+        // A byte order mark is not part of the header.
         if self.in_header && place.starts_record() && self.blanks.is_empty() && matches!(byte, 0xef | 0xbb | 0xbf) {
             self.output.push(byte);
             return;

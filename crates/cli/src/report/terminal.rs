@@ -68,7 +68,7 @@ pub fn comparison(runs: &[(&str, Evaluation)]) -> comfy_table::Table {
 /// A mean and a standard deviation.
 struct Spread {
     mean: f64,
-    /// Of the sample; `None` for a single value.
+    /// The sample deviation; `None` for a single value.
     deviation: Option<f64>,
 }
 

@@ -52,7 +52,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// Fails unless the features are those of the network.
+    /// Fails unless the features match the network's.
     pub fn check(&self, features: &Features) -> Result<()> {
         let (expected, found) = (self.inputs, features.width());
         ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
@@ -80,7 +80,7 @@ impl Description {
         if self.numbered_outputs { &[] } else { &self.outputs }
     }
 
-    /// Fails unless the labels are those of the network, in the same order.
+    /// Fails unless the labels are the network's, in the same order.
     pub fn check_labels(&self, found: &[String]) -> Result<()> {
         let expected = &self.outputs;
         if expected == found {

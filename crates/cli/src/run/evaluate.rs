@@ -103,7 +103,7 @@ pub struct Scores {
     pub evaluation: Evaluation,
     #[serde(flatten)]
     pub probabilistic: Probabilistic,
-    /// Of the observed entries.
+    /// The probabilities of the observed entries.
     #[serde(skip)]
     pub probabilities: ByLabel,
 }

@@ -34,7 +34,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The first logit that is not finite; `logits` are those of the labels from `start` on.
+    /// The first logit that is not finite, in logits of the labels from `start` on.
     fn of(logits: &Tensor, start: i64) -> Option<Self> {
         // In one pass: a NaN among the numbers makes both results NaN.
         let (least, most) = logits.aminmax(None, false);

@@ -30,7 +30,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// The exit status of a run that a signal asked to stop.
+    /// The exit status, if a signal has asked the run to stop.
     pub fn asked(&self) -> Option<u8> {
         self.asked.load(Ordering::SeqCst).then(|| self.status.load(Ordering::SeqCst) as u8)
     }

@@ -53,7 +53,7 @@ fn a_trained_network_scores_and_predicts() {
     let names: Vec<String> = archive.by_name("labels").unwrap().unwrap().into_vec().unwrap();
     assert_eq!(names, ["y1", "y2"]);
 
-    // A label that is not named is taken for a feature.
+    // A label that --labels does not name is read as a feature.
     let complete = Example::new(200).map(|label| label.or(Some(0.0))).csv(folder.path());
     for options in [&["--labels", "y1", "--ignore", "y2"][..], &["--labels", "y1"]] {
         let found = sentence(&mut apply("evaluate", &out, &complete, options));
@@ -107,7 +107,7 @@ fn predictions_need_no_labels() {
     let expected = predicted(&out, &data, &["--labels", "y*", "--ignore", "id"]);
     assert!(expected.starts_with("y1,y2\n"));
     assert_eq!(expected.lines().count(), 81);
-    // Columns of the labels' names are no features, whatever they hold.
+    // Columns with the labels' names are not features, whatever they hold.
     assert_eq!(expected, predicted(&out, &data, &["--ignore", "id"]));
     let bare = folder.path().join("bare.csv");
     let rows = example.features.iter().map(|[a, b]| format!("{a},{b}\n"));
@@ -155,7 +155,7 @@ fn columns_that_do_not_fit_the_network_are_refused() {
     refuse("b,a\n1,2\n", r#"feature 1 is "a" in the network and "b" in the table"#);
 }
 
-/// What is said where nothing can be predicted.
+/// The message if nothing can be predicted.
 fn refused(out: &Path, data: &Path) -> String {
     sentence(apply("predict", out, data, &[]).arg("--to").arg(out.join("p.csv")))
 }
@@ -184,7 +184,7 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
     let none = folder.path().join("none");
     assert!(refused(&none, &data).contains("cannot use the run in"));
     assert!(refused(&none, &data).contains("config.json: No such file"));
-    // Said before anything is read.
+    // Checked before anything is read.
     let found = sentence(&mut apply("predict", &none, &data, &["--to", "p.txt"]));
     assert_eq!(found, "error: --to p.txt: its name must end in .csv or .npz\n");
     let found = sentence(&mut apply("evaluate", &none, &data, &["--to", "p.txt"]));

@@ -25,7 +25,7 @@ fn y() -> impl Iterator<Item = u8> {
     (0..ROWS).map(|row| (row * 5 % 3 % 2) as u8)
 }
 
-/// What NumPy writes, by the name of its type.
+/// An array as NumPy writes it, by the name of its type.
 struct Array {
     name: &'static str,
     descr: &'static str,
@@ -159,7 +159,7 @@ fn names_groups_and_splits_are_read_from_every_type_of_word_or_number() {
         let found = metrics(&with(Array::new("labels", descr, shape, name)), &["--labels", "y1"]);
         assert_eq!(found["test"]["labels"][0]["name"], "y1", "{descr} {shape}");
     }
-    // The split that comes of an array.
+    // The split by an array.
     let split = |option: &str, array: Array| {
         let out = tempfile::tempdir().unwrap();
         finish(&mut train(&with(array), &[option, "word", "--out", text(out.path())]));
@@ -178,7 +178,7 @@ fn names_groups_and_splits_are_read_from_every_type_of_word_or_number() {
         split("--split", words("|i1", parts().collect())),
         split("--split", words("<f8", bytes("<f8", parts())))
     );
-    // No group: NaN, and the least integer as a date.
+    // No group: NaN, and the smallest integer as a date.
     let gaps = |descr, cell: fn(u8) -> [u8; 8]| split("--group", words(descr, (0..80).flat_map(cell).collect()));
     let nan = gaps("<f8", |row| if row < 40 { f64::NAN } else { f64::from(row) }.to_le_bytes());
     let none = gaps("<M8[ns]", |row| if row < 40 { i64::MIN } else { row.into() }.to_le_bytes());
@@ -229,7 +229,7 @@ fn every_number_of_safetensors_is_read_and_others_are_refused() {
         let (x, y) = (x().flat_map(cells).collect::<Vec<_>>(), y().flat_map(cells).collect::<Vec<_>>());
         let x = TensorView::new(dtype, vec![ROWS, 2], &x).unwrap();
         let y = TensorView::new(dtype, shape, &y).unwrap();
-        // Nobody asks for it.
+        // No option requests it.
         let other = TensorView::new(Dtype::F8_E5M2, vec![1], &[0]).unwrap();
         safetensors::serialize_to_file([("X", x), ("Y", y), ("other", other)], None, &path).unwrap();
     };

@@ -1,4 +1,4 @@
-//! The charts that a run leaves say what `metrics.json` says.
+//! The charts of a run agree with `metrics.json`.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn dots_of(document: &Document) -> Vec<f64> {
     with_class(document, "circle", "dot").iter().map(|dot| dot.attribute("cy").unwrap().parse().unwrap()).collect()
 }
 
-/// For each plot, what a height says by the numbers at its axis.
+/// For each plot, the value of a height according to the axis.
 fn y_axes(document: &Document) -> Vec<impl Fn(f64) -> f64 + use<>> {
     let mut plots: Vec<Vec<(f64, f64)>> = Vec::new();
     for line in with_class(document, "line", "grid") {

@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::program::{SMALL, bits, finish, printed, program, read_json, sentence, train};
 use crate::tables::Example;
 
-/// With the options that a run left in its folder.
+/// Repeats a run with the options in its folder.
 fn repeat(run: &Path, out: &Path) -> Command {
     let mut command = program();
     command.args(["train", "--config"]).arg(run.join("run.toml")).arg("--out").arg(out);
@@ -33,7 +33,7 @@ fn options_may_stand_in_a_file_and_the_command_line_overrides_them() {
     assert_eq!((&training["balanced"], &training["guard"]), (&true.into(), &false.into()));
     assert_eq!(training["batch_size"], 7);
 
-    // What a run was given and what it took by default can be given again, and the command line overrides it.
+    // A run's options, defaults included, can be used again, and the command line overrides them.
     let other = folder.path().join("other");
     finish(repeat(&out, &other).args(["--hidden", "5", "--folds", "4", "--fold", "2"]));
     let resolved = read_json(&other.join("config.json"));
@@ -44,7 +44,7 @@ fn options_may_stand_in_a_file_and_the_command_line_overrides_them() {
     finish(&mut repeat(&out, &again));
     assert!(bits(&again) == bits(&out));
 
-    // Of what is repeated the last one counts, lists and files included.
+    // If an option is repeated, the last one counts, including lists and files.
     finish(repeat(&out, &other).args(["--config"]).arg(&config).args(["--data"]).arg(&data).args(["--epochs", "1"]));
     let training = &read_json(&other.join("config.json"))["training"];
     assert_eq!((&training["lr"], &training["hidden"]), (&0.5.into(), &serde_json::json!([8, 4])));
@@ -129,7 +129,7 @@ fn a_name_with_a_comma_is_given_and_given_again() {
     assert_eq!(read_json(&out.join("config.json"))["outputs"], serde_json::json!(["2,4-D", "y2"]));
     finish(&mut repeat(&out, &again));
     assert!(bits(&again) == bits(&out));
-    // The weights hold the checksum of the options, which differ here.
+    // The weights hold a checksum of the options, which differ here.
     finish(train(&data, &["--labels", r#""2,4-D""#, "--labels", "y2", "--out"]).arg(&again));
     assert!(bits(&again)[1] == bits(&out)[1]);
 }

@@ -27,7 +27,7 @@ fn an_empty_line_of_one_column_is_a_row_without_a_label() {
         command.args(["inspect", "--labels", "y*", "--features", text(&x), "--data", text(&table)]);
         command
     };
-    // The first is what Polars writes of 1, null, 0; the third what pandas writes.
+    // Polars writes the first for 1, null, 0; pandas writes the third.
     for content in [
         "y\n1\n\n0\n",
         "y\r\n1\r\n\r\n0\r\n",
@@ -45,7 +45,7 @@ fn an_empty_line_of_one_column_is_a_row_without_a_label() {
         assert!(found.contains("3 rows, 1 features, 1 labels"), "{content:?}: {found}");
         assert!(found.contains("Labels: 2 of 3 are observed"), "{content:?}: {found}");
     }
-    // The place of a label counts the empty lines before it.
+    // The data row of a label counts the empty lines before it.
     let found = sentence(&mut inspect("y\n\n1\n2\n"));
     assert!(found.contains(r#"label "y" is 2 in data row 3, "#), "{found}");
     let found = sentence(&mut inspect("y\n\n1\nhigh\n"));
@@ -114,7 +114,7 @@ fn ignored_columns_may_have_one_name() {
     fs::write(&table, prefixed("id,id,", "7,seven,")).unwrap();
     assert_eq!(metrics(&table, &["--labels", "y*", "--ignore", "id"]), expected);
     assert_eq!(metrics(&table, &["--labels", "y*", "--ignore", "i*"]), expected);
-    // Which of the two it is cannot be told.
+    // Nothing tells the two apart.
     let found = complaint(&table, &["--labels", "y*", "--ignore", "id", "--group", "id"]);
     assert!(found.contains(r#"two columns are named "id""#), "{found}");
 

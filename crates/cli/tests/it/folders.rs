@@ -1,4 +1,4 @@
-//! What a run's folder says, whatever happens to it.
+//! The folder of a run, whatever happens to the run.
 
 use std::fs;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn one_run_at_a_time_has_a_folder() {
     let found = sentence(&mut predict(&data, &out, &folder.path().join("p.csv")));
     assert!(found.contains("it is not finished; train --resume finishes it, unless it is still running"), "{found}");
     assert!(first.try_wait().unwrap().is_none(), "the others disturbed it");
-    // The lock goes with the process, though its file stays.
+    // The lock ends with the process; its file stays.
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(files().contains(&".lock".into()));
@@ -92,7 +92,7 @@ fn a_refused_resumption_leaves_a_finished_run_as_it_was() {
         assert!(arguments[1] != "2" || found.contains("--epochs 2 is below the 3 epochs trained already"), "{found}");
     }
     assert!(contents() == before);
-    // As long as before is no change.
+    // The same number of epochs is no change.
     let weights = bits(&out);
     finish(&mut command(&data, &out, &["--epochs", "3", "--resume"]));
     assert!(bits(&out) == weights);

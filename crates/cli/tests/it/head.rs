@@ -16,7 +16,7 @@ fn every_head_learns_the_same_and_a_run_says_which_it_had() {
     for head in ["chunked", "observed"] {
         assert!((loss(head) - loss("dense")).abs() < 1e-4 * loss("dense"), "{head}");
     }
-    // A multiplication of matrices is not worth it for two labels.
+    // A matrix product is not worth it for two labels.
     assert_eq!(loss("auto"), loss("observed"));
 }
 
@@ -38,7 +38,7 @@ fn output_weights_that_wait_come_to_the_bits_of_those_that_move() {
             let own = ["--head", "observed", "--batch-size", "2", "--micro-batch", "1", "--weight-decay", "0.01"];
             let own = [&own[..], &["--optimizer", rule, "--unobserved", unobserved, "--out"]].concat();
             finish(train(&data, &own).arg(&out).args(options));
-            // The configuration differs, and with it what the weights are sealed with.
+            // The configuration differs, and with it the checksum in the weights.
             bits(&out)[1].clone()
         };
         for options in [&[][..], &["--clip", "0.1"]] {

@@ -1,4 +1,4 @@
-//! What the training program shows of a table.
+//! `inspect`: the description of a table.
 
 use std::fs;
 use std::path::Path;

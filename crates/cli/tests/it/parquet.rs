@@ -1,4 +1,4 @@
-//! Tables that come as Parquet.
+//! Tables in Parquet files.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

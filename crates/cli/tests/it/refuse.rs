@@ -1,4 +1,4 @@
-//! What cannot be trained on is refused, in one sentence.
+//! Unusable tables are refused, in one sentence.
 
 use std::fs;
 use std::io::Write;
@@ -193,7 +193,7 @@ fn a_shape_too_large_to_count_is_refused() {
     assert!(complaint(&path, &[]).ends_with("array X: its shape is too large\n"));
 }
 
-// Elsewhere memory may be promised that is not there.
+// Other systems may promise memory that does not exist.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_network_too_large_for_any_memory_is_refused() {

@@ -1,4 +1,4 @@
-//! Features and labels that come as sparse matrices or as bits.
+//! Features and labels as sparse matrices or as bits.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn sparse_features_train_to_the_bits_of_dense_ones() {
     let features = example().sparse_features(folder.path());
     let dense = example().npz(folder.path());
     assert_eq!(metrics(&dense, &[]), metrics(&dense, &["--features", text(&features)]));
-    // With a CSV, its other columns are then no features.
+    // With a CSV, its other columns are then not features.
     let csv = example().with_column("smiles", |_| "C".to_owned()).csv(folder.path());
     assert_eq!(metrics(&dense, &[]), metrics(&csv, &["--labels", "y*", "--features", text(&features)]));
 }
@@ -126,7 +126,7 @@ fn packed_bits_are_features() {
         add(&mut archive, "Y", f32::default_dtype(), &[80, 1], (0..80).map(|row| f32::from(byte(row)[1] > 99)));
         path
     };
-    // The first bit is the highest, as numpy.packbits has it.
+    // The first bit is the highest, as in numpy.packbits.
     let bits = |byte: u8| (0..8).map(move |bit| byte >> (7 - bit) & 1);
     let plain = write("plain.npz", "X", 16, (0..80).flat_map(byte).flat_map(bits).collect());
     let packed = write("packed.npz", "X_bits", 2, (0..80).flat_map(byte).collect());

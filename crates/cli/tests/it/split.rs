@@ -1,4 +1,4 @@
-//! Which rows train, which choose the epoch, which are scored.
+//! Which rows train, choose the epoch and are scored.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::program::{
 };
 use crate::tables::Example;
 
-/// The rows of train, validation and test that a run leaves, in its order.
+/// The train, validation and test rows in a run's split file, in its order.
 fn parts(data: &Path, arguments: &[&str]) -> [Vec<usize>; 3] {
     let out = tempfile::tempdir().unwrap();
     finish(train(data, arguments).args(["--epochs", "1", "--out"]).arg(out.path()));
@@ -136,7 +136,7 @@ fn a_split_that_is_read_back_comes_to_the_same_bits() {
     let split = out.join("split.csv");
     let first = read_json(&out.join("metrics.json"));
     assert_eq!(first, metrics(&data, &["--split-file", split.to_str().unwrap()]));
-    // A run is resumed with its own split only.
+    // A run can resume only with its own split.
     let found = sentence(train(&data, &["--split-by", "index", "--resume", "--out"]).arg(&out));
     assert!(found.contains("made with a different split; see split.csv"), "{found}");
 

@@ -1,4 +1,4 @@
-//! Tables of many labels of which few are observed: sparse files, long format, and the highest probabilities of each row.
+//! Tables of many labels, few of them observed: sparse files, long format, and the highest probabilities of each row.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::tables::{add, write_csr};
 
 pub const ROWS: usize = 240;
 
-/// Row, label and value of a few observed entries of so many labels.
+/// Row, label and value of a few observed entries for this many labels.
 pub fn entries(labels: usize) -> Vec<(usize, usize, f32)> {
     let of_row = |row: usize| {
         let mut columns: Vec<_> = (0..3).map(|entry| (row * 31 + entry * 17) % labels).collect();
@@ -69,7 +69,7 @@ pub fn long(folder: &Path, labels: usize, name: impl Fn(usize) -> String) -> Pat
 
 pub const LONG: &[&str] = &["--long", "molecule,assay,value"];
 
-/// Whether two results are the same but for rounding and names.
+/// Whether two results are equal except for rounding and names.
 fn agree(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
         (Value::Number(found), Value::Number(expected)) => {
@@ -131,7 +131,7 @@ fn long_format_is_read_from_parquet_too_and_a_run_may_be_repeated_from_its_optio
     finish(&mut repeated);
     assert_eq!(read_json(&again.join("metrics.json")), read_json(&first.join("metrics.json")));
 
-    // A few entries are scored by the network of all labels.
+    // The network of all labels scores a few entries.
     let few = folder.path().join("few.csv");
     fs::write(&few, "molecule,assay,value\n3,assay 07,1\n3,assay 02,0\n7,assay 07,0\n").unwrap();
     let evaluate = |file: &Path| {
@@ -236,7 +236,7 @@ fn the_highest_probabilities_are_those_of_all() {
     };
     check(&fs::read_to_string(predict("top.csv", &["--top", "3"])).unwrap(), ROWS, 3);
     check(&fs::read_to_string(predict("more.csv", &["--top", "5000"])).unwrap(), ROWS, labels);
-    // A run writes as much for its test rows.
+    // A run writes the same for its test rows.
     check(&fs::read_to_string(out.join("predictions.csv")).unwrap(), ROWS / 10, 20);
 
     let archive = fs::File::open(predict("top.npz", &["--top", "2"])).unwrap();

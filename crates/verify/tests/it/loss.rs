@@ -40,7 +40,7 @@ fn complains(name: &str, input: Option<&[u8]>, sentence: &str) {
     assert_eq!(left.len(), usize::from(input.is_some()), "{name}: {left:?}");
 }
 
-/// The bytes of a file with the good tensors, some of them replaced, added or (`None`) left out.
+/// The bytes of a file with the good tensors, some of them replaced, added or (`None`) removed.
 fn file(name: &str, changes: &[(&'static str, Option<Tensor>)]) -> Vec<u8> {
     let path = folder(&format!("{name}-made")).join("in");
     let mut tensors = good();
@@ -82,7 +82,7 @@ fn parameters_of_losses() {
     let inverse_propensity = Tensor::from_slice(&[2.0f32, 5.0]);
     let expected = Tensor::from_slice(&[-0.375f32, 0.0, 0.125, -1.125, 0.0, 0.125]).view([3, 2]);
     assert_eq!(gradient("unbiased-bce", "inverse_propensity", inverse_propensity), expected);
-    // All predictions are 0. Of the two labels 1, the second is a bound that 0 keeps to.
+    // All predictions are 0. The second label of 1 is a bound, which 0 respects.
     let bound = Tensor::from_slice(&[0i64, 0, 0, -1, 0, 0]).view([3, 2]);
     let expected = Tensor::from_slice(&[-0.5f32, 0.0, 0.0, 0.0, 0.0, 0.0]).view([3, 2]);
     assert_eq!(gradient("squared", "bound", bound), expected);

@@ -10,7 +10,7 @@ use crate::{PROGRAM, folder};
 const ROWS: i64 = 8;
 const LABELS: i64 = 3;
 
-/// What the program answers on a table of two batches.
+/// The program's answers on a table of two batches.
 fn answers(name: &str, commands: &str) -> Output {
     let file = folder(&format!("step-{name}")).join("table");
     tch::manual_seed(0);

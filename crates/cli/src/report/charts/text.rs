@@ -37,7 +37,7 @@ pub fn wrap(text: &str, space: f64, size: f64) -> Vec<String> {
     lines
 }
 
-/// The ticks, from the left, whose text does not touch that of the one before.
+/// The ticks, from the left, whose text does not touch the previous text.
 pub fn fitting(ticks: &[Tick], at: impl Fn(f64) -> f64) -> impl Iterator<Item = &Tick> {
     let mut free = f64::NEG_INFINITY;
     ticks.iter().filter(move |tick| {
