@@ -7,7 +7,7 @@ import sys
 
 
 def build(package, program=None):
-    """The path of a package's program (which has the package's name unless given), after building it."""
+    """Builds a package's program (by default of the same name) and returns its path."""
     program = program or package
     command = ["cargo", "build", "--release", "--package", package, "--bin", program]
     command += ["--message-format", "json-render-diagnostics"]

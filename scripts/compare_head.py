@@ -1,6 +1,6 @@
 """Times a last layer with its loss and all gradients, here and in PyTorch, and prints tables in Markdown.
 
-Each step takes fresh rows of a table of labels in compressed rows. All ways are measured in turn, in rounds, on the same
+Each step takes fresh rows of a table of labels in compressed rows. Rounds measure all cases in turn, on the same
 numbers and with the same number of threads; each program is a process of its own. A run on an idle machine takes about
 15 minutes. The exit status is 1 if results differ.
 """
@@ -57,7 +57,7 @@ SHAPES = [
 def write(shape, file):
     generator = torch.Generator().manual_seed(0)
     rows = BATCHES * shape.rows
-    # As many entries a row as the share says on average, but for a label that is drawn twice.
+    # On average the given share of entries in each row, except that a label may be drawn twice.
     counts = torch.binomial(torch.full([rows], float(shape.labels)), torch.tensor(float(shape.share)), generator=generator).long()
     if shape.share < 0.1:
         drawn = torch.randint(shape.labels, [int(counts.sum())], generator=generator)
@@ -85,7 +85,7 @@ def start(setup, name, file, **environ):
 
 
 def possible(shape, case):
-    """Whether a case fits into memory, ends in a reasonable time, and is of interest."""
+    """Whether a case fits into memory, takes a reasonable time, and is of interest."""
     if case.startswith("matrix"):
         return shape.share > 0.1 and shape.labels > 100
     logits, entries = shape.rows * shape.labels, shape.rows * shape.labels * shape.share
@@ -106,7 +106,7 @@ def measure(setup, shape, cases, file):
 
 
 def agree(shape, programs, keys):
-    """Those that are not refused; all give the same numbers."""
+    """The cases that no program refuses; exits unless all give the same numbers."""
     first, served = None, []
     for name, case in keys:
         reply = programs[name].ask(f"check {case}")
@@ -121,7 +121,7 @@ def agree(shape, programs, keys):
 
 
 def memory(setup, shape, cases, file):
-    """With a fixed threshold, large blocks go back to the system at once, and what a step takes shows as a whole."""
+    """With a fixed threshold, large blocks return to the system at once, so that the peak shows all memory of a step."""
     taken = {}
     for name, case in cases:
         with start(setup, name, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) as program:
@@ -140,7 +140,7 @@ def cells(outcome, keys, ours):
 
 
 def shapes_table(outcomes, keys, title):
-    """Times, those of PyTorch also as multiples of the shortest of this crate."""
+    """Times; those of PyTorch also as multiples of the shortest time of this crate."""
     rows = [["N x D x C, observed", *(f"{name}: {case}" for name, case in keys)]]
     for shape, outcome in outcomes.items():
         ours = min(seconds for (name, _), seconds in outcome.items() if name == CRATE)
@@ -156,7 +156,7 @@ def draw(sweep, file):
         points = [(s.rows * s.labels * s.share, 1e3 * o[key]) for s, o in sweep.items() if key in o]
         style = "o-" if key[0] == CRATE else "x--"
         axes.plot(*zip(*points), style, markersize=4, label=f"{key[0]}: {key[1]}")
-    axes.set(xscale="log", yscale="log", xlabel="observed entries in a batch", ylabel="ms a step")
+    axes.set(xscale="log", yscale="log", xlabel="observed entries in a batch", ylabel="ms per step")
     axes.set_title("{:,} rows, {:,} hidden units, {:,} labels".format(*SWEPT), fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -175,9 +175,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="(default: %(default)s)")
-    parser.add_argument("--plot", type=pathlib.Path, help="where to write a picture of the sweep, such as head.svg")
-    parser.add_argument("--program", help="a `masked-loss-verify` to run in place of the one that cargo builds")
-    parser.add_argument("--quick", action="store_true", help="few repetitions, nothing compiled: a trial, no result")
+    parser.add_argument("--plot", type=pathlib.Path, help="the file for a picture of the sweep, such as head.svg")
+    parser.add_argument("--program", help="a `masked-loss-verify` to run instead of building one with cargo")
+    parser.add_argument("--quick", action="store_true", help="few repetitions, nothing compiled: a trial run")
     arguments = parser.parse_args()
     theirs = [case for case in THEIRS if not (arguments.quick and case.startswith("compile"))]
     keys = [*((CRATE, case) for case in OURS + OF_A_MATRIX), *((PYTORCH, case) for case in theirs)]
@@ -201,17 +201,17 @@ def main():
             write(shape, file)
             sweep[shape] = measure(setup, shape, [key for key in keys if "compile" not in key[1] and key[1] not in OF_A_MATRIX], file)
     if outcomes:
-        print("\nTime of a step: medians; PyTorch's also as a multiple of the shortest here.\n")
+        print("\nTime of a step: medians; for PyTorch also as a multiple of the shortest time here.\n")
         print(shapes_table(outcomes, keys, str))
     if bytes_of:
-        print("\nBy how much a step raises the peak of resident memory.\n")
+        print("\nIncrease of peak resident memory by a step.\n")
         rows = [["N x D x C, observed", *(f"{name}: {case}" for name, case in keys)]]
         for shape, taken in bytes_of.items():
             shown = [f"{taken[key] / 1e6:.0f} MB" if isinstance(taken.get(key), int) else "-" for key in keys]
             rows.append([str(shape), *shown])
         print(table(rows))
     if sweep:
-        print("\nOver the share of observed entries, for {:,} x {:,} x {:,}.\n".format(*SWEPT))
+        print("\nTime of a step by share of observed entries, for {:,} x {:,} x {:,}.\n".format(*SWEPT))
         swept = [key for key in keys if "compile" not in key[1] and key[1] not in OF_A_MATRIX]
         print(shapes_table(sweep, swept, lambda shape: f"{100 * shape.share:g} %"))
         if arguments.plot:

@@ -1,10 +1,10 @@
 """Times an epoch of `masked-loss train` and of the same training in PyTorch, and prints both in seconds.
 
-The table is an .npz with X and Y (NaN where missing), as `crates/cli/featurize_molecules.py` writes it, or else one with
-as many rows, features and labels as --synthetic says. Both sides train the same network (one hidden layer, ReLU, dropout
-0.5) by Adam on the same rows, in batches of the same size, with the same threads, score the validation rows after each
-epoch by loss and macro AUROC, and write a checkpoint. They take turns, a process each, and the first epoch of each turn
-is not counted.
+The table is an .npz with X and Y (NaN where missing), as written by `crates/cli/featurize_molecules.py`, or a synthetic
+one of the size that --synthetic gives. Both sides train the same network (one hidden layer, ReLU, dropout 0.5) with Adam
+on the same rows, with the same batch size and threads. After each epoch they compute loss and macro AUROC of the
+validation rows and write a checkpoint. They take turns, each in a process of its own; the first epoch of each turn is
+not counted.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def score(network, x, y, observed):
 
 
 def theirs(data, arguments, folder):
-    """Run in a process of its own, see `main`."""
+    """Runs in a process of its own, see `main`."""
     import time
 
     torch.set_num_threads(arguments.threads)
@@ -119,7 +119,7 @@ def main():
             seconds["masked-loss train"] += ours(program, data, arguments, f"{folder}/run")
             seconds["PyTorch"] += json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     for name, taken in seconds.items():
-        print(f"{name}: {statistics.median(taken):.3f} s an epoch (from {min(taken):.3f} to {max(taken):.3f})")
+        print(f"{name}: {statistics.median(taken):.3f} s per epoch (from {min(taken):.3f} to {max(taken):.3f})")
     ratio = statistics.median(seconds["PyTorch"]) / statistics.median(seconds["masked-loss train"])
     print(f"PyTorch takes {ratio:.2f} times as long; {arguments.threads} threads")
 

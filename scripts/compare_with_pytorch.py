@@ -1,8 +1,8 @@
 """Times masked losses with their gradients, here and in PyTorch, and prints tables in Markdown.
 
-All is measured in turn, in rounds, on the same logits and labels, of which 30 % are observed, and the same number of
-threads. Each way of computing it is a process of its own: `masked-loss-verify step` for this crate, which cargo builds
-first, and `scripts/pytorch_step.py`. A run on an idle machine takes about ten minutes. The exit status is 1 if results
+Rounds measure all cases in turn, on the same logits and labels (30 % observed) and with the same number of threads.
+Each implementation is a process of its own: `masked-loss-verify step`, which cargo builds first, for this crate, and
+`scripts/pytorch_step.py`. A run on an idle machine takes about ten minutes. The exit status is 1 if results
 differ.
 """
 
@@ -35,7 +35,7 @@ UNCHECKED = "kernel", "bandwidth-9", "bandwidth-13"  # cases without a gradient 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What all the cases share."""
+    """The settings that all cases share."""
 
     program: str  # masked-loss-verify
     threads: int
@@ -53,7 +53,7 @@ def start(setup, name, loss, file, **environ):
 
 @dataclasses.dataclass
 class Outcome:
-    """Of one loss at one size, by program and case; what could not be measured is not there."""
+    """The results of one loss at one size, by program and case, without the cases that could not be measured."""
 
     seconds: dict
     bytes: dict
@@ -89,7 +89,7 @@ def measure(setup, loss, size, columns, file):
         refused = agree(loss, programs, columns)
         keys = dict.fromkeys(c.key for c in columns if c.program not in refused)
         seconds = in_rounds(programs, keys, setup.rounds, setup.seconds)
-    # With a fixed threshold, large blocks go back to the system at once, and what a step takes shows as a whole.
+    # With a fixed threshold, large blocks return to the system at once, so that the peak shows all memory of a step.
     taken = {}
     for name, case in dict.fromkeys(c.key for c in columns if resident and c.memory and c.key in seconds):
         with start(setup, name, loss, file, MALLOC_MMAP_THRESHOLD_=str(1 << 16)) as program:
@@ -98,7 +98,7 @@ def measure(setup, loss, size, columns, file):
 
 
 def agree(loss, programs, columns):
-    """That cases of one result give the same numbers; which programs refuse, and why."""
+    """Which programs refuse, and why; exits unless cases with the same result give the same numbers."""
     replies, refused = {}, {}
     for name, case in dict.fromkeys(column.key for column in columns if column.case not in UNCHECKED):
         reply = programs[name].ask(f"check {case}")
@@ -112,7 +112,7 @@ def agree(loss, programs, columns):
 
 
 def result(case):
-    """What a case computes, in whatever way. All take the table's first batch for a check."""
+    """The result that a case computes. For a check, all take the first batch of the table."""
     if case.startswith("raw"):
         return "mean"
     return "from" if case.startswith("from") else case.removeprefix("rows-").removeprefix("cached-")
@@ -123,8 +123,8 @@ def close(a, b):
 
 
 def lines(parts, loss, size, main_loss, device):
-    """What is to be measured of a loss at a size: the table, its line's first cells, and its columns."""
-    # The richer formulas have nothing to show where a call costs more than its arithmetic.
+    """The measurements of a loss at a size: the table, the first cells of its line, and its columns."""
+    # Skip the longer formulas where a call costs more than its arithmetic.
     shown = loss in BUILT_IN or size != "64x12"
     if "raw" in parts and shown:
         yield "raw", [loss, size], RAW
@@ -151,8 +151,8 @@ def parse():
     several("--losses", LOSSES, LOSSES)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="(default: %(default)s)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
-    parser.add_argument("--program", help="a `masked-loss-verify` to run in place of the one that cargo builds")
-    parser.add_argument("--quick", action="store_true", help="few repetitions: a trial, no result")
+    parser.add_argument("--program", help="a `masked-loss-verify` to run instead of building one with cargo")
+    parser.add_argument("--quick", action="store_true", help="few repetitions: a trial run")
     return parser.parse_args()
 
 

@@ -46,12 +46,12 @@ def pip_install(python, requirements):
 
 
 def finds_packages(python):
-    """Not after an upgrade of Python: the packages then lie in the folder of the old version."""
+    """False after an upgrade of Python, because the packages are in the folder of the old version."""
     return subprocess.run([python, "-I", "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def make(folder, requirements):
-    """The environment, complete or not at all: a stamp is written last, and without it all is made anew."""
+    """Makes the environment. A stamp is written last; without it, everything is installed again."""
     python, stamp = folder / "bin" / "python", folder / "complete"
     wanted = "\n".join(requirements)
 
@@ -74,7 +74,7 @@ def make(folder, requirements):
 
 
 def require(module, *requirements):
-    """Imports `module`, after installing `requirements` into the running environment if it is not there."""
+    """Imports `module`, after installing `requirements` into the running environment if it is missing."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError:
@@ -93,6 +93,6 @@ if __name__ == "__main__":
     try:
         make(pathlib.Path(sys.argv[1]), sys.argv[2:])
     except KeyboardInterrupt:
-        fail("interrupted; run the same command again to go on")
+        fail("interrupted; run the same command again to continue")
     except OSError as error:
         fail(f"cannot set up {sys.argv[1]}: {error}")

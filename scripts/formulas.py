@@ -8,13 +8,13 @@ from typing import Callable
 import environment
 
 torch = environment.require("torch", "torch")
-# The version that goes with this PyTorch.
+# The version for this PyTorch.
 torchvision = environment.require("torchvision.ops", "torchvision", f"torch=={torch.__version__.partition('+')[0]}")
 F = torch.nn.functional
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A loss as PyTorch computes it, and what it may be asked."""
+    """A loss as PyTorch computes it, and its options."""
 
     entry: Callable  # (input, label, **extras) -> the loss of each entry
     draw: Callable  # (shape) -> inputs, with all that is special among them
@@ -74,8 +74,8 @@ def focal(x, y):
 
 def asymmetric(x, y, nudge):
     # Just above the margin p - c has few digits, in any arithmetic: `nudge` counts p itself among the terms. The gradient
-    # jumps at the floor, where x = -18.42068; no draw comes as close as an ULP. Of a positive it goes with p(1 - p), which
-    # in f32 has no digits where p or 1 - p is subnormal, |x| from 87 to 104: drawn at 80 instead of 100.
+    # jumps at the floor, where x = -18.42068; no draw comes as close as an ULP. For a positive it is proportional to p(1 - p),
+    # which in f32 has no digits where p or 1 - p is subnormal, |x| from 87 to 104: drawn at 80 instead of 100.
     above = (sigmoid(x) * (1 + nudge) - 0.05).clamp_min(0)
     positive = sigmoid(-x) * F.logsigmoid(x).clamp_min(math.log(1e-8))
     return -y * positive - (1 - y) * above**4 * (1 - above).log()
@@ -94,7 +94,7 @@ def hill_published(x, y):
 
 
 def regression(entry):
-    """Labels may be bounds: a prediction that keeps to its own is set to it, as chemprop does."""
+    """Labels may be bounds: a prediction that respects its bound is set to it, as in chemprop."""
 
     def bounded(x, y, bound=None):
         if bound is not None:
@@ -139,7 +139,7 @@ def half(x, columns, nudge, pos_weight=1.0):
     return -0.5 * (pos_weight * F.logsigmoid(x) * (1 + nudge) + F.logsigmoid(-x))
 
 
-# What a missing entry counts as: (input, number of labels, nudge, **extras) -> its loss, that of the others being `bce`.
+# What a missing entry counts as: (input, number of labels, nudge, **extras) -> its loss; observed entries have `bce`.
 POLICIES = {
     "negative": lambda x, columns, nudge, **_: -F.logsigmoid(-x),
     "weak-negative": lambda x, columns, nudge, **_: -F.logsigmoid(-x) / max(columns - 1, 1),
@@ -156,7 +156,7 @@ def sprinkle(tensor, special):
 
 
 def check():
-    """Against the published ones, where these have their digits."""
+    """Compares with the published formulas, where these are precise."""
     x = torch.linspace(-4, 4, 401, dtype=torch.float64, requires_grad=True)
     for name, loss in LOSSES.items():
         for label in [0.0, 0.3, 1.0] if loss.published else []:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Finds import cycles among the Rust files of this workspace.
 
-A file imports another if a `use` or an inline path names an item of it, also through re-exports. No imports are: `mod x;`,
-re-exports of a child that the file itself does not use, comments, and code under `#[cfg(test)]`. A path that leads to no known
-item (what a macro makes, for one) counts for the last module on it. The code must be laid out by rustfmt. The exit status is 1
-if there is a cycle; for each import that is part of one, the shortest is printed.
+A file imports another if a `use` or an inline path names an item of it, also through re-exports. These do not count:
+`mod x;`, re-exports of a child that the file itself does not use, comments, and code under `#[cfg(test)]`. A path to an
+unknown item (such as one that a macro generates) counts for the last module on it. The code must be formatted by rustfmt.
+The exit status is 1 if there is a cycle; the script prints the shortest cycle of each import that is part of one.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def blank(match):
 
 
 def leaves(tokens, prefix=()):
-    """The path, the name given to it and the position of everything that a `use` names."""
+    """The path, the name and the position of each item of a `use`."""
     path, name, at = prefix, None, 0
     for token in tokens:
         if token[0] == "{":
@@ -89,7 +89,7 @@ class Module:
         return next(filter(None, found), found[0])
 
     def resolve(self, path, seen=frozenset()):
-        """As `look_up`, for a path; an unknown name counts as the module's in which it was looked for."""
+        """Like `look_up`, for a path; an unknown name belongs to the module in which it was looked up."""
         here = self
         for at, word in enumerate(path):
             if word in ("crate", "self", "super"):
@@ -103,11 +103,11 @@ class Module:
         return here
 
     def is_used(self, name):
-        """Whether the code (not a `use`) names it; not as a method, a field or a new variable."""
+        """Whether the code (not a `use`) mentions `name`, but not as a method, a field or a new variable."""
         return re.search(rf"(?<![\w:])(?<![^.]\.)(?<!fn )(?<!let ){name}\b(?!\s*:(?!:))", self.text)
 
     def imports(self):
-        """What the module names: the module or the file, the position and the words."""
+        """The imports of the module: the module or the file, the position and the words."""
         modules = {"crate", "self", "super", *self.children}
         for path, name, at, public in self.uses:
             words, used = "use " + "::".join(path), True
@@ -158,7 +158,7 @@ def cycles(edges):
 
 
 def report(edges, root, title):
-    """Prints the cycles and the imports that make them up; says how many there are."""
+    """Prints the cycles and their imports; returns the number of cycles."""
     found = cycles(edges)
     print(f"{title}, {len(found) or 'no'} import cycle{'s' * (len(found) > 1)}")
     for cycle in found:
@@ -172,7 +172,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folders", action="store_true", help="also print the cycles among each package's top-level modules")
     parser.add_argument("root", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent,
-                        help="the workspace (default: the one that holds this script)")
+                        help="the workspace (default: that of this script)")
     arguments, failed = parser.parse_args(), False
     root = arguments.root.resolve()
     for manifest in [root / "Cargo.toml", *sorted(root.glob("crates/*/Cargo.toml"))]:

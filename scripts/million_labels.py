@@ -1,8 +1,9 @@
 """Trains `masked-loss train` on a synthetic table of a million labels, and prints its time, memory and test scores.
 
-Each row has 32 features, of which a random projection to 4 numbers matters, and 10 observed labels out of a million: a label
-is 1 where a random direction of its own among those 4 says so, with noise. Most tables of so many labels are like it: a label
-is seen a few times, and what tells it apart is shared with the others. With `--keep DIR` the files stay there.
+Each row has 32 features and 10 observed labels out of a million. A random projection reduces the features to 4 numbers;
+their product with a random direction per label, with noise, determines the label. Most tables of this many labels are
+similar: each label is observed a few times and shares its structure with the others. With `--keep DIR` the files stay
+there.
 """
 
 import argparse
@@ -24,7 +25,7 @@ FEATURES, LATENT, OBSERVED = 32, 4, 10
 
 
 def write(rows, labels, folder):
-    """X in one file, and Y as `scipy.sparse.save_npz` writes a CSR matrix in another."""
+    """Writes X to one file, and Y to another in the CSR format of `scipy.sparse.save_npz`."""
     random = np.random.default_rng(0)
     x = random.standard_normal((rows, FEATURES), dtype=np.float32)
     latent = x @ random.standard_normal((FEATURES, LATENT), dtype=np.float32) / FEATURES**0.5
@@ -48,7 +49,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=1000)
     parser.add_argument("--unobserved", default="keep", help="move, wait or keep")
-    parser.add_argument("--keep", type=pathlib.Path, help="a folder for the files, which stay there")
+    parser.add_argument("--keep", type=pathlib.Path, help="a folder in which the files stay")
     arguments = parser.parse_args()
     program = cargo.build("masked-loss-cli", "masked-loss")
     with tempfile.TemporaryDirectory() as temporary:
@@ -76,7 +77,7 @@ def main():
         epoch = statistics.median(checkpoint.seconds(folder / "run") or [seconds])
         trained = 0.8 * arguments.rows
         print(
-            f"{arguments.rows:,} rows, {arguments.labels:,} labels: {seconds:.0f} s in all, {epoch:.1f} s an epoch of "
+            f"{arguments.rows:,} rows, {arguments.labels:,} labels: {seconds:.0f} s in all, {epoch:.1f} s per epoch of "
             f"{trained:,.0f} training rows with its validation and checkpoint ({epoch / trained * 1e5:.1f} s for 100,000 "
             f"rows), {memory:.1f} GiB at most\ntest AUROC: macro {metrics['test']['macro_auroc']:.3f} over "
             f"{metrics['test']['scored_labels']:,} labels"

@@ -1,14 +1,14 @@
 """A last layer with its loss in PyTorch, timed on request: the counterpart of `masked-loss-verify head`.
 
-It answers the commands `check CASE`, `memory CASE` and `time CASE K` as that program does. The cases are ways to leave
-missing labels out, `compile-` before a name is the same by torch.compile:
+It answers the commands `check CASE`, `memory CASE` and `time CASE K` like that program. The cases are ways to ignore
+missing labels; `compile-` before a name adds torch.compile:
 
   mask           all logits and their losses, times the mask
   logits         all logits, then those of the observed entries
   entries        dot products of the observed entries' hidden vectors and weights
   entries-sparse the same, with a sparse gradient of the weights
 
-Where PyTorch cannot serve, the answer is the reason, as a string.
+If PyTorch cannot run a case, the answer is the reason, as a string.
 """
 
 import argparse
@@ -44,7 +44,7 @@ FORMS = {"mask": mask, "logits": logits, "entries": entries, "entries-sparse": f
 
 class Cases:
     def __init__(self, file):
-        # Copies: the file's own tensors lie wherever the file has them.
+        # Copies, because the file's own tensors may be unaligned.
         self.file = {name: tensor.clone() for name, tensor in safetensors.load_file(file).items()}
         self.inputs = [self.file[name].requires_grad_() for name in ("hidden", "weight", "bias")]
         self.indices = [rows.clone() for rows in self.file["indices"]]
@@ -63,7 +63,7 @@ class Cases:
         return labels, observed
 
     def entries(self, batch):
-        """Rows, labels and values of what is observed in a batch."""
+        """Rows, labels and values of the observed entries of a batch."""
         starts = self.file["starts"]
         counts = starts[batch + 1] - starts[batch]
         rows = torch.repeat_interleave(torch.arange(len(batch)), counts)
@@ -88,7 +88,7 @@ class Cases:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("file", help="safetensors, as `masked-loss-verify head` takes it")
+    parser.add_argument("file", help="the safetensors file of `masked-loss-verify head`")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     serving.serve(Cases(arguments.file))

@@ -1,7 +1,7 @@
 """Masked losses with their gradients in PyTorch, timed on request: the counterpart of `masked-loss-verify step`.
 
-It answers the commands `check CASE`, `memory CASE` and `time CASE K` as that program does, for the cases `raw`,
-`rows-REDUCTION` and `from-nan`. Where PyTorch cannot serve, the answer is the reason, as a string.
+It answers the commands `check CASE`, `memory CASE` and `time CASE K` like that program, for the cases `raw`,
+`rows-REDUCTION` and `from-nan`. If PyTorch cannot run a case, the answer is the reason, as a string.
 """
 
 import argparse
@@ -25,14 +25,14 @@ def bce_probabilities(x, y, **settings):
 
 
 def focal(x, y, alpha=0.25, gamma=2):
-    """As torchvision has it."""
+    """As in torchvision."""
     p = torch.sigmoid(x)
     p_t = p * y + (1 - p) * (1 - y)
     return (alpha * y + (1 - alpha) * (1 - y)) * (1 - p_t) ** gamma * bce(x, y)
 
 
 def asymmetric(x, y, gamma_positive=1, gamma_negative=4, clip=0.05, least=1e-8):
-    """As its authors published it, with the weights not detached."""
+    """As published, with the weights not detached."""
     p = torch.sigmoid(x)
     q = (1 - p + clip).clamp(max=1)
     loss = y * torch.log(p.clamp(min=least)) + (1 - y) * torch.log(q.clamp(min=least))
@@ -59,7 +59,7 @@ FORMS = {"eager": times_mask, "compile": times_mask, "weight": weight, "index": 
 
 
 def mean_of_means(loss, mask, dimension):
-    """Rows or labels without an observed entry are left out."""
+    """Ignores rows or labels without an observed entry."""
     count = mask.sum(dimension)
     seen = count > 0
     return (loss.sum(dimension)[seen] / count[seen]).mean()
@@ -69,7 +69,7 @@ def weighted_mean(loss, mask, weights):
     return (loss * weights).sum() / (mask * weights).sum()
 
 
-# Of the entries' losses times the mask, the mask, the batch's rows in the table, and the table's weights.
+# (the entries' losses times the mask, the mask, the batch's rows in the table, the table's weights) -> the loss.
 REDUCTIONS = {
     "sum": lambda loss, mask, *_: loss.sum(),
     "mean": lambda loss, mask, *_: loss.sum() / mask.sum(),
@@ -90,11 +90,11 @@ def by_rows(reduction, entry, x, labels, mask, rows, weights):
 
 
 class Cases:
-    """What can be run, by name. A case is a function of the step's number."""
+    """The cases by name. A case is a function of the step's number."""
 
     def __init__(self, loss, form, file, device):
         self.entry, self.form = LOSSES[loss], form
-        # Copies: the file's own tensors lie wherever the file has them.
+        # Copies, because the file's own tensors may be unaligned.
         self.file = {name: tensor.clone().to(device) for name, tensor in safetensors.load_file(file).items()}
         logits = self.file["logits"]
         self.x = (logits.sigmoid() if loss == "bce-probabilities" else logits).requires_grad_()
@@ -136,17 +136,17 @@ class Cases:
         return torch.compile(function, dynamic=False) if self.form == "compile" else function
 
     def step(self, loss):
-        # The gradient is taken, not accumulated: in a network the logits are no leaf.
+        # The gradient is returned, not accumulated: in a network the logits are not a leaf.
         return loss.detach(), torch.autograd.grad(loss, self.x)[0]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loss", choices=LOSSES, required=True)
-    parser.add_argument("--form", choices=FORMS, required=True, help="how missing labels are left out")
+    parser.add_argument("--form", choices=FORMS, required=True, help="how missing labels are ignored")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("file", help="safetensors, as `masked-loss-verify step` takes it")
+    parser.add_argument("file", help="the safetensors file of `masked-loss-verify step`")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cases = Cases(arguments.loss, arguments.form, arguments.file, arguments.device)

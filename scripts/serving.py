@@ -1,4 +1,4 @@
-"""Answers commands about what can be checked and timed in PyTorch, as `masked-loss-verify` does.
+"""Answers commands that check and time cases in PyTorch, like `masked-loss-verify`.
 
 A case is a function of a step's number that returns a loss and its gradients.
 """
@@ -18,7 +18,7 @@ def serve(cases):
     for line in sys.stdin:
         try:
             reply = answer(cases, *line.split())
-        except RuntimeError as error:  # the compiler is missing, or memory
+        except RuntimeError as error:  # no compiler, or not enough memory
             reply = str(error).strip().splitlines()[0]
         print(json.dumps(reply), flush=True)
 
@@ -30,8 +30,8 @@ def check(case):
 
 
 def memory(case):
-    """By how many bytes a run raises the peak of resident memory; None where the system does not say."""
-    case(0)  # what stays for good is there
+    """The bytes by which a run raises peak resident memory; None if the system does not report it."""
+    case(0)  # allocates what stays allocated
     gc.collect()
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")
@@ -55,7 +55,7 @@ def finish(case, step):
 
 
 def seconds(case, times):
-    """The first run, which is not counted, brings caches and buffers into their usual state."""
+    """The first run warms up caches and buffers, and is not counted."""
     finish(case, 0)
     times_taken = []
     for step in range(1, times + 1):
@@ -74,4 +74,4 @@ def answer(cases, command, name, times=1):
             return memory(case)
         case "time":
             return seconds(case, int(times))
-    sys.exit(f"no command: {command}")
+    sys.exit(f"unknown command: {command}")

@@ -1,4 +1,4 @@
-"""The tables of `compare_with_pytorch.py`: their columns, and what each of them says."""
+"""The tables of `compare_with_pytorch.py`: their columns and legends."""
 
 import dataclasses
 
@@ -66,8 +66,8 @@ CONSTRUCTORS = [
 
 GENERAL = """
 Medians of float32 steps. A step is the mean loss over the observed entries, and its gradient in the logits, unless a
-table says otherwise. PyTorch has its mask as float32, made outside the step: on a boolean one, its lines are mostly slower."""
-TABLES = {  # the heads of each one's lines, and its columns
+table says otherwise. PyTorch takes a float32 mask, made outside the step; with a boolean one it is mostly slower."""
+TABLES = {  # the header of each table's first cells, and its columns
     "raw": (["loss", "entries"], RAW),
     "limits": (["loss", "entries"], LIMITS),
     "rows": (["loss", "entries"], ROWS),
@@ -80,21 +80,21 @@ Raw: a step starts from tensors: logits, labels and mask (boolean for {CRATE}), 
 Nothing made from them is kept. Cached labels: {CRATE} on Labels made once, with their counts. PyTorch eager:
 (loss(x, y, reduction="none") * mask).sum() / mask.sum(); torch.compile: the same, compiled; weight=mask: PyTorch's own
 function takes the product; x[mask]: the mean over the observed entries, picked first. Ratios are to the first column.
-MB: by how much a step raises the peak of resident memory.""",
+MB: by how much a step raises peak resident memory.""",
     "limits": f"""
-Limits: the time that memory needs for the same bytes, without arithmetic. Kernel alone: the forward pass of
-{CRATE} on cached labels, which computes the gradient, too; for each entry it reads 4 bytes of logits and 1 of
+Limits: the time to move the same bytes through memory, without arithmetic. Kernel alone: the forward pass of
+{CRATE} on cached labels, which also computes the gradient; for each entry it reads 4 bytes of logits and 1 of
 labels, and writes 4 of gradient. Raw call: as in the table above; it reads 4 of logits, 4 of labels and 1 of mask, and
 writes 4 of gradient. Ratios are to the limits.""",
     "rows": f"""
-Rows: the labels are a table of {BATCHES} times as many rows, of which each step takes others, at random: {CRATE} by
+Rows: the labels are a table of {BATCHES} times as many rows. Each step takes different random rows: {CRATE} by
 labels.rows(&index) and forward, PyTorch by labels[index] and mask[index] and the line above. Cached labels: {CRATE}
 on rows taken once. Ratios are to the first column.""",
     "reductions": f"""
-Reductions: each step takes other rows of the table, and of its weights. The ratio of {CRATE} is to its own step on
-cached labels; the ratio of PyTorch is to {CRATE}. PyTorch has each formula written out; means of means leave out
+Reductions: each step takes different rows of the table and of its weights. The ratio of {CRATE} is to its own step on
+cached labels; the ratio of PyTorch is to {CRATE}. PyTorch computes each formula written out; means of means ignore
 rows or labels without an observed entry.""",
     "constructors": """
-Constructors: Labels of so many entries from float32 labels that are 0 or 1; a boolean mask, NaN or -1 marks the missing
-ones, or none is missing. PyTorch from NaN: ~y.isnan() and y.nan_to_num(). Ratios are to a step on cached labels.""",
+Constructors: Labels of this many entries from float32 labels of 0 or 1. A boolean mask, NaN or -1 marks missing ones, or
+none is missing. PyTorch from NaN: ~y.isnan() and y.nan_to_num(). Ratios are to a step on cached labels.""",
 }

@@ -1,4 +1,4 @@
-"""What the scripts that compare times share: programs that answer commands, rounds, and tables."""
+"""Shared by the scripts that compare times: programs that answer commands, rounds, and tables."""
 
 import contextlib
 import json
@@ -36,12 +36,12 @@ class Program:
 
 
 def digits(number, significant):
-    """At least so many, zeros at the end included, and no exponent."""
+    """At least this many significant digits, with trailing zeros and without an exponent."""
     return f"{number:.{max(significant - 1 - math.floor(math.log10(number)), 0)}f}"
 
 
 def in_rounds(programs, keys, rounds, seconds_each):
-    """The median of each case. Noise that comes and goes meets all of them alike."""
+    """The median seconds of each case. In rounds, passing noise affects all cases alike."""
     taken = {(name, case): programs[name].ask(f"time {case} 1") for name, case in keys}
     for _ in range(rounds):
         for (name, case), seconds in taken.items():
@@ -51,7 +51,7 @@ def in_rounds(programs, keys, rounds, seconds_each):
 
 
 def table(rows):
-    """In Markdown, with columns that line up in a terminal, too."""
+    """A Markdown table whose columns also line up in a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

@@ -1,7 +1,7 @@
 """Compares the losses and gradients of masked-loss with PyTorch's, on random cases with missing labels.
 
-PyTorch computes each case in float64, from the observed entries alone: it never sees the value of a missing one, unless
-missing entries are to count as something. The Rust side is `masked-loss-verify loss`, which cargo builds first. The exit
+PyTorch computes each case in float64 from the observed entries alone: it never sees the value of a missing entry, unless
+a policy makes missing entries count. The Rust side is `masked-loss-verify loss`, which cargo builds first. The exit
 status is 1 if anything is out of bounds.
 """
 
@@ -24,8 +24,8 @@ from formulas import LOSSES, POLICIES
 torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
 
-# Errors are counted in ULP of the terms that a number is made of. A handful of operations and a sum of some hundred
-# entries round to a few; a formula that is wrong or that cancels is off by thousands.
+# Errors are counted in ULP of the terms of each number. Rounding in a few operations and a sum of some hundred entries
+# gives a few ULP; a formula that is wrong or that cancels is off by thousands.
 LIMIT = 8.0
 
 DTYPES = {"f64": torch.float64, "f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
@@ -38,7 +38,7 @@ FILLERS = [torch.nan, torch.inf, -torch.inf, 1e30]
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """What one run of the program computes."""
+    """The settings of one run of the program."""
 
     loss: str
     backend: str
@@ -52,7 +52,7 @@ class Batch:
 
 
 def batches(losses):
-    """Every loss; and of cross entropy the other reductions, and the policies for missing entries."""
+    """Every loss; for cross entropy also the other reductions and the policies for missing entries."""
     yield from itertools.starmap(Batch, itertools.product(losses, PATHS, REDUCTIONS, DTYPES))
     if "bce" in losses:
         yield from itertools.starmap(Batch, itertools.product(["bce"], PATHS, OTHER_REDUCTIONS, ["f64", "f32"]))
@@ -61,7 +61,7 @@ def batches(losses):
 
 
 def shares(reduction, counted, weights):
-    """What part of each entry's loss is in the reduced one."""
+    """The share of each entry's loss in the reduced loss."""
     counts = counted.double()
 
     def one_over(number):
@@ -107,7 +107,7 @@ def maybe():
 def draw(batch, missing):
     """The tensors of one input file, and which entries are observed."""
     loss = LOSSES[batch.loss]
-    # Beside half-precision logits the rest is float32, as in mixed-precision training.
+    # With half-precision logits, the other tensors are float32, as in mixed-precision training.
     other = torch.float64 if batch.dtype == "f64" else torch.float32
     rows, columns = shape = random.randint(1, 24), random.randint(1, 16)
     observed = torch.rand(shape) >= missing
@@ -121,7 +121,7 @@ def draw(batch, missing):
         inputs = formulas.far_from_subnormal(shape)
     inputs = inputs.to(DTYPES[batch.dtype])
     if loss.regression:
-        # Ties are where the slope jumps.
+        # The slope jumps at ties.
         labels = torch.where(torch.rand(shape) < 0.2, inputs, torch.randn(shape) * 4).to(other)
     else:
         labels = (torch.rand(shape) if maybe() else torch.randint(2, shape)).to(other)
@@ -168,7 +168,7 @@ def oracle(batch, tensors, observed):
     upstream = picked("upstream") * share
 
     def at(label):
-        """Each entry's loss and gradient, and what these are made of."""
+        """Each entry's loss and gradient, and their terms."""
         x, nudge = picked("logits").requires_grad_(), torch.zeros(len(label), dtype=torch.float64, requires_grad=True)
         entries = entries_of(x, label, nudge) * weights[counted]
         (gradient,) = torch.autograd.grad(entries.sum(), x, create_graph=True)
@@ -176,12 +176,12 @@ def oracle(batch, tensors, observed):
         return [result.detach() for result in results], [terms(result, nudge) for result in results]
 
     def terms(result, nudge):
-        """Its size, and how far the relative error of a term that cancels moves it."""
+        """The size of a result, and how far the relative error of a cancelling term moves it."""
         (moved,) = torch.autograd.grad(result.sum(), nudge, retain_graph=True, allow_unused=True)
         return result.detach().abs() + (0.0 if moved is None else moved.abs())
 
     def unit(kind, weighed, full):
-        """Of the terms as the label weighs them; and of all in full, which PyTorch itself rounds."""
+        """One ULP of the terms as the label weighs them, and one in float64 of the full terms, which PyTorch rounds."""
         info, reference = torch.finfo(kind), torch.finfo(torch.float64)
         return info.eps * weighed.clamp_min(info.tiny) + reference.eps * full
 
@@ -207,7 +207,7 @@ def oracle(batch, tensors, observed):
 
 
 def error(found, expected, unit):
-    """The worst error in units; infinite where one side is NaN, or the dtype or shape is another."""
+    """The worst error in units; infinite if a side is NaN, or if the dtype or shape differs."""
     if (found.dtype, found.shape) != (expected.dtype, expected.shape):
         return float("inf")
     found, expected = found.double(), expected.double()
@@ -228,7 +228,7 @@ def judge(batch, tensors, observed, answer, outcome):
 
 
 def run(program, batch, cases):
-    """The outcome for each share of missing labels; None for those that the backend cannot serve."""
+    """The outcome for each share of missing labels; None if the backend does not support it."""
     with tempfile.TemporaryDirectory() as folder:
         files = [(f"{folder}/in{i}", f"{folder}/out{i}") for i in range(len(cases))]
         command = [program, "loss", "--loss", batch.loss, "--reduction", batch.reduction, "--backend", batch.backend]
@@ -249,7 +249,7 @@ def run(program, batch, cases):
 
 
 def catalogue(program, option):
-    """The values that the program takes for an option, as its help lists them."""
+    """The values of an option that the program's help lists."""
     text = subprocess.run([program, "loss", "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
     _, options = text.split("Options:")
     return re.split(r",\s+", re.search(rf"--{option}\b.*?\[possible\s+values:\s+(.*?)\]", options, re.DOTALL)[1])
@@ -259,13 +259,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loss", choices=LOSSES, action="append", help="only this one; may be repeated")
     parser.add_argument("--cases", type=int, default=4, help="random cases for each row of the table (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random cases (%(default)s)")
     arguments = parser.parse_args()
     program = cargo.build("masked-loss-verify")
     known = {"loss": LOSSES, "missing": {"ignore", *POLICIES}, "reduction": {*REDUCTIONS, *OTHER_REDUCTIONS}}
     for option, names in known.items():
         if unknown := [name for name in catalogue(program, option) if name not in names]:
-            sys.exit(f"--{option}: nothing to compare {', '.join(unknown)} with: this script has no formula")
+            sys.exit(f"--{option}: this script has no formula for {', '.join(unknown)}")
     formulas.check()
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)
@@ -281,7 +281,7 @@ def main():
                 shown += 1
                 refused += outcome is None
                 faults += outcome is not None and outcome.is_fault()
-    print(f"\n{shown} rows: {faults} out of bounds, {refused} that the backend cannot serve")
+    print(f"\n{shown} rows: {faults} out of bounds, {refused} that the backend does not support")
     sys.exit(1 if faults else 0)
 
 

@@ -2,7 +2,7 @@
 
 scikit-learn sees the observed entries alone, label by label and pooled. The Rust side is `masked-loss-verify metrics`, which
 cargo builds first. The exit status is 1 if any number differs by more than 1e-12, or is defined on one side only. The log
-loss, whose clipping depends on the dtype, is compared for f32 scores too, to the two last places of its largest, 16.
+loss, whose clipping depends on the dtype, is also compared for f32 scores, to the last two places of its maximum, 16.
 """
 
 import json

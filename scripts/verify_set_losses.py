@@ -1,4 +1,4 @@
-"""Compares the losses that are not of single entries with PyTorch, as verify_gradients.py does for the others.
+"""Compares the losses that couple several entries with PyTorch, like verify_gradients.py for the others.
 
 PyTorch computes each case in float64: softmax cross entropy with its own function over the observed rows alone, the two
 others one label after another. The Rust side is `masked-loss-verify set-loss`, which cargo builds first. The exit status
@@ -28,7 +28,7 @@ F = torch.nn.functional
 class Loss:
     draw: Callable  # (shape, share missing, dtype) -> logits, and the other tensors but `upstream`
     oracle: Callable  # (logits, tensors, reduction) -> value, gradient for an upstream of 1s, and the terms of both
-    across: int = 0  # the dimension of the logits that a single value is made of
+    across: int = 0  # the dimension of the logits over which one value extends
     reductions: tuple = ("mean", "sum", "none")
     missing: list = dataclasses.field(default_factory=lambda: MISSING)
 
@@ -42,7 +42,7 @@ def moderate_logits(shape):
 
 
 def scatter(rows, among):
-    """The rows in their places, zeros in the others."""
+    """The observed rows in their places, and zeros elsewhere."""
     full = torch.zeros(len(among), *rows.shape[1:], dtype=rows.dtype)
     full[among] = rows
     return full
@@ -69,7 +69,7 @@ def softmax(x, tensors, reduction):
     value = F.cross_entropy(x, y, weight=weight, label_smoothing=smoothing, reduction=by)
     (gradient,) = torch.autograd.grad(value.sum(), x)
 
-    # ln p is a difference of which one side may be 1 ULP of 1; p comes from it.
+    # ln p is a difference in which one side may be 1 ULP of 1; p is computed from it.
     ln_p = x.detach().log_softmax(-1)
     share = (1 - smoothing) * F.one_hot(y, classes) * weight + smoothing / classes * weight
     terms = (share * (1 - ln_p)).sum(-1)
@@ -81,7 +81,7 @@ def softmax(x, tensors, reduction):
 
 
 def draw_nnpu(shape, missing, dtype):
-    """Positive and unlabelled entries, and no label so close to its bound that rounding decides on which side it is."""
+    """Positive and unlabelled entries, without labels so close to the bound that rounding decides their side."""
     while True:
         x = moderate_logits(shape).to(dtype)
         positive = torch.rand(shape) >= missing
@@ -98,7 +98,7 @@ def draw_nnpu(shape, missing, dtype):
 
 
 def of_label(x, positive, prior):
-    """The positive and the negative risk, and what the latter is a difference of."""
+    """The positive and the negative risk, and the terms of the difference in the latter."""
 
     def mean(numbers):
         return numbers.mean() if len(numbers) else numbers.sum()
@@ -193,7 +193,7 @@ def run(program, name, reduction, cases):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=8, help="random cases for each row of the table (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="other cases (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random cases (%(default)s)")
     arguments = parser.parse_args()
     program = cargo.build("masked-loss-verify")
     random.seed(arguments.seed)

@@ -1,13 +1,13 @@
-"""Turns a table of molecules with measured labels into arrays that a network can be trained on.
+"""Turns a table of molecules with measured labels into arrays for training a network.
 
-The input is a CSV, gzipped or not, with a header: a column `smiles`, optionally `mol_id`, and every other column a
-label. An empty cell was not measured. The output holds
+The input is a CSV with a header, gzipped or not. It has a column `smiles` and optionally `mol_id`; every other column is
+a label. An empty cell is a missing label. The output holds
 
   X        [N, 1024]  uint8    ECFP4: Morgan fingerprints of radius 2
   Y        [N, C]     float32  the labels, NaN where missing
   labels   [C]        str      their names
 
-Molecules that RDKit rejects are left out, counted and named. RDKit is installed from PyPI at first use.
+The script leaves out, counts and names the molecules that RDKit rejects. It installs RDKit from PyPI at first use.
 """
 
 import argparse
@@ -29,7 +29,7 @@ RADIUS, BITS = 2, 1024
 
 
 class BadTable(Exception):
-    """The input is not the table it should be."""
+    """The input is not a valid table."""
 
 
 def read_table(path):
@@ -46,7 +46,7 @@ def read_table(path):
                 raise BadTable(f"{count} columns are named {name!r}")
             columns = [i for i, name in enumerate(header) if name not in ("smiles", "mol_id")]
             if not columns:
-                raise BadTable("there is no column with a label")
+                raise BadTable("there is no label column")
             molecules, labels = [], []
             for number, row in enumerate(filter(None, rows), start=1):
                 if len(row) != len(header):
@@ -74,7 +74,7 @@ def label(cell, row, column):
 
 
 def fingerprints(molecules):
-    """The fingerprints of the molecules that RDKit accepts, and which those are."""
+    """The fingerprints of the molecules that RDKit accepts, and the indices of these molecules."""
     environment.require("rdkit", "rdkit")
     from rdkit import Chem, RDLogger
     from rdkit.Chem import rdFingerprintGenerator
@@ -106,7 +106,7 @@ def progress(done, total):
 
 
 def write(path, **arrays):
-    """The file is there as a whole or not at all."""
+    """Writes the whole file or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -132,7 +132,7 @@ def featurize(source, target):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("input", type=pathlib.Path, help="CSV with a column `smiles`; gzipped if it ends in .gz")
-    parser.add_argument("output", type=pathlib.Path, help="where to write the arrays, by convention NAME.npz")
+    parser.add_argument("output", type=pathlib.Path, help="the file for the arrays, by convention NAME.npz")
     arguments = parser.parse_args()
     if arguments.output.is_dir() or not arguments.output.absolute().parent.is_dir():
         parser.error(f"cannot write to {arguments.output}: it is a folder, or its folder does not exist")

@@ -8,7 +8,7 @@ use masked_loss::{
 };
 use tch::{Kind, Tensor};
 
-use crate::common::{REDUCTIONS, backends, numbers, tensor, vector};
+use crate::common::{REDUCTIONS, backends, numbers, tensor};
 
 fn case() -> (Tensor, Labels) {
     let labels = tensor(&[1.0, f64::NAN, 0.0, 1.0, 0.0, f64::NAN], &[3, 2]);

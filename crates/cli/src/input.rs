@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 
 pub fn open(path: &Path) -> Result<File> {
-    ensure!(!path.is_dir(), "it is a folder where a file was expected");
+    ensure!(!path.is_dir(), "expected a file, found a folder");
     Ok(File::open(path)?)
 }
 
@@ -21,9 +21,9 @@ pub fn text(path: &Path) -> Result<String> {
     Ok(io::read_to_string(open(path)?)?)
 }
 
-/// An error where one of the outputs of `option` is one of the inputs, by any path.
+/// Fails if an output of `option` is also an input, under any path.
 pub fn keep(inputs: &[&Path], outputs: &[PathBuf], option: &str) -> Result<()> {
-    // What is not there yet is no input.
+    // A file that does not exist yet cannot be an input.
     let outputs: Vec<_> = outputs.iter().filter_map(|path| path.canonicalize().ok()).collect();
     match inputs.iter().find(|input| input.canonicalize().is_ok_and(|input| outputs.contains(&input))) {
         Some(input) => bail!("{option} would overwrite the input {}", input.display()),

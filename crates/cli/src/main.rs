@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let parsed = config::arguments().map(Arguments::try_parse_from);
     match parsed.and_then(|arguments| arguments.map_or_else(usage, dispatch)) {
         Ok(status) => status,
-        // A reader that stops reading, as `head` does, has what it wants.
+        // A reader that stops reading, as `head` does, is no error.
         Err(error) if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             note::error(sentence(&error));
@@ -42,9 +42,9 @@ fn usage(usage: clap::Error) -> Result<ExitCode> {
     Ok(ExitCode::from(usage.exit_code() as u8))
 }
 
-/// The exit status of a command that did its work, or was stopped.
+/// Runs a command; the exit status says whether it finished or was stopped.
 fn dispatch(Arguments { command }: Arguments) -> Result<ExitCode> {
-    // Before any work: the variable that chooses the instructions may be wrong.
+    // Fails early if the variable that selects the instructions is invalid.
     masked_loss::simd_level()?;
     match command {
         Command::Inspect(arguments) => inspect::run(&arguments),
@@ -57,7 +57,7 @@ fn dispatch(Arguments { command }: Arguments) -> Result<ExitCode> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// The error and its causes in one line. Some libraries repeat a cause in the error that it causes.
+/// The error and its causes in one line. Some libraries repeat the cause in their own message.
 fn sentence(error: &Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -67,6 +67,6 @@ fn sentence(error: &Error) -> String {
             sentence += &format!(": {cause}");
         }
     }
-    // After the first line of libtorch's messages comes a stack trace.
+    // libtorch appends a stack trace to the first line of its messages.
     sentence.lines().next().unwrap_or_default().to_owned()
 }

@@ -1,9 +1,9 @@
-//! Sentences on standard error. Nobody may be reading them: that it is closed or full is no fault.
+//! Messages on standard error. A closed or full standard error is ignored.
 
 use std::fmt::Display;
 use std::io::{Write, stderr};
 
-/// Prints a remark.
+/// Prints a note.
 pub fn note(text: impl Display) {
     let _ = writeln!(stderr(), "note: {text}");
 }

@@ -18,11 +18,11 @@ pub struct Files {
     output: Vec<PathBuf>,
 }
 
-/// What an output file gets, by name.
+/// The tensors of an output file, by name.
 pub type Answer = Vec<(&'static str, Tensor)>;
 
 impl Files {
-    /// Computes the answer to each input. It must use every tensor of the file.
+    /// Answers each input. `compute` must use every tensor of the file.
     pub fn answer(&self, compute: impl Fn(&mut Tensors) -> Result<Answer>) -> Result<()> {
         ensure!(self.input.len() == self.output.len(), "every --input needs an --output");
         for (input, output) in self.input.iter().zip(&self.output) {
@@ -37,7 +37,7 @@ impl Files {
     }
 }
 
-/// The loss, and its gradient with respect to the logits. With an upstream gradient `u`, that of `Σ u·ℓ`.
+/// The loss, and its gradient with respect to the logits. With an upstream gradient `u`, the gradient of `Σ u·ℓ`.
 pub fn differentiate(loss: &Tensor, logits: &Tensor, upstream: Option<Tensor>) -> Result<Answer> {
     let scaled = match upstream {
         None => loss.shallow_clone(),

@@ -1,5 +1,5 @@
-//! Training steps of a last layer with its loss, checked and timed on request: the Rust half of `scripts/compare_head.py`. The
-//! other half is `scripts/pytorch_head.py`.
+//! Training steps of a last layer with its loss, checked and timed on request: the Rust half of
+//! `scripts/compare_head.py`. The other half is `scripts/pytorch_head.py`.
 
 use std::cell::OnceCell;
 use std::num::NonZeroU16;
@@ -13,18 +13,19 @@ use tch::{Device, Tensor};
 use crate::serve::{self, Outcome, Run, serve};
 use crate::tensors::Tensors;
 
-/// Answers each line of standard input with a line of JSON, about a last layer with its loss and how long a step takes: the
-/// mean binary cross entropy of fresh rows of a table, and the gradients of hidden vectors, weight and bias.
+/// Answers each line of standard input with a line of JSON: results and times of a last layer with its loss. A step
+/// takes fresh rows of a table and computes the mean binary cross entropy and the gradients of hidden vectors, weight
+/// and bias.
 ///
-/// The commands are those of `step`. A CASE is a head, `auto`, `dense`, `chunked` or `observed`, or `observed-sparse`, with
-/// sparse gradients of weight and bias; `matrix-` before a head takes the rows from labels that are held as a matrix.
+/// The commands are those of `step`. A CASE is a head: `auto`, `dense`, `chunked`, `observed`, or `observed-sparse` for
+/// sparse gradients of weight and bias. `matrix-` before a head takes the rows from labels stored as a matrix.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
     #[arg(long)]
     threads: NonZeroU16,
-    /// Safetensors file with `hidden` [N, D], `weight` [C, D], `bias` [C], a table of labels in compressed rows as `starts`
-    /// [R + 1], `columns` [K] and `values` [K], and `indices` [B, N] into its rows
+    /// Safetensors file with `hidden` [N, D], `weight` [C, D], `bias` [C], a table of labels in compressed rows as
+    /// `starts` [R + 1], `columns` [K] and `values` [K], and `indices` [B, N] into its rows
     file: PathBuf,
 }
 
@@ -55,7 +56,7 @@ struct Heads {
     weight: Tensor,
     bias: Tensor,
     labels: Labels,
-    /// Made when first asked for.
+    /// Made at first use.
     matrix: OnceCell<Labels>,
     indices: Vec<Tensor>,
 }

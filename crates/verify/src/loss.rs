@@ -10,12 +10,12 @@ use crate::tensors::Tensors;
 
 /// Computes a loss of single entries and its gradient.
 ///
-/// IN holds `logits` [N, C] (probabilities or predictions where the loss takes those) and `labels` [N, C], NaN where
-/// missing; for unbiased-bce `inverse_propensity` [C]. Optional: `mask` [N, C], 1 where the label is known, instead of
-/// NaN; `weights` per entry [N, C], row [N, 1] or label [1, C]; `pos_weight` [C] for bce; `bound` [N, C] for regression;
-/// `upstream`, the gradient that comes from above, in the loss's shape, else 1.
+/// IN holds `logits` [N, C] (or the probabilities or predictions that the loss takes) and `labels` [N, C], NaN where
+/// missing; for unbiased-bce `inverse_propensity` [C]. Optional: `mask` [N, C], 1 where the label is observed, instead
+/// of NaN; `weights` per entry [N, C], row [N, 1] or label [1, C]; `pos_weight` [C] for bce; `bound` [N, C] for
+/// regression; `upstream`, the upstream gradient, in the loss's shape (default 1).
 ///
-/// OUT gets `loss`, `grad` with respect to the logits, and `observed`, the number of known labels.
+/// OUT gets `loss`, `grad` with respect to the logits, and `observed`, the number of observed labels.
 #[derive(Args)]
 pub struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(losses()))]
@@ -54,7 +54,7 @@ fn backends() -> Vec<(&'static str, Backend)> {
     vec![("auto", Backend::Auto), ("composed", Backend::Composed), ("fused", Backend::Fused)]
 }
 
-/// Parses a name to what has that name.
+/// Parses the name of a value.
 fn one_of<T: Clone + Send + Sync + 'static>(named: Vec<(&'static str, T)>) -> impl TypedValueParser<Value = T> {
     let names: Vec<_> = named.iter().map(|(name, _)| *name).collect();
     PossibleValuesParser::new(names).try_map(move |given| {
@@ -78,7 +78,7 @@ fn answer(arguments: &Arguments, tensors: &mut Tensors) -> Result<Answer> {
     Ok(answer)
 }
 
-/// The loss of that name, with the parameters that the file has for it.
+/// The loss of that name, with its parameters from the file.
 fn loss(name: &str, missing: Missing, labels: &Labels, tensors: &mut Tensors) -> Result<Box<dyn Loss>> {
     if name == UNBIASED_BCE {
         let inverse_propensity = tensors.expect_vector("inverse_propensity")?;
@@ -117,7 +117,7 @@ fn labels(tensors: &mut Tensors) -> Result<Labels> {
         (given, size) if given == size => Weights::PerEntry(&weights),
         ([given, 1], [rows, _]) if given == rows => Weights::PerRow(&flat),
         ([1, given], [_, columns]) if given == columns => Weights::PerLabel(&flat),
-        (given, size) => bail!("weights: expected shape {size:?}, or 1 in one of the two places, found {given:?}"),
+        (given, size) => bail!("weights: expected shape {size:?}, or 1 in one dimension, found {given:?}"),
     };
     Ok(labels.with_weights(weights)?)
 }

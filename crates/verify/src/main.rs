@@ -20,7 +20,7 @@ use masked_loss::Error;
 
 /// What `scripts/verify_*.py` and `scripts/compare_*.py` run.
 ///
-/// Exit status: 1 where a file is at fault, 2 for a wrong argument, 3 where the fused backend cannot serve.
+/// Exit status: 1 for a bad file, 2 for a bad argument, 3 if the fused backend does not support the input.
 #[derive(Parser)]
 enum Command {
     Loss(loss::Arguments),
@@ -35,11 +35,11 @@ fn main() -> ExitCode {
         Ok(status) => return status,
         Err(error) => error,
     };
-    // A reader that stops reading, as `head` does, has what it wants.
+    // A reader that stops reading, as `head` does, is no error.
     if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    // libtorch appends a stack trace to its messages. That standard error is closed or full is no fault.
+    // libtorch appends a stack trace to its messages. A closed or full standard error is ignored.
     let _ = writeln!(stderr(), "{}", format!("{error:#}").lines().next().unwrap_or_default());
     match error.downcast_ref() {
         Some(Error::Fused(_)) => ExitCode::from(3),

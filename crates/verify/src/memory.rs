@@ -1,12 +1,12 @@
-//! The peak of resident memory, where Linux reports it.
+//! Peak resident memory, if Linux reports it.
 
 use std::fs;
 
 use anyhow::Result;
 
-/// By how many bytes a run raises the peak.
+/// The number of bytes by which a run raises the peak.
 pub fn raised_by<T>(run: impl Fn(usize) -> Result<T>) -> Result<Option<u64>> {
-    drop(run(0)?); // what stays allocated is allocated here
+    drop(run(0)?); // allocates what stays allocated
     masked_loss::release_buffers();
     let Some(before) = fs::write("/proc/self/clear_refs", "5").ok().and_then(|()| status("VmRSS")) else {
         return Ok(None);

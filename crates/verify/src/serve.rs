@@ -1,4 +1,4 @@
-//! Answers commands about what can be checked and timed.
+//! Answers commands that check and time cases.
 
 use std::hint::black_box;
 use std::io::stdin;
@@ -13,9 +13,9 @@ use tch::{Cuda, Device, Kind, Tensor};
 use crate::memory;
 use crate::output::print;
 
-/// What a run computes; its time includes that of dropping this.
+/// The result of a run, whose time includes dropping it.
 pub enum Outcome {
-    /// With the gradients of what the loss depends on.
+    /// A loss and the gradients of its inputs.
     Step {
         loss: Tensor,
         gradients: Vec<Tensor>,
@@ -40,13 +40,13 @@ impl Outcome {
     }
 }
 
-/// Of a sparse gradient, of the rows that it holds.
+/// For a sparse gradient, over the rows that it holds.
 fn sum_of_sizes(gradient: &Tensor) -> Result<f64> {
     let held = if gradient.is_sparse() { gradient.f_internal_values()? } else { gradient.shallow_clone() };
     Ok(held.f_abs()?.f_sum(Kind::Double)?.f_double_value(&[])?)
 }
 
-/// Runs a case once. The number picks the rows where every step takes fresh ones.
+/// Runs a case once. The number selects the rows if every step takes fresh ones.
 pub type Run<'a> = Box<dyn Fn(usize) -> Result<Outcome> + 'a>;
 
 /// Cases by name, on a device.
@@ -55,7 +55,7 @@ pub trait Cases {
 
     fn case(&self, name: &str) -> Result<Run<'_>>;
 
-    /// The seconds of each of so many runs of what is no case.
+    /// The seconds of each of `times` runs, if `name` is not a case but a bandwidth.
     fn seconds(&self, name: &str, times: usize) -> Option<Vec<f64>>;
 }
 
@@ -72,17 +72,17 @@ fn answer(line: &str, cases: &impl Cases) -> Result<Value> {
         ["check", case] => json!(cases.case(case)?(0)?.check()?),
         ["memory", case] => json!(memory::raised_by(cases.case(case)?)?),
         ["time", case, times] => {
-            let times = times.parse::<NonZeroUsize>().with_context(|| format!("no number of times: {line}"))?.get();
+            let times = times.parse::<NonZeroUsize>().with_context(|| format!("expected K above 0: {line}"))?.get();
             json!(match cases.seconds(case, times) {
                 Some(seconds) => seconds,
                 None => seconds(times, cases.case(case)?, cases.device())?,
             })
         }
-        _ => bail!("no command: {line}"),
+        _ => bail!("unknown command: {line}"),
     })
 }
 
-/// The first run, which is not counted, brings caches and buffers into their usual state.
+/// The first run warms up caches and buffers, and is not counted.
 fn seconds(times: usize, run: Run<'_>, device: Device) -> Result<Vec<f64>> {
     let finished = |step| -> Result<()> {
         drop(black_box(run(step)?));

@@ -8,11 +8,11 @@ use masked_loss::{Labels, Loss, NonNegativePu, Reduction, SoftmaxCrossEntropy, e
 use crate::gradients::{Answer, Files, differentiate};
 use crate::tensors::Tensors;
 
-/// Computes a loss that is not of single entries, and its gradient.
+/// Computes a loss that couples several entries, and its gradient.
 ///
-/// IN holds `logits`; `labels`, NaN where missing, for all but `expected-positives`; the settings of the loss, vectors and
-/// numbers, under their own names; and optionally `upstream`, the gradient that comes from above, in the loss's shape,
-/// else 1.
+/// IN holds `logits`; `labels`, NaN where missing, for all but `expected-positives`; the settings of the loss, vectors
+/// and numbers, under their own names; and optionally `upstream`, the upstream gradient, in the loss's shape (default
+/// 1).
 ///
 /// OUT gets `loss` and `grad`, with respect to the logits.
 #[derive(Args)]

@@ -18,7 +18,7 @@ impl Tensors {
         match Tensor::read_safetensors(file) {
             Ok(tensors) => Ok(Self(tensors.into_iter().collect())),
             Err(TchError::SafeTensorError { err, .. }) => {
-                bail!("{}: it is damaged or no safetensors file ({err})", file.display())
+                bail!("{}: damaged or not a safetensors file ({err})", file.display())
             }
             Err(error) => Err(error).with_context(|| file.display().to_string()),
         }
@@ -47,10 +47,10 @@ impl Tensors {
         Ok(tensor.f_reshape([1])?.f_double_value(&[0])?)
     }
 
-    /// A misspelt `pos_weight` must not pass for none.
+    /// A misspelt `pos_weight` must not go unnoticed.
     pub fn expect_none_left(&self) -> Result<()> {
         match self.0.keys().next() {
-            Some(name) => bail!("the loss has no use for the tensor `{name}`"),
+            Some(name) => bail!("the loss does not use the tensor `{name}`"),
             None => Ok(()),
         }
     }
@@ -61,10 +61,10 @@ pub fn write(tensors: &[(&str, Tensor)], file: &Path) -> Result<()> {
     let write = || {
         let contiguous: Vec<_> =
             tensors.iter().map(|(name, tensor)| Ok((name, tensor.f_contiguous()?))).collect::<Result<_>>()?;
-        let temporary = NamedTempFile::new_in(file.parent().context("it is no file name")?)?;
+        let temporary = NamedTempFile::new_in(file.parent().context("expected a file name")?)?;
         Tensor::write_safetensors(&contiguous, temporary.path())?;
         temporary.persist(file)?;
         anyhow::Ok(())
     };
-    write().with_context(|| format!("{}: cannot be written", file.display()))
+    write().with_context(|| format!("cannot write {}", file.display()))
 }

@@ -12,7 +12,7 @@ use crate::model::objective::{parse_loss, parse_policy};
 
 /// Trains, scores and compares multilayer perceptrons on tables in which many labels are missing.
 ///
-/// Of an option that is given more than once the last one counts; only the names of --labels, --ignore and --bits add up.
+/// If an option is repeated, the last one counts; only --labels, --ignore and --bits accumulate their names.
 #[derive(Parser)]
 #[command(name = "masked-loss", version)]
 pub struct Arguments {
@@ -22,7 +22,7 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Shows what is in a table: how much of it is observed, and where.
+    /// Describes a table: how much of it is observed, and where.
     Inspect(Inspect),
     /// Trains on a table and scores the test rows.
     Train(Train),
@@ -32,8 +32,8 @@ pub enum Command {
     Predict(Predict),
     /// Trains on the same rows with several losses and policies for missing labels, over several seeds.
     Compare(Compare),
-    /// Trains on a synthetic problem whose every label is known: missing labels left out of the loss, missing labels taken as
-    /// negative, and no label missing.
+    /// Trains three times on a synthetic problem in which every label is known: missing labels left out of the loss,
+    /// missing labels taken as negative, and no label missing.
     Demo(Demo),
 }
 
@@ -56,15 +56,15 @@ pub struct Train {
     pub splitting: Splitting,
     #[command(flatten)]
     pub training: Training,
-    /// Folder for the weights, the configuration, the metrics, report.html with charts, predictions.csv for the test rows and
-    /// events for TensorBoard. For more than 2,000 labels, predictions.csv has the 20 highest probabilities of each row, and
-    /// only the first rows where all would take long. Replaces the files of an earlier run. metrics.json is removed first and
-    /// written last: where it is present, the run is complete. A checkpoint is written there after every epoch. One run at a
-    /// time has the folder.
+    /// Folder for the weights, the configuration, the metrics, report.html with charts, predictions.csv for the test
+    /// rows and events for TensorBoard. With more than 2,000 labels, predictions.csv has the 20 highest probabilities
+    /// of each row, and only the first rows if all would take long. The run replaces the files of an earlier run and
+    /// writes a checkpoint after every epoch. It removes metrics.json first and writes it last: if it exists, the run
+    /// is complete. Only one run at a time can use the folder.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Resumes from the checkpoint in --out. The result has the same bits as that of a run that was never stopped. --epochs
-    /// may be raised.
+    /// Resumes from the checkpoint in --out. The result has the same bits as that of a run that was never stopped. You
+    /// may raise --epochs.
     #[arg(long, requires = "out")]
     pub resume: bool,
     /// A TOML file of options, `lr = 1e-3` for --lr 1e-3. The command line overrides it.
@@ -89,7 +89,7 @@ pub struct Applied {
 pub struct Evaluate {
     #[command(flatten)]
     pub what: Applied,
-    /// Also writes all scores to this .json file, as the metrics.json of a run has them for its test rows.
+    /// Also writes all scores to this .json file, in the format of the test scores in a run's metrics.json.
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 }
@@ -102,8 +102,8 @@ pub struct Predict {
     /// The file to write: .csv, or .npz with the arrays P and labels.
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
-    /// Writes only so many labels of each row, those of the highest probabilities: the .csv has the columns row, label and
-    /// probability, and the .npz an array top with the numbers of the labels.
+    /// Writes only this many labels of each row, those with the highest probabilities. The .csv then has the columns
+    /// row, label and probability, and the .npz also has an array top with the numbers of the labels.
     #[arg(long, value_name = "LABELS", value_parser = value_parser!(u32).range(1..))]
     pub top: Option<u32>,
 }
@@ -117,13 +117,13 @@ pub struct Compare {
     pub splitting: Splitting,
     #[command(flatten)]
     pub training: Training,
-    /// How many seeds, from --seed on.
+    /// Number of seeds, starting at --seed.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
     pub seeds: u16,
-    /// Losses to compare, in place of --loss.
+    /// Losses to compare, instead of --loss.
     #[arg(long, action = ArgAction::Set, value_name = "NAME,...", value_delimiter = ',', value_parser = parse_loss)]
     pub losses: Vec<String>,
-    /// Policies for missing labels to compare.
+    /// Policies for missing labels, to compare.
     #[arg(long, action = ArgAction::Set, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative",
           value_parser = parse_policy)]
     pub policies: Vec<String>,

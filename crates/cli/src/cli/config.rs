@@ -28,7 +28,7 @@ struct Options<'a> {
     training: &'a Training,
 }
 
-/// The options of a run, given or by default, as `--config` takes them.
+/// The options of a run, defaults included, in the format of `--config`.
 pub fn to_toml(Train { source, splitting, training, .. }: &Train) -> Result<String> {
     Ok(toml::to_string(&Options { source, splitting, training })?)
 }
@@ -36,10 +36,12 @@ pub fn to_toml(Train { source, splitting, training, .. }: &Train) -> Result<Stri
 /// The command that takes `--config`.
 const TRAIN: &str = "train";
 
-/// The ways to split: one on the command line replaces the others in the file, of which --group is none.
+/// The options that choose the split: one on the command line replaces the others in the file. --group is not one of
+/// them.
 const SPLITTING: [&str; 6] = ["--split", "--split-by", "--fractions", "--folds", "--fold", "--split-file"];
 
-/// The command line, after the options of `--config FILE` that it does not override. So clap checks both.
+/// The command line, with the options of `--config FILE` that it does not override put before it, so that clap checks
+/// both.
 pub fn arguments() -> Result<Vec<OsString>> {
     let given: Vec<OsString> = std::env::args_os().collect();
     if given.get(1).is_none_or(|command| command != TRAIN) {
@@ -49,22 +51,22 @@ pub fn arguments() -> Result<Vec<OsString>> {
     let options = read(Path::new(&file)).with_context(|| format!("cannot use {}", file.display()))?;
     let on_line: Vec<_> = given.iter().filter_map(|argument| argument.to_str()?.split('=').next()).collect();
     let splits = SPLITTING.iter().any(|flag| on_line.contains(flag));
-    // Which of the folds is the test part leaves their number.
+    // --fold alone keeps the --folds of the file.
     let folds = on_line.contains(&"--fold") && !on_line.contains(&"--folds");
     let replaced =
         |flag: &str| on_line.contains(&flag) || (splits && SPLITTING.contains(&flag) && !(folds && flag == "--folds"));
     let column = options.iter().find(|(flag, _)| flag == "--split" && replaced(flag) && !on_line.contains(&"--split"));
     if let Some((_, Some(column))) = column {
-        note(format!("the column {column:?} does not split any more: --ignore leaves it out of the features"));
+        note(format!("column {column:?} no longer defines the split: --ignore leaves it out of the features"));
     }
     let left = options.into_iter().filter(|(flag, _)| !replaced(flag));
     let left = left.map(|(flag, value)| value.map_or_else(|| flag.clone(), |value| format!("{flag}={value}")).into());
-    // After the name of the program and that of the command.
+    // After the program and the command.
     let (head, tail) = given.split_at(2.min(given.len()));
     Ok(head.iter().cloned().chain(left).chain(tail.iter().cloned()).collect())
 }
 
-/// The last one, as of every option.
+/// The last --config, as for every option.
 fn config_file(arguments: &[OsString]) -> Result<Option<OsString>> {
     let (mut arguments, mut found) = (arguments.iter(), None);
     while let Some(argument) = arguments.next() {
@@ -72,7 +74,7 @@ fn config_file(arguments: &[OsString]) -> Result<Option<OsString>> {
             found = arguments.next().cloned();
         } else if argument.as_encoded_bytes().starts_with(b"--config=") {
             let argument = argument.to_str();
-            let argument = argument.context("after --config= a path must be in Unicode; --config PATH takes any")?;
+            let argument = argument.context("--config=PATH needs a path in Unicode; --config PATH takes any")?;
             found = argument.strip_prefix("--config=").map(Into::into);
         }
     }
@@ -82,7 +84,7 @@ fn config_file(arguments: &[OsString]) -> Result<Option<OsString>> {
 /// Flags with their values.
 fn read(file: &Path) -> Result<Vec<(String, Option<String>)>> {
     let table = input::text(file)?.parse::<toml::Table>();
-    let table = table.map_err(|error| anyhow!("it is not TOML: {}", error.message()))?;
+    let table = table.map_err(|error| anyhow!("invalid TOML: {}", error.message()))?;
     let mut options: Vec<(String, _)> = Vec::new();
     let mut seen = HashMap::new();
     for (name, value) in table {
@@ -101,18 +103,18 @@ fn read(file: &Path) -> Result<Vec<(String, Option<String>)>> {
     Ok(options)
 }
 
-/// Whether clap takes this option: it reports errors as if they were on the command line.
+/// Checks one option with clap, which reports errors as if the option were on the command line.
 fn check(name: &str, flag: &str, value: Option<&str>) -> Result<()> {
     let option = value.map_or_else(|| flag.to_owned(), |value| format!("{flag}={value}"));
     let Err(error) = Arguments::command().try_get_matches_from(["masked-loss", TRAIN, &option]) else { return Ok(()) };
     match error.kind() {
-        // Those together with others are checked with them.
+        // Requirements and conflicts are checked with the whole command line.
         ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict if name != "config" => Ok(()),
         ErrorKind::UnknownArgument | ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             bail!("there is no option {name}")
         }
-        ErrorKind::TooManyValues => bail!("{name} is {:?} where true or false was expected", value.unwrap_or_default()),
-        ErrorKind::MissingRequiredArgument => bail!("{name} cannot stand in such a file"),
+        ErrorKind::TooManyValues => bail!("{name}: expected true or false, found {:?}", value.unwrap_or_default()),
+        ErrorKind::MissingRequiredArgument => bail!("{name} is not allowed in this file"),
         _ => {
             let complaint = error.to_string();
             let lines: Vec<_> = complaint.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
@@ -130,6 +132,6 @@ fn argument(name: &str, value: &Value) -> Result<String> {
             let values = values.iter().map(|value| argument(name, value)).collect::<Result<_>>()?;
             Names(values).to_string()
         }
-        _ => bail!("{name} is a {}: expected a number, a string, true, false or a list", value.type_str()),
+        _ => bail!("{name}: expected a number, a string, true, false or a list, found a {}", value.type_str()),
     })
 }

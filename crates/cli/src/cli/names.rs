@@ -6,11 +6,11 @@ use std::str::FromStr;
 use csv::{ReaderBuilder, StringRecord, Writer};
 use serde::{Serialize, Serializer};
 
-/// Written as a line of CSV: a name with a comma stands between quotes.
+/// Written as a line of CSV: a name with a comma is quoted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Names(pub Vec<String>);
 
-/// The names of all lines: the flag may be given more than once.
+/// The names of all lines: the flag may be repeated.
 pub fn all(lines: &[Names]) -> Vec<String> {
     lines.iter().flat_map(|line| line.0.clone()).collect()
 }
@@ -22,7 +22,7 @@ pub fn serialize<S: Serializer>(lines: &[Names], serializer: S) -> Result<S::Ok,
 impl FromStr for Names {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected names in one line, with commas between them";
+        const EXPECTED: &str = "expected comma-separated names in one line";
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
         let lines: Vec<StringRecord> = reader.records().collect::<Result<_, _>>().map_err(|_| EXPECTED)?;
         match &lines[..] {

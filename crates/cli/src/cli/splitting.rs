@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, value_parser};
 use serde::Serialize;
 
-/// Which rows train, validate and test, where no column says it.
+/// Which rows train, validate and test, unless a column says so.
 #[derive(Args, Clone, Default, Serialize)]
 pub struct Splitting {
-    /// The order in which rows (or groups) go to the parts.
+    /// The order in which rows (or groups) are assigned to train, validation and test.
     #[arg(long, value_enum, default_value_t, value_name = "ORDER", conflicts_with = "split")]
     #[serde(skip_serializing_if = "is_default")]
     pub split_by: Order,
-    /// Shares of the rows that train, validate and test.
+    /// Shares of the rows for training, validation and test.
     #[arg(long, value_name = "TRAIN,VALIDATION,TEST", default_value = "0.8,0.1,0.1", value_parser = parse_fractions)]
     #[arg(conflicts_with_all = ["split", "folds"])]
     #[serde(skip_serializing_if = "is_default")]
@@ -20,11 +20,11 @@ pub struct Splitting {
     /// Cuts the rows into this many equal folds: --fold is the test part, and the next one is for validation.
     #[arg(long, value_name = "K", requires = "fold", conflicts_with = "split", value_parser = value_parser!(u32).range(3..))]
     pub folds: Option<u32>,
-    /// Which of the --folds, from 1 on.
+    /// The test fold, from 1.
     #[arg(long, value_name = "I", requires = "folds", value_parser = value_parser!(u32).range(1..))]
     pub fold: Option<u32>,
-    /// A CSV with the columns row (from 0) and part, as a run leaves in its folder as split.csv; it has every row of the
-    /// table once.
+    /// A CSV with the columns row (from 0) and part, such as the split.csv in the folder of a run. It must list every
+    /// row of the table once.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "split_by", "fractions", "folds"])]
     pub split_file: Option<PathBuf>,
 }

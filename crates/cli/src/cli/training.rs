@@ -27,11 +27,12 @@ pub struct Training {
     /// Gives the positives and the negatives of each label the same total weight.
     #[arg(long)]
     pub balanced: bool,
-    /// Keeps the output weights of labels that no row of a step observed, whatever the optimizer remembers.
+    /// In each step, restores the output weights of labels that no row observed: momentum and weight decay do not move
+    /// them.
     #[arg(long)]
     pub guard: bool,
-    /// Subtracts from each feature its mean and divides it by its standard deviation. Both are those of the training rows,
-    /// and are kept with the weights.
+    /// Subtracts each feature's mean and divides by its standard deviation. Both are computed on the training rows and
+    /// stored with the weights.
     #[arg(long)]
     #[serde(default)]
     pub standardize: bool,
@@ -44,26 +45,27 @@ pub struct Training {
     pub dropout: f64,
     #[arg(long, default_value_t = 15, value_parser = value_parser!(u64).range(1..))]
     pub epochs: u64,
-    /// Stops after this many epochs without a better one.
+    /// Stops after this many epochs without improvement.
     #[arg(long, value_name = "EPOCHS", value_parser = value_parser!(u64).range(1..))]
     pub patience: Option<u64>,
-    /// Rows in a step.
+    /// Rows per step.
     #[arg(long, default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
     pub batch_size: u32,
-    /// Rows that go through the network at a time. The steps are still those of --batch-size.
+    /// Rows that go through the network at a time. Each step still uses --batch-size rows.
     #[arg(long, value_name = "ROWS", value_parser = value_parser!(u32).range(1..))]
     pub micro_batch: Option<u32>,
-    /// Which logits of the last layer training computes. observed is for --missing ignore on the CPU, and faster where about a
-    /// tenth of the labels or less are observed. auto chooses for each step.
+    /// Which logits of the last layer training computes. observed needs --missing ignore and the CPU, and is faster if
+    /// about a tenth of the labels or less are observed. auto chooses for each step.
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub head: HeadChoice,
-    /// What becomes of the output weights of labels that no row of a step observed. wait and keep are for --head observed, which
-    /// auto then is, and --precision f32. With --clip, wait may differ from move by the rounding of the norm.
+    /// What happens to the output weights of labels that no row of a step observed. wait and keep need --precision f32
+    /// and --head observed (or auto, which then means observed). With --clip, wait may differ from move by the rounding
+    /// of the norm.
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub unobserved: Unobserved,
-    /// The number type of the layers' products. Weights, sums and the loss are always f32.
+    /// The number type of the layers' matrix products. Weights, sums and the loss are always f32.
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub precision: Precision,
@@ -72,10 +74,10 @@ pub struct Training {
     /// Learning rate.
     #[arg(long, default_value_t = 2e-3, allow_negative_numbers = true, value_parser = parse_rate)]
     pub lr: f64,
-    /// What the learning rate does after the warm-up.
+    /// How the learning rate changes after the warm-up.
     #[arg(long, value_enum, default_value_t)]
     pub schedule: Schedule,
-    /// Steps in which the learning rate rises from 0.
+    /// Number of steps over which the learning rate rises from 0.
     #[arg(long, default_value_t = 0, value_name = "STEPS")]
     pub warmup: u64,
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_parser = parse_decay)]
@@ -86,10 +88,10 @@ pub struct Training {
     /// Seed of the split, the shuffles, the initial weights and the dropout.
     #[arg(long, default_value_t = 0, value_parser = value_parser!(i64).range(0..))]
     pub seed: i64,
-    /// Threads of libtorch; by default libtorch chooses.
+    /// Number of libtorch threads; by default libtorch chooses.
     #[arg(long, value_parser = value_parser!(i32).range(1..=4096))]
     pub threads: Option<i32>,
-    /// auto takes a GPU where there is a usable one.
+    /// auto uses a GPU if one is usable.
     #[arg(long, default_value = "auto", value_name = "auto|cpu|cuda:0", value_parser = parse_device)]
     #[serde(skip, default)]
     pub device: DeviceChoice,
@@ -100,11 +102,11 @@ pub struct Training {
 pub enum HeadChoice {
     #[default]
     Auto,
-    /// All of them.
+    /// All logits.
     Dense,
-    /// All of them, some labels at a time: less memory for wide tables.
+    /// All logits, some labels at a time: less memory for wide tables.
     Chunked,
-    /// Those of observed labels.
+    /// Only the logits of observed labels.
     Observed,
 }
 
@@ -124,7 +126,7 @@ impl From<HeadChoice> for Head {
 pub enum Precision {
     #[default]
     F32,
-    /// Half the memory, and faster where the device has it.
+    /// Half the memory, and faster on devices that support it.
     Bf16,
 }
 
@@ -142,14 +144,14 @@ impl Precision {
 pub enum Schedule {
     #[default]
     Constant,
-    /// Down to 0 by half a cosine.
+    /// Falls to 0 along half a cosine.
     Cosine,
-    /// Down to 0 by a straight line.
+    /// Falls to 0 linearly.
     Linear,
 }
 
 impl Training {
-    /// Sets up libtorch, and says where to compute.
+    /// Sets up libtorch and returns the device.
     pub fn start(&self) -> Result<Device> {
         if let Some(threads) = self.threads {
             tch::set_num_threads(threads);
@@ -164,12 +166,12 @@ impl Training {
             Unobserved::Wait => "--unobserved wait",
             Unobserved::Keep => "--unobserved keep",
         };
-        ensure!(self.missing == "ignore", "{option} computes no logit that --missing {} counts", self.missing);
-        ensure!(device == Device::Cpu, "{option} is for --device cpu, and this is {device:?}");
+        ensure!(self.missing == "ignore", "{option} needs --missing ignore, found --missing {}", self.missing);
+        ensure!(device == Device::Cpu, "{option} needs --device cpu, found {device:?}");
         if self.unobserved != Unobserved::Move {
             let is_observed = matches!(self.head, HeadChoice::Auto | HeadChoice::Observed);
-            ensure!(is_observed, "{option} is for --head observed");
-            ensure!(self.precision == Precision::F32, "{option} is for --precision f32");
+            ensure!(is_observed, "{option} needs --head observed");
+            ensure!(self.precision == Precision::F32, "{option} needs --precision f32");
         }
         Ok(device)
     }
@@ -207,11 +209,11 @@ impl Training {
 }
 
 fn parse_dropout(text: &str) -> Result<f64, &'static str> {
-    text.parse().ok().filter(|share| (0.0..1.0).contains(share)).ok_or("expected a number from 0 to below 1")
+    text.parse().ok().filter(|share| (0.0..1.0).contains(share)).ok_or("expected a number of at least 0 and below 1")
 }
 
 fn parse_decay(text: &str) -> Result<f64, &'static str> {
-    text.parse().ok().filter(|decay: &f64| *decay >= 0.0 && decay.is_finite()).ok_or("expected a number from 0 on")
+    text.parse().ok().filter(|decay: &f64| *decay >= 0.0 && decay.is_finite()).ok_or("expected a number of at least 0")
 }
 
 fn parse_rate(text: &str) -> Result<f64, &'static str> {

@@ -16,14 +16,14 @@ use crate::run::output::Folder;
 use crate::run::predict::{self, Fault, Part, Wanted};
 use crate::run::weights;
 
-/// Which of these the name that `--to` gives ends in.
+/// The one of `endings` with which the file name of `--to` ends.
 fn ending<'a>(to: &Path, endings: &[&'a str]) -> Result<&'a str> {
     let name = to.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let found = endings.iter().find(|ending| name.ends_with(**ending));
     found.copied().with_context(|| format!("--to {}: its name must end in {}", to.display(), endings.join(" or ")))
 }
 
-/// `--to` must name none of the files that are read.
+/// `--to` must not name an input file.
 fn keep_inputs(Applied { run, source, .. }: &Applied, to: &Path) -> Result<()> {
     let read = [description::FILE, weights::FILE].map(|name| run.join(name));
     let inputs = [source.files(), read.iter().map(PathBuf::as_path).collect()].concat();
@@ -40,7 +40,7 @@ pub fn evaluate(Evaluate { what, to }: &Evaluate) -> Result<()> {
     let (description, network) = weights::read(run, device)?;
     let source = Source { known_labels: Some(description.outputs.clone()), ..source.clone() };
     let table = Table::read(&source)?;
-    // A label that is not named is taken for a feature.
+    // A label that --labels does not name is read as a feature.
     description.check_labels(&table.label_names)?;
     description.check(&table.features)?;
     let to = to.as_deref().map(Folder::of).transpose().context("--to")?;
@@ -79,7 +79,7 @@ pub fn predict(Predict { what, to, top }: &Predict) -> Result<()> {
     })
 }
 
-/// An error where a logit is not finite.
+/// Fails if a logit is not finite.
 fn finite<'a>(part: Part<'a>, names: &[String]) -> Result<Part<'a>> {
     match part.fault {
         None => Ok(part),

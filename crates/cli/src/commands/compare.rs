@@ -15,7 +15,7 @@ use crate::run::split::{self, Split};
 
 pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Compare) -> Result<()> {
     let last = training.seed.checked_add(i64::from(*seeds) - 1);
-    let last = last.with_context(|| format!("--seed {} leaves no {seeds} seeds from it on", training.seed))?;
+    let last = last.with_context(|| format!("--seed {} is too large for --seeds {seeds}", training.seed))?;
     let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
     once("--losses", losses)?;
     once("--policies", policies)?;
@@ -48,7 +48,7 @@ pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Co
     ))
 }
 
-/// Twice the same would be trained twice.
+/// A repeated name would be trained twice.
 fn once(option: &str, names: &[String]) -> Result<()> {
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(*name)) {

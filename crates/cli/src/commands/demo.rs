@@ -66,8 +66,8 @@ fn show(training: &Training) -> Result<()> {
     let partial = problem.table(&observed_by_choice(&problem.features), &[&problem.split.test])?;
     let complete = problem.table(&problem.truth.ones_like(), &[])?;
     terminal::print(format_args!(
-        "A synthetic problem: {ROWS} rows, {LABELS} labels, of which {:.0} % are observed in the training rows.\n\
-         Three networks, scored on the full truth of {} test rows:",
+        "A synthetic problem: {ROWS} rows, {LABELS} labels; {:.0} % of the training labels are observed.\n\
+         Three networks, scored on all labels of {} test rows:",
         100.0 * problem.share_observed(&partial)?,
         problem.split.test.len(),
     ))?;
@@ -82,19 +82,20 @@ fn show(training: &Training) -> Result<()> {
     terminal::print(terminal::comparison(&runs))
 }
 
-/// Every policy, with labels hidden at random and with positives only. Of validation and test rows all labels are known.
+/// Every policy, with labels hidden at random and with positives only. All labels of the validation and test rows are
+/// known.
 fn compare_policies(training: &Training) -> Result<()> {
     let problem = Problem::new(training, training.start()?)?;
     let random = Tensor::rand([ROWS, LABELS], (Kind::Float, Device::Cpu));
     let settings = [
-        ("half are hidden at random", random.lt(0.5)),
-        ("80 % are hidden at random", random.lt(0.2)),
-        ("one positive of a row is left", one_positive(&problem.truth)),
+        ("Half of the labels hidden at random", random.lt(0.5)),
+        ("80 % of the labels hidden at random", random.lt(0.2)),
+        ("One positive left per row", one_positive(&problem.truth)),
     ];
     for (name, observed) in settings {
         let table = problem.table(&observed, &[&problem.split.validation, &problem.split.test])?;
         terminal::print(format_args!(
-            "Of the labels, {name}: {:.0} % are observed in the training rows.",
+            "{name}: {:.0} % of the training labels are observed.",
             100.0 * problem.share_observed(&table)?
         ))?;
         let runs: Vec<_> = objective::policies()
@@ -106,13 +107,13 @@ fn compare_policies(training: &Training) -> Result<()> {
     Ok(())
 }
 
-/// Labels that a random network of one hidden layer draws.
+/// Labels drawn from a random network with one hidden layer.
 fn truth(features: &Tensor) -> Tensor {
     let hidden = features.matmul(&projection(FEATURES, 64)).tanh();
     ((hidden.matmul(&projection(64, LABELS)) * 6.0) - 1.5).sigmoid().bernoulli()
 }
 
-/// Which labels of a row are measured depends on the row, as in the laboratory, where somebody chooses the tests.
+/// Which labels of a row are measured depends on the row, as in a laboratory that chooses its tests.
 fn observed_by_choice(features: &Tensor) -> Tensor {
     (features.matmul(&projection(FEATURES, LABELS)) * 2.0 - 2.0).sigmoid().bernoulli()
 }

@@ -8,11 +8,11 @@ use crate::data::{Block, Features, Table, chunk, leaks};
 use crate::note::note;
 use crate::report::terminal::{print, row, table};
 
-/// Labels that are shown one by one by default.
+/// Number of labels listed by default.
 const SHOWN: usize = 20;
-/// Up to so many labels, every pair is shown.
+/// Most labels for which every pair is shown.
 const SQUARE: usize = 12;
-/// Up to so many labels, pairs are counted: time and memory grow with the square.
+/// Most labels for which pairs are counted: time and memory grow with the square.
 const COUNTED: usize = 2000;
 
 pub fn run(Inspect { source, all }: &Inspect) -> Result<()> {
@@ -37,7 +37,7 @@ pub fn run(Inspect { source, all }: &Inspect) -> Result<()> {
 fn describe(features: &Features) -> String {
     let describe_block = |block: &Block| {
         let cells = features.rows() * block.width();
-        format!("{} as {}, of which {} are not 0", block.width(), block.kind(), percent(block.nonzero(), cells))
+        format!("{} as {}, {} nonzero", block.width(), block.kind(), percent(block.nonzero(), cells))
     };
     features.blocks().iter().map(describe_block).collect::<Vec<_>>().join("; ")
 }
@@ -56,7 +56,7 @@ impl Counts {
         let mut empty = vec![true; rows as usize];
         for entries in table.entries() {
             for (row, label, value) in entries?.iter() {
-                // Soft labels count as positive from one half.
+                // Soft labels of at least 0.5 count as positive.
                 positive[label] += i64::from(value >= 0.5);
                 empty[row] = false;
             }
@@ -79,7 +79,7 @@ impl Counts {
         format!(
             "Labels: {observed} of {cells} are observed ({}), {positive} of them positive ({})\n\
              Rows without any observed label: {}\n\
-             Labels that cannot be scored, not having both classes: {}{}",
+             Labels without both classes, which cannot be scored: {}{}",
             percent(observed, cells),
             percent(positive, observed),
             self.empty_rows,
@@ -96,19 +96,19 @@ impl Counts {
             table.add_row(row(name, [observed.to_string(), of_rows, positive.to_string(), of_observed]));
         }
         let rest = names.len().saturating_sub(shown);
-        let more = if rest > 0 { format!("\nand {rest} more, which --all shows") } else { String::new() };
+        let more = if rest > 0 { format!("\nand {rest} more (--all shows them)") } else { String::new() };
         format!("{table}{more}")
     }
 
     /// The quartiles of the counts over the labels.
     fn quartile_table(&self) -> String {
-        let mut table = table(&["over the labels", "least", "a quarter below", "median", "a quarter above", "most"]);
+        let mut table = table(&["over the labels", "minimum", "lower quartile", "median", "upper quartile", "maximum"]);
         let shares =
             |(&positive, &observed): (&i64, &i64)| (observed > 0).then(|| 100.0 * positive as f64 / observed as f64);
         let shares: Vec<f64> = self.positive.iter().zip(&self.observed).filter_map(shares).collect();
         table.add_row(row("observed", quartiles_of(&self.observed)));
         table.add_row(row("positive", quartiles_of(&self.positive)));
-        // Of a label that is never observed there is no share.
+        // A label that is never observed has no share.
         let of = if shares.len() < self.observed.len() { format!(", {} labels", shares.len()) } else { String::new() };
         table.add_row(row(
             &format!("positive of the observed{of}"),
@@ -118,7 +118,7 @@ impl Counts {
     }
 }
 
-/// Prints on how many rows pairs of labels are observed together.
+/// Prints how many rows have both labels of each pair observed.
 fn together(table: &Table) -> Result<()> {
     let names = &table.label_names;
     let labels = names.len();
@@ -141,7 +141,7 @@ fn together(table: &Table) -> Result<()> {
     let met = pairs.iter().filter(|&&count| count > 0).count();
     let [least, quarter, median, three_quarters, most] = quartiles_of(&pairs);
     print(format_args!(
-        "Pairs of labels observed together on some row: {met} of {} ({}); rows of a pair: {least} to {most}, \
+        "Pairs of labels observed together on some row: {met} of {} ({}); rows per pair: {least} to {most}, \
          quartiles {quarter}, {median}, {three_quarters}",
         pairs.len(),
         percent(met as i64, pairs.len() as i64),
@@ -158,7 +158,7 @@ fn together(table: &Table) -> Result<()> {
     print(square)
 }
 
-/// The least, the quartiles, and the largest; between two values by their distance, as NumPy has them.
+/// Minimum, quartiles and maximum, with linear interpolation as in NumPy.
 fn quartiles(values: impl Iterator<Item = f64>) -> [f64; 5] {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);

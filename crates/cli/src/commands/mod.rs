@@ -1,4 +1,4 @@
-//! What the program does for each of its commands.
+//! The commands of the program.
 
 pub mod apply;
 pub mod compare;

@@ -38,18 +38,14 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Train { source, splitting, training, out, resume, .. } = arguments;
     if let Some(out) = out {
         for path in source.files().into_iter().chain(splitting.split_file.as_deref()) {
-            ensure!(
-                path.to_str().is_some(),
-                "{} is not a path in Unicode, as the files of --out need it",
-                path.display()
-            );
+            ensure!(path.to_str().is_some(), "--out needs input paths in Unicode, found {}", path.display());
         }
         let own = [METRICS, weights::FILE, OPTIONS, description::FILE, split::FILE, checkpoint::FILE, events::FILE];
         let outputs: Vec<_> = own.iter().chain(&files::ALL).map(|name| out.join(name)).collect();
         input::keep(&source.files(), &outputs, &format!("--out {}", out.display()))?;
     }
     if let (true, Some(out)) = (*resume, out) {
-        // Before a folder is made.
+        // Before a folder is created.
         checkpoint::find(out)?;
     }
     let device = training.start()?;
@@ -60,7 +56,7 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let summary = summary(&table, &split, device)?;
     let printed = terminal::print(summary)
         .and_then(|()| split::remark(&table, &split, splitting).map_or(Ok(()), terminal::print));
-    // The files do not need the output: where it fails, they are made all the same.
+    // Writing the files does not depend on standard output: if printing fails, the run continues.
     let unprinted = if folder.is_some() { printed.err() } else { printed.map(|()| None)? };
     let description = folder.as_ref().map(|_| description::describe(arguments, device, &table, &split)).transpose()?;
     let table = table.to_device(device)?;
@@ -71,13 +67,13 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
             description::check_same_table(folder, description)?;
             run.resume(folder)?;
             let began = Split::read(&folder.path().join(split::FILE), table.rows())?;
-            ensure!(began == split, "the checkpoint is of a run with another split; see {} beside it", split::FILE);
+            ensure!(began == split, "the checkpoint was made with a different split; see {} beside it", split::FILE);
         }
-        // First of all what says that the files beside it are those of one finished run.
+        // First the files that mark the folder as one finished run.
         folder.clear(&[METRICS, weights::FILE])?;
         folder.clear(&files::ALL)?;
         if !*resume {
-            // An earlier run was of another network.
+            // These belong to an earlier run.
             folder.clear(&[checkpoint::FILE, events::FILE])?;
             folder.write(split::FILE, |path| split.write(path))?;
         }
@@ -91,8 +87,8 @@ pub fn run(arguments: &Train) -> Result<ExitCode> {
     let Fit { network, best_epoch, history } = match trained {
         Outcome::Trained(fit) => fit,
         Outcome::Stopped(status) => {
-            // That the run was stopped matters more than a failing output.
-            let _ = terminal::print("Stopped, with a checkpoint of the last step; --resume continues it.");
+            // The exit status of the signal matters more than an error in printing.
+            let _ = terminal::print("Stopped after writing a checkpoint; --resume continues the run.");
             return Ok(ExitCode::from(status));
         }
     };

@@ -13,7 +13,7 @@ use super::raw::Raw;
 use crate::cli::names;
 use crate::cli::source::Source;
 
-/// The arrays of a file, as far as they were requested; X or Y in any case, which have its rows.
+/// The requested arrays of a file. X or Y is always present, for the number of rows.
 pub struct Arrays {
     pub x: Option<Block>,
     pub y: Option<Y>,
@@ -22,11 +22,11 @@ pub struct Arrays {
     pub group: Option<Vec<String>>,
 }
 
-/// Labels as a file has them.
+/// Labels as stored in a file.
 pub enum Y {
     /// A vector is one column.
     Dense(Tensor),
-    /// What is stored is observed. -1 is a negative, because an entry of 0 is easily lost from a sparse matrix.
+    /// Stored entries are observed. -1 is a negative, because a sparse matrix easily loses an entry of 0.
     Sparse(Csr),
 }
 
@@ -38,7 +38,7 @@ impl Y {
             Self::Dense(y) => matrix("Y", y),
             Self::Sparse(csr) => {
                 let (width, most) = (csr.width(), i64::from(i32::MAX));
-                ensure!(width <= most, "Y has {width} columns where at most {most} are supported");
+                ensure!(width <= most, "Y: expected at most {most} columns, found {width}");
                 Ok([csr.rows(), width])
             }
         }
@@ -57,19 +57,19 @@ impl Y {
     }
 }
 
-/// Integers without a sign are read as `i64`.
-pub const TOO_LARGE: &str = "it holds an integer of 2^63 or more, which does not fit in 64 bits with a sign";
+/// Unsigned integers are read as `i64`.
+pub const TOO_LARGE: &str = "it holds an integer of 2^63 or more, which does not fit in a signed 64-bit integer";
 
 impl Arrays {
     /// Checks that the arrays have the same rows, and keeps the selected labels.
     pub fn select(self, source: &Source) -> Result<Raw> {
-        ensure!(source.bits.is_empty(), "--bits is for tables with named columns: X_bits in an .npz holds bits");
+        ensure!(source.bits.is_empty(), "--bits needs a table with named columns: an .npz holds bits in X_bits");
         if let Some(name) = source.split.as_ref().filter(|_| source.split == source.group) {
             bail!("array {name} is named by both --split and --group");
         }
         for (option, name) in [("--split", &source.split), ("--group", &source.group)] {
             let data = ["X", "X_bits", "Y", "labels"].into_iter().find(|data| name.as_deref() == Some(data));
-            ensure!(data.is_none(), "{option} {} names an array that is no column", data.unwrap_or_default());
+            ensure!(data.is_none(), "{option} {} names an array that is not a column", data.unwrap_or_default());
         }
         let features = self.x.map(|block| Features::new(vec![block], None));
         let y = self.y;
@@ -94,7 +94,7 @@ impl Arrays {
             notes = decoder.notes();
             label_names = names;
         } else if !source.has_labels() && (!source.labels.is_empty() || !source.ignore.is_empty()) {
-            notes.push("--labels and --ignore select columns of Y, which is not read".to_owned());
+            notes.push("--labels and --ignore have no effect, because Y is not read".to_owned());
         }
         let features = features.filter(|_| source.has_features());
         Ok(Raw { rows, features, labels, notes, label_names, numbered, split: self.split, group: self.group })
@@ -121,17 +121,17 @@ pub fn chosen(count: i64, names: Option<Vec<String>>, source: &Source) -> Result
     Ok((chosen, names))
 }
 
-/// Rows and columns of what must be a matrix.
+/// Rows and columns of an array that must be a matrix.
 pub fn matrix(name: &str, array: &Tensor) -> Result<[i64; 2]> {
     let size = array.size();
-    <[i64; 2]>::try_from(size).map_err(|size| anyhow!("{name} has shape {size:?} where a matrix was expected"))
+    <[i64; 2]>::try_from(size).map_err(|size| anyhow!("{name}: expected a matrix, found shape {size:?}"))
 }
 
 fn positions(count: i64) -> Vec<String> {
     (0..count).map(|position| position.to_string()).collect()
 }
 
-/// Numbers as words, where a file has them in place of names.
+/// Numbers as words, for a file that has numbers instead of names.
 pub fn words(array: &Tensor) -> Result<Vec<String>> {
     let flat = array.flatten(0, -1);
     Ok(match flat.kind() {

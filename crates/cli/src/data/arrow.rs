@@ -1,4 +1,4 @@
-//! Columns of Arrow, read by their meaning, however they are encoded.
+//! Arrow columns, read by their meaning, in any encoding.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::decode::{EXACT, HALF, Rounding, SINGLE};
 pub struct Column<'a> {
     pub name: &'a str,
     pub cells: &'a ArrayRef,
-    /// How many rows are before them.
+    /// Number of rows before these.
     pub before: i64,
 }
 
 impl Column<'_> {
-    /// A number for each cell, or `width` numbers for each list; NaN where there is none.
+    /// A number for each cell, or `width` numbers for each list; NaN if missing.
     pub fn features(&self, width: i64) -> Result<Vec<f32>> {
         if self.cells.data_type().is_list() {
             self.numbers::<Float32Type>(&self.elements(width)?, width)
@@ -31,12 +31,12 @@ impl Column<'_> {
         }
     }
 
-    /// NaN where there is none.
+    /// NaN if missing.
     pub fn labels(&self) -> Result<Vec<f64>> {
         self.numbers::<Float64Type>(self.cells, 1)
     }
 
-    /// Empty where there is none.
+    /// Empty if missing.
     pub fn words(&self) -> Result<Vec<String>> {
         let plain = plain(self.cells)?;
         let of = plain.data_type();
@@ -59,7 +59,7 @@ impl Column<'_> {
         let (lists, name) = (lists(self.cells)?, self.name);
         for (place, row) in (0..lists.len()).zip(self.before + 1..) {
             let found = lists.value_length(place);
-            ensure!(lists.is_valid(place), "data row {row} of column {name:?} is null where a list was expected");
+            ensure!(lists.is_valid(place), "data row {row} of column {name:?}: expected a list, found null");
             ensure!(
                 found == width,
                 "data row {row} of column {name:?} has {found} numbers where the first has {width}"
@@ -97,7 +97,7 @@ impl Column<'_> {
     }
 }
 
-/// The type of a column's cells, or of those of its lists, without their encoding.
+/// The type of a column's cells, or of the elements of its lists, without their encoding.
 pub fn element(column: &DataType) -> &DataType {
     match column {
         DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
@@ -146,7 +146,7 @@ fn is_text(of: &DataType) -> bool {
     of.is_string() || of.is_binary()
 }
 
-/// As text; bytes that are none in hexadecimal.
+/// As text; bytes that are not text become hexadecimal.
 fn texts(plain: &ArrayRef) -> Result<Vec<Option<String>>> {
     let text = |bytes: &[u8]| match str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -4,15 +4,15 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 
-/// How programs write that a cell is missing, in lower case.
+/// Words that programs write for a missing cell, in lower case.
 const MISSING: [&str; 9] = ["", "?", "na", "nan", "n/a", "#n/a", "<na>", "null", "none"];
 
-/// Whether a cell says that nothing is known.
+/// Whether a cell is missing.
 pub fn is_missing(cell: &str) -> bool {
     MISSING.into_iter().any(|word| cell.trim().eq_ignore_ascii_case(word))
 }
 
-/// The number that a cell of text holds, 1 and 0 for true and false; NaN where it is missing.
+/// The number that a cell of text holds, 1 and 0 for true and false; NaN if it is missing.
 pub fn number<T: FromStr + From<f32>>(cell: &str, row: i64, column: &str) -> Result<T> {
     let cell = cell.trim();
     let is = |word: &str| cell.eq_ignore_ascii_case(word);
@@ -27,7 +27,7 @@ pub fn number<T: FromStr + From<f32>>(cell: &str, row: i64, column: &str) -> Res
     })
 }
 
-/// A number as the name of a group or a part: 1.0 is 1, and NaN, which pandas writes where there is none, is empty.
+/// A number as the name of a group or a part: 1.0 is 1, and NaN, which pandas writes for a missing name, is empty.
 pub fn word(number: f64) -> String {
     // -0.0 becomes 0.
     if number.is_nan() { String::new() } else { (number + 0.0).to_string() }

@@ -1,4 +1,4 @@
-//! A checksum, by which a changed table is recognized.
+//! A checksum that detects a changed table.
 
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
@@ -7,7 +7,7 @@ use super::features::{Block, chunk};
 use super::table::Table;
 
 impl Table {
-    /// CRC-32C of the cells as they lie in memory; without the names.
+    /// CRC-32C of the cells as stored in memory, without the names.
     pub fn checksum(&self) -> Result<String> {
         let mut sum = 0;
         for block in self.features.blocks() {
@@ -32,7 +32,7 @@ impl Table {
     }
 }
 
-/// The checksum of what came before and these cells.
+/// Extends the checksum `before` by these cells.
 fn append(before: u32, cells: &Tensor) -> Result<u32> {
     let flat = cells.flatten(0, -1);
     flat.split(chunk(1), 0).iter().try_fold(before, |sum, part| {

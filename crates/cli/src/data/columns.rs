@@ -9,17 +9,17 @@ use globset::Glob;
 use crate::cli::names;
 use crate::cli::source::Source;
 
-/// What the columns of a table are, by their positions in it.
+/// The roles of a table's columns, by position.
 pub struct Roles {
-    /// Of all columns, without blanks around them.
+    /// The names of all columns, without surrounding blanks.
     pub names: Vec<String>,
     pub features: Vec<usize>,
-    /// Features too, a character each.
+    /// Text columns in which each character is a feature.
     pub bits: Vec<usize>,
     pub labels: Vec<usize>,
     pub split: Option<usize>,
     pub group: Option<usize>,
-    /// What is to be said of the columns that have none.
+    /// Notes on the columns that are ignored without an option.
     pub notes: Vec<String>,
 }
 
@@ -30,11 +30,11 @@ impl Roles {
         let ignore: Vec<_> = names::all(&source.ignore).into_iter().filter(|name| !name.trim().is_empty()).collect();
         let [labels, bits] = [&source.labels, &source.bits].map(|lines| names::all(lines));
         if source.unlabelled.is_none() {
-            ensure!(!labels.is_empty(), "--labels is missing, the names of the label columns");
+            ensure!(!labels.is_empty(), "--labels is missing: expected the names of the label columns");
         }
         ensure!(
             bits.is_empty() || source.has_features(),
-            "--bits names columns of --data, and --features another file"
+            "--bits names columns of --data, but --features names another file"
         );
 
         let mut claims = Claims::new(&names);
@@ -75,7 +75,7 @@ impl Roles {
     }
 }
 
-/// Whether pandas gives this name to an index without one: in Parquet, and where it reads the CSV that it wrote.
+/// Whether pandas gives this name to an unnamed index, in Parquet or on reading its own CSV.
 fn is_index(name: &str) -> bool {
     let number = name.strip_prefix("Unnamed: ").or_else(|| name.strip_prefix("__index_level_")?.strip_suffix("__"));
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
@@ -84,17 +84,17 @@ fn is_index(name: &str) -> bool {
 fn nameless_note(count: usize) -> Option<String> {
     match count {
         0 => None,
-        1 => Some("the column without a name is left out, as pandas and R write the names of rows".to_owned()),
-        _ => Some(format!("{count} columns without a name are left out")),
+        1 => Some("the column without a name is ignored: pandas and R write row names this way".to_owned()),
+        _ => Some(format!("{count} columns without a name are ignored")),
     }
 }
 
 fn index_note(columns: &[usize], names: &[String]) -> Option<String> {
     let list = columns.iter().map(|&column| format!("{:?}", names[column])).collect::<Vec<_>>().join(", ");
-    (!columns.is_empty()).then(|| format!("left out, as pandas says that it numbers or names the rows: {list}"))
+    (!columns.is_empty()).then(|| format!("ignored, because pandas marks it as an index: {list}"))
 }
 
-/// What an option makes of a column.
+/// The role that an option gives to a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
     Ignored,
@@ -102,7 +102,7 @@ pub enum Role {
     Group,
     Label,
     Bits,
-    /// Left out without an option.
+    /// Ignored without an option.
     Left,
 }
 
@@ -119,7 +119,7 @@ impl Display for Role {
     }
 }
 
-/// Gives columns to options. A name is a name, whatever a glob would read in it, and goes before all globs.
+/// Assigns columns to options. Literal names come before all globs, even if they could be read as globs.
 pub struct Claims<'a> {
     names: &'a [String],
     pub roles: Vec<Option<Role>>,
@@ -135,7 +135,7 @@ impl<'a> Claims<'a> {
         (0..self.names.len()).filter(|&column| self.roles[column] == role).collect()
     }
 
-    /// Gives the columns that the patterns name.
+    /// Assigns the columns that the patterns name literally.
     pub fn by_name(&mut self, role: Role, patterns: &[String]) -> Result<()> {
         for pattern in patterns {
             for column in self.named(pattern) {
@@ -148,7 +148,7 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
-    /// Gives one column, also if it was ignored: it is no feature in any case.
+    /// Assigns one column, even an ignored one: neither role makes it a feature.
     fn one(&mut self, role: Role, name: &Option<String>) -> Result<()> {
         let Some(name) = name else { return Ok(()) };
         let columns: Vec<_> = self.named(name).collect();
@@ -159,13 +159,13 @@ impl<'a> Claims<'a> {
         self.by_name(role, std::slice::from_ref(name))
     }
 
-    /// Gives the columns that the other patterns match, as far as they are not given yet.
+    /// Assigns the columns without a role that the other patterns match as globs.
     pub fn by_glob(&mut self, role: Role, patterns: &[String]) -> Result<()> {
         for pattern in patterns {
             if self.named(pattern).next().is_some() {
                 continue;
             }
-            // What is no glob is a name.
+            // A pattern that is not a glob is a name.
             let glob = Glob::new(pattern.trim()).ok().map(|glob| glob.compile_matcher());
             let matched = |name: &String| !name.is_empty() && glob.as_ref().is_some_and(|glob| glob.is_match(name));
             let columns: Vec<_> = (0..self.names.len()).filter(|&column| matched(&self.names[column])).collect();
@@ -177,7 +177,7 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
-    /// Gives what has no role yet; the columns that there are.
+    /// Assigns the columns that have no role yet, and returns them.
     pub fn unclaimed(&mut self, of: impl Fn(&str) -> bool, role: Role) -> Vec<usize> {
         let columns: Vec<_> = self.of(None).into_iter().filter(|&column| of(&self.names[column])).collect();
         columns.iter().for_each(|&column| self.roles[column] = Some(role));
@@ -191,7 +191,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Without blanks around them, as some writers put them there.
+/// Without surrounding blanks, which some writers add.
 pub fn trimmed(names: &[String]) -> Vec<String> {
     names.iter().map(|name| name.trim().to_owned()).collect()
 }
@@ -201,7 +201,7 @@ fn no_such(name: &str, names: &[String]) -> String {
     let named: Vec<_> = names.iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
     let more = if named.len() > SHOWN { format!(" and {} more", named.len() - SHOWN) } else { String::new() };
     if named.is_empty() {
-        return format!("there is no column {name:?}: none has a name");
+        return format!("there is no column {name:?}: no column has a name");
     }
     format!("there is no column {name:?}; there are {}{more}", named[..named.len().min(SHOWN)].join(", "))
 }

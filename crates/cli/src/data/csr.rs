@@ -1,16 +1,16 @@
-//! Sparse matrices, row by row: what SciPy calls CSR.
+//! Sparse matrices in compressed rows (SciPy's CSR).
 
 use anyhow::{Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
-/// Checked: the rows lie within the entries, and the columns within the width.
+/// Checked: row starts are within the entries, and columns within the width.
 #[derive(Debug)]
 pub struct Csr {
     /// `[N + 1]`, `i64`: where the entries of each row start, and where the last ones end.
     starts: Tensor,
-    /// Of each entry; `i32` or `i64`.
+    /// The column of each entry; `i32` or `i64`.
     columns: Tensor,
-    /// Of each entry; `u8` or `f32` in features.
+    /// The value of each entry; `u8` or `f32` in features.
     values: Tensor,
     width: i64,
 }
@@ -19,28 +19,28 @@ impl Csr {
     /// From SciPy's arrays of these names.
     pub fn new(shape: &Tensor, indptr: &Tensor, indices: Tensor, data: Tensor) -> Result<Self> {
         let shape = Vec::<i64>::try_from(shape.to_kind(Kind::Int64).flatten(0, -1))?;
-        ensure!(shape.len() == 2, "its shape is {shape:?} where a matrix was expected");
+        ensure!(shape.len() == 2, "expected a matrix, found shape {shape:?}");
         let (rows, width) = (shape[0], shape[1]);
         for (name, array) in [("indptr", indptr), ("indices", &indices), ("data", &data)] {
-            ensure!(array.dim() == 1, "{name} has shape {:?} where a vector was expected", array.size());
+            ensure!(array.dim() == 1, "{name}: expected a vector, found shape {:?}", array.size());
         }
         for (name, array) in [("indptr", indptr), ("indices", &indices)] {
             let is_integer = matches!(array.kind(), Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64);
-            ensure!(is_integer, "{name} is not of integers");
+            ensure!(is_integer, "{name} does not hold integers");
         }
         let indices = if indices.kind() == Kind::Int { indices } else { indices.to_kind(Kind::Int64) };
         let (starts, found) = (indptr.to_kind(Kind::Int64), indptr.size()[0]);
-        ensure!(rows >= 0 && found == rows + 1, "indptr has {found} numbers where {rows} rows need {}", rows + 1);
+        ensure!(rows >= 0 && found == rows + 1, "indptr has {found} numbers, but {rows} rows need {}", rows + 1);
         let (entries, stored) = (indices.size()[0], data.size()[0]);
-        ensure!(entries == stored, "there are {entries} indices and {stored} data");
+        ensure!(entries == stored, "indices has {entries} numbers and data has {stored}");
         let (first, last) = (starts.int64_value(&[0]), starts.int64_value(&[-1]));
         let falls = starts.diff(1, 0, None::<Tensor>, None::<Tensor>).lt(0).any().int64_value(&[]) != 0;
-        ensure!(first == 0 && !falls && last <= entries, "indptr does not go up from 0 to at most {entries}");
+        ensure!(first == 0 && !falls && last <= entries, "indptr does not rise from 0 to at most {entries}");
         if entries > 0 {
             let (least, largest) = (indices.min().int64_value(&[]), indices.max().int64_value(&[]));
             ensure!(
                 least >= 0 && largest < width,
-                "indices go from {least} to {largest}, and the columns from 0 to {}",
+                "indices are from {least} to {largest}, but columns from 0 to {}",
                 width - 1
             );
         }
@@ -92,14 +92,14 @@ impl Csr {
         Self { starts, columns, values, width: self.width }
     }
 
-    /// As a matrix of `f32`; of entries of one place the sum, as SciPy has it.
+    /// As a matrix of `f32`; duplicate entries are summed, as in SciPy.
     pub fn dense(&self) -> Tensor {
         Tensor::zeros([self.rows() * self.width], (Kind::Float, self.device()))
             .index_add_(0, &self.cells(), &self.values.to_kind(Kind::Float))
             .view([self.rows(), self.width])
     }
 
-    /// Its product with a matrix that has a row for each of its columns: sums of those rows.
+    /// Its product with a matrix, as weighted sums of that matrix's rows.
     pub fn times(&self, matrix: &Tensor) -> Tensor {
         const SUM: i64 = 0;
         let (starts, values) = (self.starts.to_kind(self.columns.kind()), self.values.to_kind(matrix.kind()));
@@ -108,31 +108,31 @@ impl Csr {
         products
     }
 
-    /// Its values, `convert`ed.
+    /// The same matrix with `convert`ed values.
     pub fn map(self, convert: impl Fn(Tensor) -> Tensor) -> Self {
         Self { values: convert(self.values), ..self }
     }
 
-    /// An error where a place has two entries.
+    /// Fails if a cell has two entries.
     pub fn check_single(&self) -> Result<()> {
         let (sorted, _) = self.cells().sort(0, false);
         let twice = sorted.diff(1, 0, None::<Tensor>, None::<Tensor>).eq(0).nonzero();
         if twice.size()[0] > 0 {
             let cell = sorted.int64_value(&[twice.int64_value(&[0, 0])]);
             let (row, column) = (cell / self.width + 1, cell % self.width);
-            bail!("data row {row} has two values in column {column}; sum_duplicates() makes one of them");
+            bail!("data row {row} has two values in column {column}; sum_duplicates() adds them up");
         }
         Ok(())
     }
 
-    /// Where the entries lie in the matrix, as one long row.
+    /// The positions of the entries in the flattened matrix.
     fn cells(&self) -> Tensor {
         let lengths = self.starts.diff(1, 0, None::<Tensor>, None::<Tensor>);
         let rows = Tensor::arange(self.rows(), (Kind::Int64, self.device()));
         rows.repeat_interleave_self_tensor(&lengths, 0, None) * self.width + &self.columns
     }
 
-    /// How many entries are not 0.
+    /// Number of nonzero entries.
     pub fn nonzero(&self) -> i64 {
         self.values.count_nonzero(None).int64_value(&[])
     }

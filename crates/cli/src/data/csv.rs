@@ -24,7 +24,7 @@ pub struct Rows {
     reader: csv::Reader<Lines<Box<dyn Read>>>,
     pub header: Vec<String>,
     record: StringRecord,
-    /// How many were read.
+    /// Number of rows read.
     pub count: i64,
 }
 
@@ -37,13 +37,13 @@ impl Rows {
         let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(Lines::new(input));
         let header: Vec<String> =
             reader.headers().map_err(|error| explain(error, "the header"))?.iter().map(String::from).collect();
-        ensure!(!header.is_empty(), "it is empty where a header was expected");
+        ensure!(!header.is_empty(), "expected a header, found an empty file");
         let is_text = header.iter().all(|name| !name.contains('\0'));
-        ensure!(is_text, "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
+        ensure!(is_text, "the header has bytes of value 0: save UTF-16 text as UTF-8");
         Ok(Self { reader, header, record: StringRecord::new(), count: 0 })
     }
 
-    /// Gives `take` the next row, which has a cell for each column; false after the last one.
+    /// Passes the next row, with a cell for each column, to `take`; returns false after the last one.
     pub fn next(&mut self, take: impl FnOnce(i64, &StringRecord) -> Result<()>) -> Result<bool> {
         let Self { reader, header, record, count } = self;
         loop {
@@ -63,9 +63,7 @@ impl Rows {
                 "data row {count} has {found} cells where the header has {expected}{}",
                 match found == expected + 1 {
                     true if record[expected].is_empty() => ": a comma ends the line",
-                    true if *count == 1 => {
-                        ": R writes no name for the names of rows, row.names = FALSE leaves them out"
-                    }
+                    true if *count == 1 => ": R writes row names without a column name, row.names = FALSE omits them",
                     _ => "",
                 }
             );
@@ -119,7 +117,7 @@ pub fn read(source: &Source) -> Result<Raw> {
     })
 }
 
-/// Of the csv crate's errors, what its own words leave unclear.
+/// Rewords the errors of the csv crate that are unclear.
 fn explain(error: csv::Error, what: &str) -> Error {
     match error.kind() {
         ErrorKind::Utf8 { pos, .. } => {

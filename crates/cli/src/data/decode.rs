@@ -1,4 +1,4 @@
-//! Labels as a file holds them become labels to train on.
+//! Turns labels as stored in a file into labels to train on.
 
 use anyhow::{Result, ensure};
 use masked_loss::Labels;
@@ -9,10 +9,10 @@ use super::csr::Csr;
 use super::features::chunk;
 use crate::cli::source::Source;
 
-/// Rounds a number as the type of a file's numbers does.
+/// Rounds to the number type of a file.
 pub type Rounding = fn(f64) -> f64;
 
-/// Of `f64`, text, decimals and integers; an integer above 2^53 is taken as the nearest `f64`.
+/// For `f64`, text, decimals and integers; an integer above 2^53 becomes the nearest `f64`.
 pub const EXACT: Rounding = |number| number;
 pub const SINGLE: Rounding = |number| f64::from(number as f32);
 pub const HALF: Rounding = |number| f16::from_f64(number).to_f64();
@@ -27,7 +27,7 @@ fn rounding(kind: Kind) -> Rounding {
     }
 }
 
-/// Checks labels in the type that a file holds them in, applies the options, and only then rounds to `f32`.
+/// Checks labels in the number type of the file, applies the options, and only then rounds to `f32`.
 pub struct Decoder<'a> {
     names: &'a [String],
     missing: Option<f64>,
@@ -35,7 +35,7 @@ pub struct Decoder<'a> {
     /// Whether -1 is a negative.
     signed: bool,
     matched: bool,
-    /// Whether there are labels below the threshold, and from it on.
+    /// Whether any label is below the threshold, and whether any is not.
     sides: [bool; 2],
 }
 
@@ -52,7 +52,7 @@ impl<'a> Decoder<'a> {
         Self { signed, ..self }
     }
 
-    /// The label in a data row (from 1) and a column; NaN where it is missing.
+    /// The label in a data row (from 1) and a column; NaN if it is missing.
     pub fn label(&mut self, found: f64, rounding: Rounding, row: i64, column: usize) -> Result<f32> {
         let name = &self.names[column];
         if found.is_nan() {
@@ -62,7 +62,7 @@ impl<'a> Decoder<'a> {
             found.is_finite(),
             "label {name:?} is {found} in data row {row}, which is not finite; a missing label is empty or NaN"
         );
-        // Numbers that once were `f32` may stand in a type of more digits.
+        // Numbers that once were `f32` may be stored in a wider type.
         let is_missing = |missing: f64| [missing, rounding(missing), SINGLE(missing)].contains(&found);
         if self.missing.is_some_and(is_missing) {
             self.matched = true;
@@ -101,7 +101,7 @@ impl<'a> Decoder<'a> {
         Ok(labels)
     }
 
-    /// The labels in these columns of a sparse matrix; what is not stored is missing.
+    /// The labels in these columns of a sparse matrix; entries that are not stored are missing.
     pub fn csr(&mut self, csr: &Csr, columns: &[usize]) -> Result<Labels> {
         csr.check_single()?;
         let mut places = vec![None; csr.width() as usize];
@@ -127,7 +127,7 @@ impl<'a> Decoder<'a> {
         Ok(Labels::from_entries(&rows, &labels, &Tensor::from_slice(&decoded), [csr.rows(), columns.len() as i64])?)
     }
 
-    /// Which options did nothing.
+    /// Notes on options without an effect.
     pub fn notes(&self) -> Vec<String> {
         let unmatched = self.missing.filter(|_| !self.matched);
         let unmatched = unmatched.map(|missing| format!("--missing-value {missing} matches no label"));

@@ -1,4 +1,4 @@
-//! Features as they lie in memory. One batch at a time becomes numbers for the network.
+//! Features as stored in memory. One batch at a time is converted for the network.
 
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Tensor};
@@ -9,7 +9,7 @@ use super::csr::Csr;
 /// Blocks of columns; each block has all rows.
 pub struct Features {
     blocks: Vec<Block>,
-    /// Of each block whether it has so few cells that are not 0 that a batch of it is sparse.
+    /// Whether each block has so few nonzero cells that its batches are sparse.
     sparse: Vec<bool>,
     /// None for arrays: their columns have positions only.
     names: Option<Vec<String>>,
@@ -19,7 +19,7 @@ pub struct Features {
 pub enum Block {
     /// `[N, F]`, `u8` (fingerprints stay at one byte a bit) or `f32`.
     Dense(Tensor),
-    /// `[N, F/8]`, `u8`: eight features to a byte, the first in the highest bit, as `numpy.packbits` has them, and 0 after
+    /// `[N, F/8]`, `u8`: eight features to a byte, the first in the highest bit, as in `numpy.packbits`, and 0 after
     /// the last one.
     Bits {
         bytes: Tensor,
@@ -68,7 +68,7 @@ impl Features {
         }
     }
 
-    /// Rows by their numbers, where the features lie.
+    /// Row numbers as a tensor on the device of the features.
     pub fn index(&self, rows: &[i64]) -> Tensor {
         Tensor::from_slice(rows).to_device(self.device())
     }
@@ -97,9 +97,9 @@ impl Features {
         Batch { blocks: self.blocks.iter().zip(&self.sparse).map(of_block).collect() }
     }
 
-    /// Every feature must be a finite number, with a name of its own where it has one.
+    /// Fails unless all features are finite and all names differ.
     pub fn check(&self) -> Result<()> {
-        // Lists and bits take names that a column may have.
+        // A generated name of a list or of bits may equal that of a column.
         columns::distinct(self.names.iter().flatten())?;
         let mut before = 0;
         for block in &self.blocks {
@@ -180,13 +180,13 @@ impl Block {
         }
     }
 
-    /// Whether so few cells are not 0 that the products of these alone take less time.
+    /// Whether so few cells are nonzero that a sparse product is faster.
     fn is_sparse(&self) -> bool {
         const SHARE: i64 = 8;
         SHARE * self.nonzero() <= self.rows() * self.width()
     }
 
-    /// How a cell lies in memory.
+    /// How a cell is stored in memory.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Dense(cells) if cells.kind() == Kind::Uint8 => "bytes",
@@ -196,7 +196,7 @@ impl Block {
         }
     }
 
-    /// How many cells are not 0.
+    /// Number of nonzero cells.
     pub fn nonzero(&self) -> i64 {
         match self {
             Self::Dense(cells) => cells.count_nonzero(None).int64_value(&[]),

@@ -10,21 +10,21 @@ use tch::{Kind, Tensor};
 use super::features::chunk;
 use super::table::Table;
 
-/// A table of fewer rows may count them by chance.
+/// In a table of fewer rows, a feature may number them by chance.
 const ROWS: i64 = 10;
-/// How many features are named of each kind.
+/// Most features that a note names.
 const NAMED: usize = 3;
-/// How many observed rows of each class of a label every feature is tried on first.
+/// Observed rows of each class of a label on which every feature is tried first.
 const SCREENED: usize = 32;
-/// How many pairs of a feature and a label are tried at most: those of the labels with the most rows of their rarer class.
+/// Most pairs of a feature and a label that are tried, from the labels with the most rows of their rarer class.
 const TRIED: i64 = 1 << 22;
-/// How many of them are then tried on all rows, and how many of each label.
+/// Most pairs that are then tried on all rows, in total and for each label.
 const KEPT: usize = 512;
 const OF_LABEL: usize = 8;
-/// How likely any feature may separate any label by chance and still be named.
+/// A separation is noted if chance separates any label by any feature with at most this probability.
 const CHANCE: f64 = 0.01;
 
-/// Remarks on features that number the rows, and on those that alone tell the classes of a label apart.
+/// Notes on features that number the rows, and on features that alone separate the classes of a label.
 pub fn notes(table: &Table) -> Result<Vec<String>> {
     let counting = counting(table)?;
     let name = |feature: usize| match table.features.names() {
@@ -42,7 +42,7 @@ pub fn notes(table: &Table) -> Result<Vec<String>> {
     if !pairs.is_empty() {
         let which = list(pairs.into_iter());
         notes.push(format!(
-            "these features alone tell the classes of a label apart on all of its observed rows: {which}"
+            "each of these features alone separates the classes of a label on all its observed rows: {which}"
         ));
     }
     Ok(notes)
@@ -54,7 +54,7 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
     names.take(NAMED).collect::<Vec<_>>().join(", ") + &more
 }
 
-/// Features whose value changes by the same number from each row to the next, as far as `f32` tells.
+/// Features whose value changes by the same number from each row to the next, within the precision of `f32`.
 fn counting(table: &Table) -> Result<Vec<usize>> {
     let (rows, features) = (table.rows(), &table.features);
     if rows < ROWS {
@@ -78,16 +78,16 @@ fn counting(table: &Table) -> Result<Vec<usize>> {
     Ok(kept.into_iter().map(|feature| feature as usize).collect())
 }
 
-/// What is seen of a label: the first rows of class 0 and 1, and how many there are that are no repetition of another.
+/// The first rows of class 0 and of class 1 of a label, and the number of rows of each class that repeat no other.
 #[derive(Clone, Default)]
 struct Classes {
     counts: [usize; 2],
     rows: [Vec<i64>; 2],
-    /// Whether a label is neither.
+    /// Whether some value is neither 0 nor 1.
     soft: bool,
 }
 
-/// Pairs of a feature and a label whose positives it has all above or all below the negatives.
+/// Pairs of a feature and a label for which the feature of all positives is above, or below, that of all negatives.
 fn separating(table: &Table) -> Result<Vec<(usize, usize)>> {
     let features = &table.features;
     let mut pairs = Vec::new();
@@ -106,7 +106,7 @@ fn separating(table: &Table) -> Result<Vec<(usize, usize)>> {
     confirmed(table, &pairs)
 }
 
-/// Those of the pairs that hold on all rows.
+/// The pairs that hold on all rows.
 fn confirmed(table: &Table, pairs: &[(i64, i64)]) -> Result<Vec<(usize, usize)>> {
     if pairs.is_empty() {
         return Ok(Vec::new());
@@ -181,7 +181,7 @@ fn candidates(table: &Table) -> Result<Vec<(usize, Classes)>> {
     Ok(candidates)
 }
 
-/// Which rows are an earlier row of their group again.
+/// Which rows repeat an earlier row of their group.
 fn repeated(table: &Table) -> Result<Vec<bool>> {
     let Some(groups) = &table.group else { return Ok(vec![false; table.rows() as usize]) };
     let (mut seen, mut repeated) = (HashSet::new(), Vec::new());
@@ -205,7 +205,8 @@ fn parts(table: &Table) -> impl Iterator<Item = Vec<i64>> {
     (0..rows).step_by(step as usize).map(move |start| (start..rows.min(start + step)).collect())
 }
 
-/// `ln(2 / C(n + p, p))`: how likely random numbers of one class are all above or all below those of the other.
+/// `ln(2 / C(n + p, p))`: the log probability that random numbers of one class are all above or all below those of the
+/// other.
 fn ln_chance([negative, positive]: [usize; 2]) -> f64 {
     let (fewer, more) = (negative.min(positive), negative.max(positive));
     let ways: f64 = (1..=fewer).map(|k| ((more + k) as f64 / k as f64).ln()).sum();

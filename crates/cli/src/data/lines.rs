@@ -1,25 +1,25 @@
-//! Empty lines of a CSV: rows of a table of one column, and none of a wider one.
+//! Empty lines of a CSV: rows of a table with one column, ignored in a wider one.
 
 use std::io::{self, ErrorKind, Read};
 
-/// The one cell of an empty line's record, in a table of several columns: the csv crate skips such lines, and does not count
-/// them.
+/// The only cell of the record for an empty line, in a table with several columns: the csv crate skips such lines and
+/// does not count them.
 pub const EMPTY: &str = "\0";
 
-/// Passes a CSV on. After the header, an empty line becomes a record of one cell, which is empty, or [`EMPTY`]. Every record
-/// ends in a line feed alone, so that lines are counted in the same way whatever ends them.
+/// Forwards a CSV. After the header, an empty line becomes a record with one cell, either empty or [`EMPTY`]. Every
+/// record ends in a line feed alone, so that line numbers do not depend on the line endings.
 pub struct Lines<R> {
     input: R,
-    /// What is passed on, up to `passed`.
+    /// Bytes to forward; the first `passed` are done.
     output: Vec<u8>,
     passed: usize,
     place: Place,
     in_header: bool,
     /// Whether the header has several cells.
     wide: bool,
-    /// With which a line began that may be empty but for them.
+    /// Blanks at the start of a line that may contain nothing else.
     blanks: Vec<u8>,
-    /// The current line, from 1, and that in which the last quoted cell began.
+    /// The current line, from 1, and the line in which the last quoted cell began.
     line: u64,
     opened: u64,
 }
@@ -78,7 +78,7 @@ impl<R> Lines<R> {
             self.place = Place::RecordStart;
             return;
         }
-        // A byte order mark is no part of the header.
+        // A byte order mark is not part of the header.
         if self.in_header && place.starts_record() && self.blanks.is_empty() && matches!(byte, 0xef | 0xbb | 0xbf) {
             self.output.push(byte);
             return;
@@ -118,7 +118,7 @@ impl<R: Read> Read for Lines<R> {
             self.output.clear();
             self.passed = 0;
             if read == 0 && self.place == Place::Quoted {
-                let text = format!("line {}: no quote ends the cell that begins with one there", self.opened);
+                let text = format!("line {}: the quoted cell that begins there has no closing quote", self.opened);
                 return Err(io::Error::new(ErrorKind::InvalidData, text));
             } else if read == 0 && self.blanks.is_empty() {
                 return Ok(0);

@@ -22,7 +22,7 @@ use crate::cli::source::Source;
 #[derive(Default)]
 struct Long {
     rows: Vec<i64>,
-    /// Numbers of words.
+    /// The number in `words` of each entry's label.
     labels: Vec<usize>,
     values: Vec<f64>,
     words: HashMap<String, usize>,
@@ -31,18 +31,18 @@ struct Long {
 /// The entries of `--data`, for these features.
 pub fn read(source: &Source, columns: &[String], features: Features) -> Result<Raw> {
     let [row, label, value] = columns else {
-        bail!("--long names {} columns where three were expected: row, label and value", columns.len());
+        bail!("--long: expected three columns (row, label and value), found {}", columns.len());
     };
     let given =
         [("--split", source.split.is_some()), ("--group", source.group.is_some()), ("--bits", !source.bits.is_empty())];
     if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
-        bail!("{option} names a column of rows, and with --long a line is an entry");
+        bail!("{option} needs a line per row, but with --long a line is an entry");
     }
     let name = source.data.to_string_lossy().to_lowercase();
     let (long, rounding) = match () {
         () if name.ends_with(".csv") || name.ends_with(".csv.gz") => (csv(&source.data, [row, label, value])?, EXACT),
         () if name.ends_with(".parquet") => parquet(&source.data, [row, label, value])?,
-        () => bail!("for --long its name must end in .csv, .csv.gz or .parquet"),
+        () => bail!("with --long, its name must end in .csv, .csv.gz or .parquet"),
     };
     long.labelled(source, features, rounding)
 }
@@ -83,7 +83,7 @@ fn parquet(path: &Path, names: [&String; 3]) -> Result<(Long, Rounding)> {
     Ok((long, rounding(table.schema(places[2]))))
 }
 
-/// The columns of these names, which differ.
+/// The positions of these columns, which must differ.
 fn places(header: &[String], names: [&String; 3]) -> Result<[usize; 3]> {
     let mut places = [0; 3];
     for (place, name) in places.iter_mut().zip(names) {
@@ -103,7 +103,7 @@ impl Long {
         let line = self.rows.len() + 1;
         ensure!(
             row.fract() == 0.0 && row >= 0.0,
-            "the row is {row} in data row {line}, where a number from 0 was expected"
+            "the row is {row} in data row {line}: expected a whole number from 0"
         );
         let label = label.trim();
         ensure!(!label.is_empty(), "data row {line} names no label");
@@ -122,7 +122,7 @@ impl Long {
         let Self { rows, labels, values, words } = self;
         let count = features.rows();
         if let Some(line) = rows.iter().position(|row| !(0..count).contains(row)) {
-            bail!("the row is {} in data row {}, and the features have {count} rows, from 0", rows[line], line + 1);
+            bail!("the row is {} in data row {}, but the features have {count} rows, from 0", rows[line], line + 1);
         }
         let (columns, names) = selected(&words, source)?;
         let mut decoder = Decoder::new(source, &names);
@@ -145,7 +145,8 @@ impl Long {
     }
 }
 
-/// Which label each word is, of those that are selected, and the names of these: those of the network first, in its order.
+/// The selected label that each word names, if any, and the names of the selected labels: the network's first, in its
+/// order.
 fn selected(words: &HashMap<String, usize>, source: &Source) -> Result<(Vec<Option<usize>>, Vec<String>)> {
     let known = source.known_labels.as_deref().unwrap_or_default();
     let is_known: HashSet<_> = known.iter().map(|name| name.trim()).collect();
@@ -153,7 +154,7 @@ fn selected(words: &HashMap<String, usize>, source: &Source) -> Result<(Vec<Opti
     let all = [known.to_vec(), ordered(others)].concat();
     let (columns, names) = chosen(all.len() as i64, Some(all), source)?;
     if let Some(place) = columns.iter().position(|&column| column >= known.len()).filter(|_| !known.is_empty()) {
-        bail!("label {:?} is none of the network's", names[place]);
+        bail!("label {:?} is not a label of the network", names[place]);
     }
     let of_name: HashMap<_, _> = names.iter().zip(0..).collect();
     let mut places = vec![None; words.len()];
@@ -161,7 +162,7 @@ fn selected(words: &HashMap<String, usize>, source: &Source) -> Result<(Vec<Opti
     Ok((places, names))
 }
 
-/// As numbers if all are, else as text: the order of the lines does not matter.
+/// Sorted as numbers if all are numbers, else as text: the order of the lines does not matter.
 fn ordered(mut words: Vec<String>) -> Vec<String> {
     words.sort();
     if words.iter().all(|word| word.parse::<i64>().is_ok()) {

@@ -29,10 +29,10 @@ pub fn read(source: &Source) -> Result<Arrays> {
     let (x, y) = match sparse {
         Some(csr) if !source.has_labels() => (Some(Block::Sparse(csr)), None),
         Some(csr) => {
-            ensure!(!source.has_features(), "it is one sparse matrix, taken as Y: --features names the file of X");
+            ensure!(!source.has_features(), "it is one sparse matrix, read as Y: --features must name the file of X");
             (None, Some(Y::Sparse(csr)))
         }
-        // Only the number of rows is wanted.
+        // Only the number of rows is needed.
         None if !source.has_features() && !source.has_labels() => match optional(&mut archive, "Y", tensor)? {
             Some(y) => (None, Some(Y::Dense(y))),
             None => (Some(block(&mut archive)?), None),
@@ -64,8 +64,8 @@ fn open(path: &Path) -> Result<Archive> {
 fn block(archive: &mut Archive) -> Result<Block> {
     if let Some(bits) = optional(archive, "X_bits", tensor)? {
         let [_, width] = matrix("X_bits", &bits)?;
-        ensure!(optional(archive, "X", tensor)?.is_none(), "it has both X and X_bits where one was expected");
-        ensure!(bits.kind() == Kind::Uint8, "X_bits is not of bytes, as numpy.packbits makes them");
+        ensure!(optional(archive, "X", tensor)?.is_none(), "expected X or X_bits, found both");
+        ensure!(bits.kind() == Kind::Uint8, "X_bits: expected the bytes of numpy.packbits");
         return Ok(Block::Bits { bytes: bits, width: 8 * width });
     }
     let x = required(archive, "X", tensor)?;
@@ -73,11 +73,11 @@ fn block(archive: &mut Archive) -> Result<Block> {
     Ok(Block::Dense(x))
 }
 
-/// What `scipy.sparse.save_npz` wrote, if it was that.
+/// The matrix, if `scipy.sparse.save_npz` wrote the file.
 fn sparse(archive: &mut Archive) -> Result<Option<Csr>> {
     let Some(format) = optional(archive, "format", strings)? else { return Ok(None) };
     let format = format.concat();
-    ensure!(format == "csr", "its format is {format}: save_npz(file, matrix.tocsr()) makes it csr");
+    ensure!(format == "csr", "expected format csr, found {format}: save_npz(file, matrix.tocsr()) writes csr");
     let mut array = |name| required(archive, name, tensor);
     let (shape, indptr, indices) = (array("shape")?, array("indptr")?, array("indices")?);
     Csr::new(&shape, &indptr, indices, array("data")?).map(Some)
@@ -93,7 +93,7 @@ fn optional<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<
     converted.with_context(|| format!("array {name}"))
 }
 
-/// npyz multiplies the lengths of a shape, and panics where the product does not fit.
+/// npyz multiplies the lengths of a shape, and panics if the product overflows.
 fn check_shape(archive: &mut Archive, name: &str) -> Result<()> {
     /// More than the header of an array takes.
     const BYTES: u64 = 4096;
@@ -105,7 +105,7 @@ fn check_shape(archive: &mut Archive, name: &str) -> Result<()> {
     let shape = start.split_once("'shape':").and_then(|(_, rest)| rest.split_once(')')).map_or("", |(shape, _)| shape);
     let lengths = shape.split(|character: char| !character.is_ascii_digit()).filter(|digits| !digits.is_empty());
     let product = lengths.map(|digits| digits.parse().ok()).try_fold(1u64, |product, length: Option<u64>| {
-        // 0 as 1: the lengths after it are multiplied too.
+        // 0 counts as 1, because npyz also multiplies the lengths after it.
         product.checked_mul(length?.max(1))
     });
     product.map(drop).context("its shape is too large")
@@ -117,7 +117,7 @@ fn required<T>(archive: &mut Archive, name: &str, convert: fn(Member) -> Result<
 
 fn tensor(member: Member) -> Result<Tensor> {
     let DType::Plain(of) = member.dtype() else {
-        bail!("it holds records: numpy.lib.recfunctions.structured_to_unstructured makes numbers of them")
+        bail!("it holds records: numpy.lib.recfunctions.structured_to_unstructured converts them to numbers")
     };
     match (of.type_char(), of.size_field()) {
         (TypeChar::Bool, _) => numbers::<bool, bool>(member),
@@ -132,18 +132,16 @@ fn tensor(member: Member) -> Result<Tensor> {
         (TypeChar::Float, 2) => numbers::<f16, f16>(member),
         (TypeChar::Float, 4) => numbers::<f32, f32>(member),
         (TypeChar::Float, 8) => numbers::<f64, f64>(member),
-        (TypeChar::Object, _) => bail!(
-            "it holds Python objects: .astype(str) makes text of them, and .astype(float) numbers, before they are saved"
-        ),
+        (TypeChar::Object, _) => {
+            bail!("it holds Python objects: convert them by .astype(str) or .astype(float) before saving")
+        }
         (TypeChar::UnicodeStr | TypeChar::ByteStr, _) => {
-            bail!("it holds text where numbers were expected: .astype(float) makes numbers of it")
+            bail!("expected numbers, found text: .astype(float) converts it")
         }
         (TypeChar::DateTime, _) => bail!("it holds dates, which are not numbers"),
         (TypeChar::TimeDelta, _) => bail!("it holds lengths of time, which are not numbers"),
-        (TypeChar::Complex, _) => bail!("it holds complex numbers where real ones were expected"),
-        (TypeChar::Float, bytes) => {
-            bail!("it holds numbers of {} bits: .astype('float64') makes 64 of them", 8 * bytes)
-        }
+        (TypeChar::Complex, _) => bail!("expected real numbers, found complex ones"),
+        (TypeChar::Float, bytes) => bail!("it holds {}-bit numbers: .astype('float64') converts them", 8 * bytes),
         _ => bail!("elements of type {of} are not supported"),
     }
 }
@@ -177,7 +175,7 @@ fn strings(member: Member) -> Result<Vec<String>> {
         DType::Plain(of) if matches!(of.type_char(), TypeChar::UnicodeStr | TypeChar::ByteStr) => {
             Ok(member.into_vec()?)
         }
-        // Points in time are integers, of which the least means that there is none.
+        // Points in time are integers; the smallest integer means missing.
         DType::Plain(of) if matches!(of.type_char(), TypeChar::DateTime | TypeChar::TimeDelta) => {
             let word = |time: i64| if time == i64::MIN { String::new() } else { time.to_string() };
             Ok(member.into_vec()?.into_iter().map(word).collect())

@@ -1,4 +1,4 @@
-//! Parquet. Besides the table itself, one batch of some columns is in memory.
+//! Parquet. Memory holds the table itself and one batch of some columns.
 
 use std::fs::File;
 use std::path::Path;
@@ -22,7 +22,7 @@ use super::raw::Raw;
 use crate::cli::source::Source;
 use crate::input;
 
-/// How many columns are read at a time: each has its own page in memory.
+/// Columns read at a time: each has its own page in memory.
 const COLUMNS: usize = 64;
 
 pub fn read(source: &Source) -> Result<Raw> {
@@ -107,7 +107,7 @@ pub struct ColumnFile {
 impl ColumnFile {
     pub fn open(path: &Path) -> Result<Self> {
         let file = input::open(path)?;
-        // A writer may name its own types in words that nobody else knows: Parquet's remain.
+        // A writer may name Arrow types that this reader does not know; then Parquet's own types are used.
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load(&file, Default::default());
         Ok(Self { metadata: metadata.or_else(|_| ArrowReaderMetadata::load(&file, plain))?, file })
@@ -121,7 +121,7 @@ impl ColumnFile {
         self.metadata.metadata().file_metadata().num_rows()
     }
 
-    /// The columns that pandas made of its index, as it says in the file's metadata; a range has none.
+    /// The columns that pandas made from its index, according to the file's metadata; a range has none.
     fn index_columns(&self) -> Vec<String> {
         let pairs = self.metadata.metadata().file_metadata().key_value_metadata();
         let pandas =

@@ -1,17 +1,17 @@
-//! A table as its file holds it.
+//! A table as read from its file.
 
 use masked_loss::Labels;
 
 use super::features::Features;
 
-/// Features are not checked; NaN where a cell is missing.
+/// Features are not checked; a missing cell is NaN.
 pub struct Raw {
     pub rows: i64,
-    /// None where they are in another file.
+    /// `None` if they are in another file.
     pub features: Option<Features>,
-    /// `[N, C]`, decoded; none where only the features are read.
+    /// `[N, C]`, decoded; `None` if only the features are read.
     pub labels: Option<Labels>,
-    /// What is to be said of the labels.
+    /// Notes to print.
     pub notes: Vec<String>,
     pub label_names: Vec<String>,
     /// Whether these are numbers, because the file has no names.

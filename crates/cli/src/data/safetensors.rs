@@ -17,7 +17,7 @@ pub fn read(source: &Source) -> Result<Arrays> {
     let file = SafeTensors::deserialize(&bytes)?;
     let mut y = if source.has_labels() { Some(required(&file, "Y")?) } else { None };
     if !source.has_features() && y.is_none() {
-        // Only the number of rows is wanted.
+        // Only the number of rows is needed.
         y = required(&file, "Y").ok();
     }
     let x = if source.has_features() || y.is_none() { Some(block(&file)?) } else { None };
@@ -75,7 +75,7 @@ fn tensor(view: &TensorView) -> Result<Tensor> {
         of => bail!("elements of type {of} are not supported; F32 is"),
     };
     let array = Tensor::f_from_data_size(view.data(), &shape, kind)?;
-    // Any byte may stand in the file.
+    // The file may hold any byte.
     Ok(if view.dtype() == Dtype::BOOL { array.ne(0) } else { array })
 }
 
@@ -85,7 +85,7 @@ fn block(file: &SafeTensors) -> Result<Block> {
     Ok(Block::Dense(x))
 }
 
-/// The format has no strings but in its metadata.
+/// The format has strings only in its metadata.
 fn label_names(file: &[u8]) -> Result<Option<Vec<String>>> {
     let (_, header) = SafeTensors::read_metadata(file)?;
     let names = header.metadata().as_ref().and_then(|metadata| metadata.get("labels"));

@@ -1,4 +1,4 @@
-//! Tables, and what must hold for one before a network sees it.
+//! Tables, and the checks before a network sees one.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{cell, columns};
 use crate::cli::source::Source;
 use crate::note::note;
 
-/// Checked: rows agree, features are finite, observed labels lie in [0, 1] and there is at least one.
+/// Checked: rows agree, features are finite, observed labels are within [0, 1] and there is at least one.
 pub struct Table {
     pub features: Features,
     /// `[N, C]`
@@ -21,9 +21,9 @@ pub struct Table {
     pub label_names: Vec<String>,
     /// Whether these are numbers, because the table has no names.
     pub numbered: bool,
-    /// What the split column says of each row.
+    /// The cells of the split column.
     pub split: Option<Vec<String>>,
-    /// What the group column says of each row; none where its cell is empty.
+    /// The group of each row; `None` if its cell is empty.
     pub group: Option<Vec<Option<String>>>,
 }
 
@@ -47,7 +47,7 @@ impl Table {
         let labels = checked_labels(&raw).with_context(|| cannot_use(&source.data))?;
         let Raw { rows, label_names, numbered, split, group, .. } = raw;
         let features = checked_features(raw.features, rows, source)?;
-        // None where nothing is known, in whatever words.
+        // `None` for any word that means missing.
         let known = |word: String| (!cell::is_missing(&word)).then_some(word);
         let words = |words: Vec<String>| -> Vec<_> { columns::trimmed(&words).into_iter().map(known).collect() };
         let split = split.map(|split| words(split).into_iter().map(Option::unwrap_or_default).collect());
@@ -100,14 +100,14 @@ impl Features {
     }
 }
 
-/// Notes go first: they may explain what a check then says.
+/// Prints notes before the checks, because they may explain an error.
 fn read(source: &Source) -> Result<Raw> {
     let raw = read::table(source).with_context(|| cannot_use(&source.data))?;
     raw.notes.iter().for_each(note);
     Ok(raw)
 }
 
-/// The table's features, or those of the file that has them; that file has as many rows as the table.
+/// The table's features, or those of `--features`, which must have as many rows as the table.
 fn checked_features(of_table: Option<Features>, rows: i64, source: &Source) -> Result<Features> {
     let path = source.features.as_ref().unwrap_or(&source.data);
     let checked = || -> Result<_> {
@@ -115,7 +115,7 @@ fn checked_features(of_table: Option<Features>, rows: i64, source: &Source) -> R
             Some(features) => features,
             None => Features::new(vec![read::features(path)?], None),
         };
-        ensure!(features.width() > 0, "no feature is left");
+        ensure!(features.width() > 0, "no feature remains after --labels and --ignore");
         ensure!(features.rows() > 0, "there is no row");
         features.check()?;
         Ok(features)
@@ -128,7 +128,7 @@ fn checked_features(of_table: Option<Features>, rows: i64, source: &Source) -> R
 
 fn checked_labels(raw: &Raw) -> Result<Labels> {
     let labels = raw.labels.as_ref().context("there are no labels")?;
-    ensure!(!raw.label_names.is_empty(), "no label is left");
+    ensure!(!raw.label_names.is_empty(), "no label remains after --labels and --ignore");
     ensure!(labels.size()[0] > 0, "there is no row");
     ensure!(labels.range().is_some(), "no label is observed at all");
     Ok(labels.clone())

@@ -1,4 +1,4 @@
-//! What is trained, and how: the network, its loss, the update rule.
+//! The network, its loss and its optimizer.
 
 pub mod network;
 pub mod objective;

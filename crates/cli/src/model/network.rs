@@ -10,7 +10,7 @@ use crate::data::{Batch, Block};
 
 const FIRST: &str = "hidden.0.weight";
 
-/// What it takes to make a network.
+/// The shape and the settings of a network.
 pub struct Design {
     /// Units of each layer, from the inputs to the labels.
     pub widths: Vec<i64>,
@@ -25,24 +25,24 @@ impl Design {
         self.widths.iter().map(i64::to_string).collect::<Vec<_>>().join(" x ")
     }
 
-    /// How many numbers the network has: weights and biases, and the mean and the deviation of each input.
+    /// Count of the network's numbers: weights and biases, and the mean and the deviation of each input.
     pub fn count(&self) -> Result<i64> {
         let widths = &self.widths;
         let standard = if self.standardize { widths[0].checked_mul(2) } else { Some(0) };
         let add = |sum: Option<i64>, layer: &[i64]| layer[0].checked_add(1)?.checked_mul(layer[1])?.checked_add(sum?);
         let is_possible = widths.len() > 2 && widths.iter().all(|&width| width > 0);
         let count = widths.windows(2).fold(standard, add).filter(|_| is_possible);
-        count.with_context(|| format!("there is no network of {} units", self.shape()))
+        count.with_context(|| format!("a network of {} units is impossible", self.shape()))
     }
 }
 
-/// Linear layers with ReLU and dropout between them; one logit for each label comes out.
+/// Linear layers with ReLU and dropout between them; the output is one logit per label.
 #[derive(Debug)]
 pub struct Network {
     pub weights: nn::VarStore,
     /// Mean and deviation of the inputs. They are saved with the weights.
     standard: Option<[Tensor; 2]>,
-    /// Its weight has a row for each input and not for each unit, so that inputs of 0 need not be read.
+    /// Its weight has a row for each input, not for each unit, so that rows of zero inputs need not be read.
     first: nn::Linear,
     hidden: Vec<nn::Linear>,
     output: nn::Linear,
@@ -52,10 +52,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// An error where there is no such network, or libtorch has no memory for it.
+    /// Fails if the design is impossible, or if libtorch runs out of memory.
     pub fn new(design: &Design, device: Device) -> Result<Self> {
         design.count()?;
-        ensure!((0.0..1.0).contains(&design.dropout), "the dropout is {}: expected 0 to below 1", design.dropout);
+        ensure!((0.0..1.0).contains(&design.dropout), "dropout: expected 0 to below 1, found {}", design.dropout);
         Self::allocate(design, device).with_context(|| format!("cannot make a network of {} units", design.shape()))
     }
 
@@ -77,7 +77,7 @@ impl Network {
         Ok(Self { weights, standard, first, hidden, output, dropout: design.dropout, kind: design.kind })
     }
 
-    /// All weights as files have them: with a row for each unit.
+    /// All weights in the layout of files: with a row for each unit.
     pub fn named(&self) -> BTreeMap<String, Tensor> {
         let turned = |(name, weight): (String, Tensor)| match name == FIRST {
             true => (name, weight.tr()),
@@ -86,7 +86,7 @@ impl Network {
         self.weights.variables().into_iter().map(turned).collect()
     }
 
-    /// Takes weights by name. One that is NaN or infinite is an error.
+    /// Takes weights by name. A NaN or infinite weight is an error.
     pub fn restore(&self, find: impl Fn(&str) -> Option<Tensor>) -> Result<()> {
         // In order, so that the same one is reported every time.
         for (name, mut weight) in self.named() {
@@ -105,7 +105,7 @@ impl Network {
         }
     }
 
-    /// Those of its weights that have a row for each label.
+    /// The weights that have a row for each label.
     pub fn output_rows(&self) -> Vec<Tensor> {
         let output = |(name, weight): (String, Tensor)| name.starts_with("output.").then_some(weight);
         self.weights.variables().into_iter().filter_map(output).collect()
@@ -118,7 +118,7 @@ impl Network {
 }
 
 impl Network {
-    /// What the last layer takes.
+    /// The input of the last layer.
     pub fn hidden(&self, batch: &Batch, train: bool) -> Tensor {
         let activated = |x: Tensor| x.relu().dropout(self.dropout, train);
         let layer = |x: Tensor, layer| {
@@ -161,7 +161,7 @@ impl Network {
         [&layer.ws, layer.bs.as_ref().expect("every layer has a bias")].map(|parameter| parameter.to_kind(self.kind))
     }
 
-    /// Units that the last layer takes.
+    /// Number of inputs of the last layer.
     pub fn hidden_width(&self) -> i64 {
         self.output.ws.size()[1]
     }
@@ -179,7 +179,7 @@ fn linear(path: nn::Path, inputs: i64, outputs: i64) -> Result<nn::Linear> {
     Ok(nn::Linear { ws: path.f_var("weight", &[outputs, inputs], init)?, bs: Some(bias) })
 }
 
-/// The same numbers, with a row for each input.
+/// With the same initial weights, stored with a row for each input.
 fn first(path: nn::Path, inputs: i64, outputs: i64) -> Result<nn::Linear> {
     let init = initial(inputs);
     let bias = path.f_var("bias", &[outputs], init)?;
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn sparse_inputs_give_the_logits_and_gradients_of_dense_ones() {
-        // Row 4 has none; some are 2 and 3.
+        // Row 4 is all 0; some cells are 2 or 3.
         let index = |limit: i64| Tensor::arange(limit, (Kind::Int64, Device::Cpu));
         let cells = (index(10).unsqueeze(1) * 16 + index(16)).remainder(11).eq(0).to_kind(Kind::Uint8);
         let cells = cells * index(10).ne(4).to_kind(Kind::Uint8).unsqueeze(1);

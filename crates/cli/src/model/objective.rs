@@ -14,7 +14,7 @@ pub struct Objective {
     relabel: Option<Relabel>,
 }
 
-/// Policies that look at the predictions, or at the epoch.
+/// Policies that depend on the predictions or on the epoch.
 #[derive(Clone)]
 enum Relabel {
     SelfPaced(SelfPaced),
@@ -22,7 +22,7 @@ enum Relabel {
     ClassSelective(ClassSelective),
 }
 
-/// The losses of logits and labels from 0 to 1.
+/// The losses that take logits and labels from 0 to 1.
 fn losses() -> impl Iterator<Item = Named> {
     catalogue().into_iter().filter(is_for_classes)
 }
@@ -58,7 +58,7 @@ pub fn policies() -> Vec<&'static str> {
     elementwise.chain(relabelling().into_iter().map(|(name, ..)| name)).collect()
 }
 
-/// The policies that relabel, and what a label counts as that is missing afterwards.
+/// Relabelling policies, each with the policy for labels that are still missing afterwards.
 fn relabelling() -> [(&'static str, Relabel, Missing); 4] {
     let large_loss = |correction| Relabel::LargeLoss(LargeLoss::default().with_correction(correction));
     [
@@ -129,7 +129,7 @@ impl Objective {
         Ok(self.loss.forward_on(Backend::Composed, &logits, &labels, Reduction::Sum).map(drop)?)
     }
 
-    /// Adds the gradients of a batch, and its loss to the window's. Epochs count from 1.
+    /// Adds the gradients and the loss of a batch to the window. Epochs count from 1.
     pub fn backward(
         &self,
         window: &mut Accumulator,

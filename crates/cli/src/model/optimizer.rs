@@ -1,4 +1,4 @@
-//! The optimizer of a network, whose state is saved under the names of its weights.
+//! The optimizer of a network. Its state is saved under the names of the weights.
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::VarStore;
 
-/// By PyTorch's names and with its defaults.
+/// With PyTorch's names and defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
@@ -29,16 +29,16 @@ impl From<Rule> for masked_loss::Rule {
     }
 }
 
-/// What becomes of output weights in a step that observed no label of theirs.
+/// What happens to the output weights of labels that a step does not observe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Unobserved {
-    /// They move on, by momentum and weight decay.
+    /// Momentum and weight decay move them.
     #[default]
     Move,
-    /// They move on, to the same bits, but only when they are next used: faster where few labels are observed.
+    /// The same bits as move, but updated only when next used: faster if few labels are observed.
     Wait,
-    /// They stay, and so does what the optimizer remembers of them: fastest.
+    /// They and their optimizer state stay unchanged: fastest.
     Keep,
 }
 
@@ -64,7 +64,7 @@ impl Optimizer {
         &self.weights
     }
 
-    /// Scales the gradients down to a norm of `limit`, all taken together.
+    /// Scales the gradients down so that their joint norm is at most `limit`.
     pub fn clip_gradients(&self, limit: f64) -> Result<()> {
         let gradients: Vec<Tensor> = self.weights.iter().map(Tensor::grad).filter(Tensor::defined).collect();
         if gradients.is_empty() {
@@ -72,7 +72,7 @@ impl Optimizer {
         }
         tch::no_grad(|| {
             let norm = |gradient: &Tensor| match gradient.is_sparse() {
-                // Micro-batches may each have a part of a row.
+                // Several micro-batches may contribute to one row.
                 true => gradient.f_coalesce()?.f_values()?.f_norm(),
                 false => gradient.f_norm(),
             };
@@ -85,7 +85,7 @@ impl Optimizer {
         })
     }
 
-    /// What it takes to resume, besides the number of steps.
+    /// The state needed to resume, besides the number of steps.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let state = self.updates.state()?;
         let named = self.names.iter().zip(state).flat_map(|(name, tensors)| {

@@ -14,12 +14,12 @@ use crate::run::predict::{Wanted, predict};
 
 pub const PAGE: &str = "report.html";
 const PREDICTIONS: &str = "predictions.csv";
-/// For more labels than these, predictions.csv has so many of each row.
+/// With more than `WIDE` labels, predictions.csv has the `TOP` highest of each row.
 const WIDE: usize = 2000;
 const TOP: i64 = 20;
-/// And of as many rows as have so many logits: about as many as a processor core computes in ten seconds.
+/// It then stops at the rows with this many logits, which take one processor core about ten seconds.
 const LOGITS: usize = 1 << 30;
-/// All that [`write`] leaves.
+/// All files that [`write`] creates.
 pub const ALL: [&str; 6] = [curves::FILE, scores::FILE, calibration::FILE, observed::FILE, PAGE, PREDICTIONS];
 
 pub fn write(results: &Results, folder: &Folder) -> Result<()> {
@@ -43,7 +43,7 @@ pub fn write(results: &Results, folder: &Folder) -> Result<()> {
     if rows.len() < results.split.test.len() {
         let (some, all) = (rows.len(), results.split.test.len());
         note(format!(
-            "{PREDICTIONS} has the first {some} of the {all} test rows; predict --top writes those of any table"
+            "{PREDICTIONS} has only the first {some} of {all} test rows; predict --top writes all rows of a table"
         ));
     }
     let parts = predict(results.network, &results.table.features, rows, wanted).map(Ok);
@@ -56,7 +56,7 @@ pub fn write(results: &Results, folder: &Folder) -> Result<()> {
         }
     })?;
     if empty > 0 {
-        note(format!("{empty} scores of entries without a label are NaN: their cells in {PREDICTIONS} are empty"));
+        note(format!("{empty} scores of missing entries are NaN, so their cells in {PREDICTIONS} are empty"));
     }
     Ok(())
 }

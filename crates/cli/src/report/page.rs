@@ -1,4 +1,4 @@
-//! `report.html`: a run on one page, without anything from outside.
+//! `report.html`: a run on one self-contained page.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
@@ -8,9 +8,9 @@ use super::charts::scale::thousands;
 use super::results::Results;
 use crate::run::evaluate::{Evaluation, Probabilistic};
 
-/// The page lists so many labels: a browser would lay out more of them for minutes.
+/// Most labels on the page: a browser would take minutes to lay out more.
 const LISTED: usize = 2000;
-/// And so many values of an option.
+/// Most values of an option on the page.
 const VALUES: usize = 100;
 
 pub fn page(results: &Results, trained: &[usize], charts: &[Chart]) -> String {
@@ -48,7 +48,7 @@ fn summary(Results { test, table, split, best_epoch, history, .. }: &Results) ->
     let [train, validation, held_out] =
         [&split.train, &split.validation, &split.test].map(|rows| thousands(rows.len() as u64));
     let parts = format!("{train} training, {validation} validation, {held_out} test");
-    let epochs = format!("of {}, by the validation rows", thousands(history.len() as u64));
+    let epochs = format!("of {}, chosen on the validation rows", thousands(history.len() as u64));
     let scored = match scored_labels {
         0 => "no label has both classes in the test rows".to_owned(),
         _ => {
@@ -76,7 +76,7 @@ fn label_scores(test: &Evaluation, trained: &[usize]) -> Markup {
     let header =
         ["label", "AUROC", "average precision", "observed test rows", "positive test rows", "observed training rows"];
     html! {
-        p.quiet { "Over observed entries only. Undefined: the observed test entries are not of both classes." }
+        p.quiet { "Over observed entries only. Undefined: the observed test entries do not have both classes." }
         @if test.labels.len() > LISTED {
             p.quiet {
                 "The first " (thousands(LISTED as u64)) " of " (thousands(test.labels.len() as u64))
@@ -131,7 +131,7 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         Value::Array(values) => {
             let mut texts: Vec<_> = values.iter().take(VALUES).map(plain).collect();
             if values.len() > VALUES {
-                texts.push(format!("and {} more, which config.json has", thousands((values.len() - VALUES) as u64)));
+                texts.push(format!("and {} more in config.json", thousands((values.len() - VALUES) as u64)));
             }
             rows.push((name.to_owned(), texts.join(", ")));
         }

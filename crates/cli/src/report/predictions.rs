@@ -9,9 +9,9 @@ use tch::Tensor;
 
 use crate::run::predict::Part;
 
-/// Of all labels, a row of a table in a row. A cell is empty where the network gives no probability. With `numbered`, a first
-/// column named `row` has the numbers of the rows in the table, with `_` at its end where a label has that name. How many
-/// cells are empty.
+/// Writes all labels, one line for each row of the table. A cell is empty if its probability is NaN. With `numbered`,
+/// the first column holds the row numbers in the table. Its name is `row`, with `_` appended while a label has that
+/// name. Returns the number of empty cells.
 pub fn write_csv<'a>(
     path: &Path,
     numbered: bool,
@@ -37,7 +37,8 @@ pub fn write_csv<'a>(
     Ok(empty)
 }
 
-/// Of the labels with the highest probabilities, one in a row, the highest first; none whose logit is −∞, as NaN counts.
+/// Writes the labels with the highest probabilities, one per line, the highest first. Omits logits of −∞; NaN counts as
+/// one.
 pub fn write_top_csv<'a>(path: &Path, labels: &[String], parts: impl Iterator<Item = Result<Part<'a>>>) -> Result<()> {
     let mut writer = csv::Writer::from_path(path)?;
     writer.write_record(["row", "label", "probability"])?;
@@ -53,7 +54,7 @@ pub fn write_top_csv<'a>(path: &Path, labels: &[String], parts: impl Iterator<It
     Ok(writer.flush()?)
 }
 
-/// The arrays P and labels; with `top`, the array top has the label of each number in P. `size`: that of P.
+/// Writes the arrays P (of this `size`) and labels; with `top`, also the array top, the label of each number in P.
 pub fn write_npz<'a>(
     path: &Path,
     size: [usize; 2],

@@ -1,4 +1,4 @@
-//! What the files of a report are made from.
+//! The data of a report.
 
 use anyhow::Result;
 use serde_json::Value;

@@ -11,12 +11,12 @@ use crate::run::evaluate::Evaluation;
 
 pub const FAILED: &str = "cannot write to standard output";
 
-/// Prints to standard output. Where its reader has gone the error is [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+/// Prints to standard output. If its reader has gone, the error is [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 pub fn print(text: impl Display) -> Result<()> {
     writeln!(io::stdout().lock(), "{text}").context(FAILED)
 }
 
-/// Of more labels than these, only so many are shown.
+/// With more than `LISTED` labels, only `SHOWN` are printed.
 const LISTED: usize = 2000;
 const SHOWN: usize = 20;
 
@@ -68,12 +68,12 @@ pub fn comparison(runs: &[(&str, Evaluation)]) -> comfy_table::Table {
 /// A mean and a standard deviation.
 struct Spread {
     mean: f64,
-    /// The sample's; none of a single value.
+    /// The sample deviation; `None` for a single value.
     deviation: Option<f64>,
 }
 
 impl Spread {
-    /// `None` of no values.
+    /// `None` for no values.
     fn of(values: &[f64]) -> Option<Self> {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
@@ -90,13 +90,13 @@ impl Display for Spread {
     }
 }
 
-/// The mean over the seeds where the value is defined; says how many those are where they are not all.
+/// The mean over the seeds for which the value is defined, with their number unless these are all seeds.
 pub fn spread(values: &[f64], seeds: usize) -> String {
     let text = Spread::of(values).map_or_else(|| "–".to_owned(), |spread| spread.to_string());
     if values.len() == seeds { text } else { format!("{text} ({} of {seeds} seeds)", values.len()) }
 }
 
-/// How many labels the macro averages are over; a range where the seeds differ.
+/// The number of labels in the macro averages; a range if the seeds differ.
 pub fn scored_labels(counts: &[usize], labels: usize) -> String {
     let (low, high) = counts.iter().fold((labels, 0), |(low, high), &count| (low.min(count), high.max(count)));
     if low < high { format!("{low}–{high} of {labels}") } else { format!("{high} of {labels}") }
@@ -122,7 +122,7 @@ pub fn row(name: &str, numbers: impl IntoIterator<Item = String>) -> Vec<Cell> {
     [Cell::new(name)].into_iter().chain(numbers).collect()
 }
 
-/// A dash where no label has both classes.
+/// A dash if no label has both classes.
 fn metric(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
 }

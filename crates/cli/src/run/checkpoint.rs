@@ -17,7 +17,7 @@ pub fn write(path: &Path, progress: &Progress, tensors: &[(String, Tensor)]) -> 
     sealed::write(path, (PROGRESS, &serde_json::to_string(progress)?), tensors)
 }
 
-/// An error where a folder has none.
+/// Fails if a folder has no checkpoint.
 pub fn find(folder: &Path) -> Result<()> {
     let path = folder.join(FILE);
     input::open(&path).map(drop).with_context(|| cannot_resume(&path))
@@ -31,7 +31,7 @@ pub fn read(folder: &Path) -> Result<(Progress, HashMap<String, Tensor>)> {
         let Progress { epoch, best_epoch, history, times, .. } = &progress;
         let ended = history.len() as u64;
         let whole = *epoch == ended + 1 && times.len() as u64 == ended && *best_epoch <= ended;
-        ensure!(whole, "it says epoch {epoch}, with {ended} epochs in its history");
+        ensure!(whole, "it is in epoch {epoch}, but its history has {ended} epochs");
         for (name, tensor) in &tensors {
             ensure!(tensor.kind() == Kind::Float, "{name} is not f32");
         }

@@ -1,4 +1,4 @@
-//! `config.json`: the options of a run, and what it takes to use its weights.
+//! `config.json`: the options of a run, and all that is needed to use its weights.
 
 use std::collections::HashSet;
 
@@ -37,12 +37,12 @@ pub fn describe(arguments: &Train, device: Device, table: &Table, split: &Split)
     }))
 }
 
-/// What a run's file says of its network.
+/// The part of `config.json` that describes the network.
 #[derive(Deserialize)]
 pub struct Description {
     pub training: Training,
     pub inputs: i64,
-    /// Names of the inputs, where the table had any.
+    /// Names of the inputs, if the table had any.
     #[serde(default)]
     features: Option<Vec<String>>,
     pub outputs: Vec<String>,
@@ -52,36 +52,35 @@ pub struct Description {
 }
 
 impl Description {
-    /// Whether the features are those of the network.
+    /// Fails unless the features match the network's.
     pub fn check(&self, features: &Features) -> Result<()> {
         let (expected, found) = (self.inputs, features.width());
         ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
         let (expected, found) = match (&self.features, features.names()) {
             (Some(expected), Some(found)) => (expected, found),
             (Some(_), None) => {
-                note("the table has no names of features: they are taken in the order of the network's");
+                note("the table has no feature names: its features are taken in the network's order");
                 return Ok(());
             }
             (None, Some(_)) => {
-                note("the network has no names of features: it takes those of the table in their order");
+                note("the network has no feature names: it takes the table's features in their order");
                 return Ok(());
             }
             (None, None) => return Ok(()),
         };
         match expected.iter().zip(found).position(|(expected, found)| expected != found) {
-            Some(i) => {
-                bail!("feature {} of the network is {:?}, and that of the table {:?}", i + 1, expected[i], found[i])
-            }
+            Some(i) => bail!("feature {} is {:?} in the network and {:?} in the table", i + 1, expected[i], found[i]),
             None => Ok(()),
         }
     }
 
-    /// The names of the labels, where they have names: what numbers them may number features elsewhere.
+    /// The names of the labels, if the table had any: in another table, the numbers of unnamed labels may name
+    /// features.
     pub fn label_names(&self) -> &[String] {
         if self.numbered_outputs { &[] } else { &self.outputs }
     }
 
-    /// Whether the labels are those of the network, in their order.
+    /// Fails unless the labels are the network's, in the same order.
     pub fn check_labels(&self, found: &[String]) -> Result<()> {
         let expected = &self.outputs;
         if expected == found {
@@ -90,8 +89,8 @@ impl Description {
         let parts = [("missing", without(expected, found)), ("unexpected", without(found, expected))];
         let parts = parts.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| listed(what, names));
         let parts: Vec<_> = parts.collect();
-        ensure!(!parts.is_empty(), "the labels of the table are those of the network in another order");
-        bail!("the labels of the table are not those of the network: {}", parts.join("; "))
+        ensure!(!parts.is_empty(), "the table has the labels of the network in another order");
+        bail!("the labels of the table differ from those of the network: {}", parts.join("; "))
     }
 }
 
@@ -107,7 +106,7 @@ fn listed(what: &str, names: &[&str]) -> String {
     format!("{} {what} ({}{more})", names.len(), names[..names.len().min(SHOWN)].join(", "))
 }
 
-/// Whether the run in the folder was of the table that is described now.
+/// Fails unless the run in the folder used the table that `now` describes.
 pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
     let path = folder.path().join(FILE);
     let read = || -> Result<Value> { Ok(serde_json::from_slice(&input::bytes(&path)?)?) };
@@ -116,18 +115,18 @@ pub fn check_same_table(folder: &Folder, now: &Value) -> Result<()> {
         let (began, now) = (began.pointer(part), now.pointer(part));
         ensure!(
             began == now,
-            "the checkpoint is of a run on another table: {} in {FILE} is {}, now {}",
+            "the checkpoint was made with a different table: {} in {FILE} is {}, now {}",
             &part[1..],
             start_of(began),
             start_of(now)
         );
     }
-    // Files of earlier versions have none.
+    // Files of earlier versions have no checksum.
     if let Some(began) = began.get(CHECKSUM) {
         let now = &now[CHECKSUM];
         ensure!(
             began == now,
-            "the checkpoint is of a run on another table: its cells differ, or how its file holds them \
+            "the checkpoint was made with a different table: its cells or their types differ \
              ({CHECKSUM} {began} in {FILE}, now {now})"
         );
     }

@@ -15,7 +15,7 @@ pub struct Evaluation {
     pub loss: f64,
     pub macro_auroc: Option<f64>,
     pub macro_average_precision: Option<f64>,
-    /// How many labels could be scored and are in the macro averages.
+    /// Number of labels that could be scored; the macro averages are over these.
     pub scored_labels: usize,
     pub labels: Vec<LabelScore>,
 }
@@ -39,7 +39,7 @@ impl Evaluation {
 pub struct LabelScore {
     pub name: String,
     pub observed: usize,
-    /// Soft labels count as positive from one half.
+    /// Soft labels of at least 0.5 count as positive.
     pub positive: usize,
     pub auroc: Option<f64>,
     pub average_precision: Option<f64>,
@@ -54,13 +54,13 @@ impl LabelScore {
             observed: scores.len(),
             positive: positive.iter().filter(|&&positive| positive).count(),
             auroc,
-            // Where all are positive it would be 1 whatever the scores: such a label says nothing in a mean.
+            // If all are positive, it would be 1 for any scores: such a label says nothing in a mean.
             average_precision: auroc.and(average_precision(scores, &positive)),
         }
     }
 }
 
-/// Scores of the probabilities themselves and not only of their order, over the observed entries.
+/// Scores that depend on the probabilities and not only on their order, over the observed entries.
 #[derive(Serialize)]
 pub struct Probabilistic {
     pub brier: Means,
@@ -73,7 +73,7 @@ pub struct Means {
     /// Over the labels that have an observed entry.
     #[serde(rename = "macro")]
     pub of_labels: Option<f64>,
-    /// How many labels that mean is over.
+    /// Number of labels in that mean.
     pub macro_labels: usize,
     pub micro: Option<f64>,
 }
@@ -103,7 +103,7 @@ pub struct Scores {
     pub evaluation: Evaluation,
     #[serde(flatten)]
     pub probabilistic: Probabilistic,
-    /// Of the observed entries.
+    /// The probabilities of the observed entries.
     #[serde(skip)]
     pub probabilities: ByLabel,
 }
@@ -111,7 +111,7 @@ pub struct Scores {
 impl Scores {
     pub fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
         let found = Found::of(network, table, rows)?;
-        // Before the probabilities are made: both together take twice the memory.
+        // Before the probabilities are computed: holding both takes twice the memory.
         let evaluation = Evaluation::of(&found, &table.label_names)?;
         let probabilities = found.logits.to_kind(Kind::Double).sigmoid();
         let probabilities = ByLabel::of_observed(&probabilities, &found.labels)?;
@@ -123,21 +123,21 @@ pub fn evaluate(network: &Network, table: &Table, rows: &[i64]) -> Result<Evalua
     Evaluation::of(&Found::of(network, table, rows)?, &table.label_names)
 }
 
-/// The labels of some rows, and the logits of those that are observed, row by row.
+/// The labels of some rows, and the logits of the observed entries, row by row.
 struct Found {
     logits: Tensor,
     labels: Labels,
     loss: f64,
 }
 
-/// An observed logit, computed for itself, takes about the time of so many in a multiplication of matrices.
+/// Computing one observed logit by itself takes about as long as this many in a matrix product.
 const FEW: i64 = 8;
 
 impl Found {
-    /// An error where such a logit is not finite.
+    /// Fails if an observed logit is not finite.
     fn of(network: &Network, table: &Table, rows: &[i64]) -> Result<Self> {
         let (labels, all) = (table.labels_of(rows)?, table.label_names.len() as i64);
-        // Where more are observed, a multiplication of matrices takes less time.
+        // If more are observed, a matrix product is faster.
         let few = labels.device() == Device::Cpu
             && FEW * labels.observed_count()?.int64_value(&[]) <= rows.len() as i64 * all;
         let width = if few { network.hidden_width() } else { all };
@@ -180,7 +180,7 @@ pub fn not_finite(label: &str, row: i64, logit: f64) -> Error {
     )
 }
 
-/// Some rows at a time, of so many numbers each.
+/// Splits rows of `width` numbers into parts.
 pub fn parts(rows: &[i64], width: i64) -> impl Iterator<Item = &[i64]> {
     /// Bounds the memory that the hidden layers take.
     const MOST: i64 = 4096;

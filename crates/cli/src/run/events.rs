@@ -7,10 +7,10 @@ use anyhow::Result;
 
 use super::progress::Epoch;
 
-/// The same name for all runs in a folder: TensorBoard would merge the epochs of two files.
+/// The same name for every run in a folder: TensorBoard would merge the epochs of two files.
 pub const FILE: &str = "events.out.tfevents.masked-loss";
 
-/// Writes the whole history; `times` are those at which its epochs ended, in seconds since 1970.
+/// Writes the whole history; `times`: when its epochs ended, in seconds since 1970.
 pub fn write(path: &Path, history: &[Epoch], times: &[f64]) -> Result<()> {
     let start = times.first().copied().unwrap_or(0.0);
     let mut file = record(&[double(1, start), bytes(3, b"brain.Event:2")].concat());

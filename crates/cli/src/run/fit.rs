@@ -93,17 +93,17 @@ impl<'a> Run<'a> {
     /// Resumes the run whose checkpoint is in the folder.
     pub fn resume(&mut self, folder: &Folder) -> Result<()> {
         let (progress, tensors) = checkpoint::read(folder.path())?;
-        // These may differ from those of the checkpoint.
+        // These may differ from the checkpoint's options.
         let (epochs, patience, threads) =
             (progress.training.epochs, progress.training.patience, progress.training.threads);
         let device = self.progress.training.device;
         let asked = Training { epochs, patience, threads, device, ..self.progress.training.clone() };
         let began = Training { device, ..progress.training.clone() };
-        ensure!(asked == began, "the checkpoint is of a run with other options; see config.json beside it");
-        // Its files must not claim fewer.
+        ensure!(asked == began, "the checkpoint was made with different options; see config.json beside it");
+        // The files of the run must not claim fewer epochs than it trained.
         let trained = progress.history.len() as u64 + u64::from(progress.step > 0);
         let epochs = self.progress.training.epochs;
-        ensure!(epochs >= trained, "--epochs is {epochs}, and the run has trained {trained} already");
+        ensure!(epochs >= trained, "--epochs {epochs} is below the {trained} epochs trained already");
         for (prefix, network) in [("network.", &self.network), ("best.", &self.best)] {
             network.restore(|name| tensors.get(&format!("{prefix}{name}")).map(Tensor::shallow_clone))?;
         }
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
         self.write_events(folder)
     }
 
-    /// Replaces the events, so that each epoch is there once.
+    /// Rewrites the events, so that each epoch occurs once.
     fn write_events(&self, folder: &Folder) -> Result<()> {
         folder.write(events::FILE, |path| events::write(path, &self.progress.history, &self.progress.times))
     }
@@ -131,9 +131,9 @@ impl<'a> Run<'a> {
         self.write_events(folder)
     }
 
-    /// Trains to the end, with a checkpoint in the folder after every epoch, or until a signal stops it: the folder then has
-    /// a checkpoint of the last step. The best epoch is the one with the highest macro AUROC on the validation
-    /// rows; where no label can be scored there, the one with the lowest loss.
+    /// Trains to the end or until a signal stops it. Writes a checkpoint to the folder after every epoch and when
+    /// stopped. The best epoch is the one with the highest macro AUROC on the validation rows, or with the lowest loss
+    /// if no label can be scored there.
     pub fn train(mut self, folder: Option<(&Folder, &Stop)>) -> Result<Outcome> {
         let training = self.progress.training.clone();
         let steps = self.split.train.len().div_ceil(training.batch_size as usize) as u64;
@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
     fn end_epoch(&mut self) -> Result<()> {
         let [sum, weight] = &self.totals;
         let train_loss = (sum / weight).double_value(&[]);
-        // First: scores of weights that are not finite say nothing.
+        // First, because scores of weights that are not finite say nothing.
         self.check_loss("training", train_loss)?;
         self.optimizer.updates.catch_up_all()?;
         let validation = evaluate(&self.network, self.table, &self.split.validation)?;
@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Positions in the order of an epoch.
+/// Positions among the training rows, in the order of an epoch.
 fn shuffled(rows: usize, seed: i64, epoch: u64) -> Vec<i64> {
     let mut order: Vec<_> = (0..rows as i64).collect();
     order.shuffle(&mut StdRng::seed_from_u64(mixed(seed, epoch) as u64));
@@ -265,7 +265,7 @@ fn score(validation: &Evaluation) -> f64 {
     validation.macro_auroc.unwrap_or(-validation.loss)
 }
 
-/// Hidden where standard error is not a terminal.
+/// Hidden if standard error is not a terminal.
 fn progress_bar(steps: u64, done: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {elapsed} of {duration}  {msg}");
     ProgressBar::new(steps).with_position(done).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

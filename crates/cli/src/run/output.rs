@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
-/// What a run is writing; other programs that write into the folder use [`OTHER`].
+/// Prefix of what a run is writing; other programs that write to the folder use [`OTHER`].
 const PARTIAL: &str = ".partial-";
 const OTHER: &str = ".writing-";
-/// Empty, and left behind: removing a lock's file would let two runs lock different files of that name.
+/// Empty, and never removed: otherwise two runs could lock different files of that name.
 const LOCK: &str = ".lock";
 
 pub struct Folder {
     path: PathBuf,
-    /// Locked until the process ends, however it ends; none where no run is at work.
+    /// Locked until the process ends, however it ends; `None` outside of a run.
     lock: Option<File>,
 }
 
 impl Folder {
     fn create(path: &Path) -> Result<Self> {
-        ensure!(!path.is_file(), "{} is a file where a folder was expected", path.display());
+        ensure!(!path.is_file(), "{}: expected a folder, found a file", path.display());
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { path: path.to_owned(), lock: None })
     }
@@ -88,7 +88,7 @@ impl Folder {
         let place = || -> Result<()> {
             let prefix = if self.lock.is_some() { PARTIAL } else { OTHER };
             let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(&self.path)?;
-            // Under another name: a program that searches folders for such files would find it here too.
+            // Under another name, so that programs that search folders for such files do not find it here.
             let temporary = folder.path().join("file").with_extension(path.extension().unwrap_or_default());
             write(&temporary)?;
             File::open(&temporary)?.sync_all()?;

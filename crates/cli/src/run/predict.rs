@@ -6,7 +6,7 @@ use super::evaluate::parts;
 use crate::data::{Features, chunk, first_true};
 use crate::model::network::Network;
 
-/// Of each row all labels, or those of the highest probabilities.
+/// All labels of each row, or those with the highest probabilities.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Wanted {
     All,
@@ -16,7 +16,7 @@ pub enum Wanted {
 /// Some rows.
 pub struct Part<'a> {
     pub rows: &'a [i64],
-    /// `[n, k]`: the labels of each row; none where it is all of them in order.
+    /// `[n, k]`: the labels of each row; `None` for all labels in order.
     pub labels: Option<Tensor>,
     /// `[n, C]` or `[n, k]`, `f32`.
     pub logits: Tensor,
@@ -27,16 +27,16 @@ pub struct Part<'a> {
 /// A logit that is not finite.
 #[derive(Clone, Copy)]
 pub struct Fault {
-    /// Among the rows of its part.
+    /// Index among the rows of its part.
     pub row: usize,
     pub label: usize,
     pub logit: f64,
 }
 
 impl Fault {
-    /// The first one, in logits of the labels from this one on.
+    /// The first logit that is not finite, in logits of the labels from `start` on.
     fn of(logits: &Tensor, start: i64) -> Option<Self> {
-        // In one pass, of which NaN is the result where it is among the numbers.
+        // In one pass: a NaN among the numbers makes both results NaN.
         let (least, most) = logits.aminmax(None, false);
         if least.isfinite().logical_and(&most.isfinite()).int64_value(&[]) != 0 {
             return None;
@@ -54,7 +54,7 @@ impl Part<'_> {
     }
 }
 
-/// On the CPU.
+/// Predicts some rows at a time; the results are on the CPU.
 pub fn predict<'a>(
     network: &Network,
     features: &Features,
@@ -85,10 +85,11 @@ pub fn predict<'a>(
     })
 }
 
-/// The labels of the highest logits of each row, and these, from some labels at a time; one that is NaN is the least.
+/// The labels and values of the highest logits of each row, computed for some labels at a time. NaN counts as the
+/// lowest.
 fn top(hidden: &Tensor, weight: &Tensor, bias: &Tensor, count: i64) -> ([Tensor; 2], Option<Fault>) {
     let all = weight.size()[0];
-    // Four times as many numbers as usual, of few rows: every part reads the weights anew.
+    // Four times as many numbers as usual, because every part of the rows reads all weights again.
     let step = 4 * chunk(hidden.size()[0]);
     let (mut found, mut fault): (Option<[Tensor; 2]>, _) = (None, None);
     for start in (0..all).step_by(step as usize) {
@@ -112,7 +113,7 @@ fn top(hidden: &Tensor, weight: &Tensor, bias: &Tensor, count: i64) -> ([Tensor;
 fn highest(logits: &Tensor, count: i64) -> [Tensor; 2] {
     let of = |logits: &Tensor| logits.topk(count.min(logits.size()[1]), 1, true, true);
     let (highest, places) = of(logits);
-    // libtorch takes NaN for the greatest of all.
+    // In libtorch, NaN is the greatest number.
     if highest.isnan().any().int64_value(&[]) == 0 {
         return [places, highest];
     }

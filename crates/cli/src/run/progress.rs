@@ -1,4 +1,4 @@
-//! How far a run has come.
+//! The progress of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ pub struct Epoch {
     pub train_loss: f64,
     pub validation_loss: f64,
     pub validation_macro_auroc: Option<f64>,
-    /// How many labels that mean is over.
+    /// Number of labels in that mean.
     pub validation_scored_labels: usize,
 }
 
@@ -19,11 +19,11 @@ pub struct Progress {
     pub training: Training,
     /// The current epoch, counted from 1.
     pub epoch: u64,
-    /// How many of its steps are done, and the sum and the weight of their losses.
+    /// Number of its steps that are done, and the sum and the weight of their losses.
     pub step: u64,
     pub sum: f64,
     pub weight: f64,
-    /// Steps of all epochs.
+    /// Steps done in all epochs.
     pub steps: u64,
     pub best_epoch: u64,
     /// None before the first epoch is over.

@@ -1,4 +1,4 @@
-//! Safetensors files of weights, with a checksum of all that they hold.
+//! Safetensors files of weights, with a checksum of their content.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data;
 
-/// Tensors become `f32`; the bytes of one of them are in memory at a time. In the metadata is, under the key, the checksum and
+/// Tensors become `f32`; only one of them is copied to bytes at a time. One key of the metadata holds the checksum and
 /// the text: two keys would have no order, and the same run would not always write the same bytes.
 pub fn write(path: &Path, (key, text): (&str, &str), tensors: &[(String, Tensor)]) -> Result<()> {
     let stored = |(name, tensor): &'_ (String, Tensor)| Ok((name.clone(), Stored::new(tensor)?));
@@ -24,9 +24,9 @@ pub fn write(path: &Path, (key, text): (&str, &str), tensors: &[(String, Tensor)
 pub fn read(file: &[u8], key: &str) -> Result<(String, HashMap<String, Tensor>)> {
     let (_, header) = SafeTensors::read_metadata(file)?;
     let sealed = header.metadata().as_ref().and_then(|metadata| metadata.get(key)?.split_once(' '));
-    let (written, text) = sealed.context("no run wrote it")?;
+    let (written, text) = sealed.context("it was not written by a training run")?;
     let found = checksum(text, SafeTensors::deserialize(file)?.iter().collect());
-    ensure!(found == written, "it is damaged: its checksum is {found} where {written} was written");
+    ensure!(found == written, "it is damaged: expected checksum {written}, found {found}");
     Ok((text.to_owned(), data::tensors(file)?))
 }
 
@@ -65,7 +65,7 @@ impl View for &Stored {
 
 /// CRC-32C of the text, and of names, types, shapes and bytes.
 fn checksum<V: View>(text: &str, mut tensors: Vec<(&str, V)>) -> String {
-    // The format has an order of its own.
+    // The file has its tensors in another order.
     tensors.sort_by(|a, b| a.0.cmp(b.0));
     let sum = tensors.iter().fold(crc32c::crc32c(text.as_bytes()), |sum, (name, tensor)| {
         let head = format!("{name} {} {:?}", tensor.dtype(), tensor.shape());

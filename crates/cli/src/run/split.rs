@@ -23,7 +23,7 @@ pub struct Split {
     pub test: Vec<i64>,
 }
 
-/// A line of a split's file.
+/// A line of a split file.
 #[derive(Serialize)]
 struct Line {
     row: i64,
@@ -64,7 +64,7 @@ impl Split {
         Self::cut(units, rows as usize, &Splitting::default())
     }
 
-    /// Units of rows, in order: each goes to the part in which its middle row lies.
+    /// Assigns units of rows, in order: each to the part that contains its middle row.
     fn cut(units: Vec<Vec<i64>>, rows: usize, splitting: &Splitting) -> Result<Self> {
         let unit = if units.len() < rows { "groups" } else { "rows" };
         let (by, least) =
@@ -121,8 +121,8 @@ impl Split {
         for (row, word) in (0..).zip(words) {
             let part = split.part(word);
             part.with_context(|| match word.trim() {
-                "" => format!("the split says nothing in data row {}: expected {PARTS}", row + 1),
-                _ => format!("the split says {word:?} in data row {}, not {PARTS}", row + 1),
+                "" => format!("the split is empty in data row {}: expected {PARTS}", row + 1),
+                _ => format!("the split is {word:?} in data row {}: expected {PARTS}", row + 1),
             })?
             .push(row);
         }
@@ -141,7 +141,7 @@ impl Split {
         }
     }
 
-    /// Each part needs something to learn from or to score.
+    /// Each part needs an observed label, to learn from or to score.
     fn check(&self, labels: &Labels, by: &str) -> Result<()> {
         let [train, validation, test] = self.parts().map(|(_, rows)| rows.len());
         for (part, rows) in self.parts() {
@@ -170,7 +170,7 @@ impl Split {
         Ok(writer.flush()?)
     }
 
-    /// For a table with this many rows; each must be there once.
+    /// Reads a split of this many rows, each of which must occur once.
     pub fn read(path: &Path, rows: i64) -> Result<Self> {
         let read = || -> Result<_> {
             let mut split = Self::default();
@@ -180,12 +180,12 @@ impl Split {
                 let part = split.part(&word);
                 part.with_context(|| match word.trim() {
                     "" => format!("row {row} has no part: expected {PARTS}"),
-                    _ => format!("row {row} is {word:?}, not {PARTS}"),
+                    _ => format!("row {row} is {word:?}: expected {PARTS}"),
                 })?
                 .push(row);
                 let seen = usize::try_from(row).ok().and_then(|row| seen.get_mut(row));
-                let seen = seen.with_context(|| format!("there is no row {row}: the table's are 0 to {}", rows - 1))?;
-                ensure!(!std::mem::replace(seen, true), "row {row} is there twice");
+                let seen = seen.with_context(|| format!("there is no row {row}: the rows are 0 to {}", rows - 1))?;
+                ensure!(!std::mem::replace(seen, true), "row {row} occurs twice");
             }
             match seen.iter().position(|&seen| !seen) {
                 Some(row) => bail!("row {row} is missing"),
@@ -196,7 +196,7 @@ impl Split {
     }
 }
 
-/// The lines of a split's file.
+/// The lines of a split file.
 fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
     let input = Lines::new(input::open(path)?);
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
@@ -215,12 +215,12 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<Line>>> {
         ensure!(found == expected, "line {line} has {found} cells where the header has {expected}");
         let cell = |place| record.get(place).unwrap_or_default();
         let number = cell(row).parse().ok();
-        let row = number.with_context(|| format!("line {line}: its row is {:?}, not a whole number", cell(row)))?;
+        let row = number.with_context(|| format!("line {line}: expected a row number, found {:?}", cell(row)))?;
         Ok(Line { row, part: cell(part).to_owned() })
     }))
 }
 
-/// What is said of the groups: that rows have none, or that a split that was given divides them.
+/// A remark on the groups: how many rows have none, or how many groups a given split divides.
 pub fn remark(table: &Table, split: &Split, splitting: &Splitting) -> Option<String> {
     let words = table.group.as_ref()?;
     if table.split.is_none() && splitting.split_file.is_none() {
@@ -235,12 +235,11 @@ pub fn remark(table: &Table, split: &Split, splitting: &Splitting) -> Option<Str
     let divided =
         groups.iter().filter(|rows| rows.iter().any(|&row| part_of[row as usize] != part_of[rows[0] as usize]));
     let (count, all) = (divided.count(), groups.len());
-    (count > 0).then(|| {
-        format!("{count} of {all} groups have rows in several parts of the split, which --group does not change")
-    })
+    (count > 0)
+        .then(|| format!("{count} of {all} groups have rows in several parts: --group does not change a given split"))
 }
 
-/// The rows of each group, in the order in which the groups first come. A row without a group is one of its own.
+/// The rows of each group, in the order of the groups' first rows. A row without a group is a group of its own.
 fn groups(words: &[Option<String>]) -> Vec<Vec<i64>> {
     let mut places = HashMap::new();
     let mut groups: Vec<Vec<i64>> = Vec::new();

@@ -7,22 +7,22 @@ use anyhow::Result;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// Ctrl-C, and what `kill`, Slurm and containers send.
+/// Ctrl-C, and the signal of `kill`, Slurm and containers.
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
 pub struct Stop {
     asked: Arc<AtomicBool>,
-    /// The exit status that says which signal it was, as shells have it.
+    /// The exit status that shells use for the signal.
     status: Arc<AtomicUsize>,
 }
 
 impl Stop {
-    /// From now on the first signal is noted, and the second one ends the process.
+    /// From now on the first signal asks the run to stop, and the second one ends the process.
     pub fn on_signals() -> Result<Self> {
         let stop = Self { asked: Arc::default(), status: Arc::default() };
         for signal in SIGNALS {
             let status = 128 + signal;
-            // In this order: the first signal must not find itself asked already.
+            // In this order, so that the first signal does not end the process.
             flag::register_conditional_shutdown(signal, status, stop.asked.clone())?;
             flag::register_usize(signal, stop.status.clone(), status as usize)?;
             flag::register(signal, stop.asked.clone())?;
@@ -30,7 +30,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// The exit status of a run that a signal asked to stop.
+    /// The exit status, if a signal has asked the run to stop.
     pub fn asked(&self) -> Option<u8> {
         self.asked.load(Ordering::SeqCst).then(|| self.status.load(Ordering::SeqCst) as u8)
     }

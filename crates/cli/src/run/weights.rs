@@ -30,7 +30,7 @@ pub fn read(run: &Path, device: Device) -> Result<(Description, Network)> {
         let found = checksum(&config);
         ensure!(
             found == written,
-            "{} is not as the run wrote it: its checksum is {found} where {FILE} has {written}",
+            "{} was changed after the run: expected checksum {written} (in {FILE}), found {found}",
             description::FILE
         );
         let description: Description = serde_json::from_slice(&config).context(description::FILE)?;
@@ -47,7 +47,7 @@ fn file(run: &Path) -> Result<(String, HashMap<String, Tensor>)> {
     if !path.exists() {
         ensure!(
             !run.join(checkpoint::FILE).exists(),
-            "it is not finished; train --resume finishes it, unless a run is at work there"
+            "it is not finished; train --resume finishes it, unless it is still running"
         );
         bail!("it is not finished: there is no {FILE}");
     }

@@ -53,11 +53,11 @@ fn a_trained_network_scores_and_predicts() {
     let names: Vec<String> = archive.by_name("labels").unwrap().unwrap().into_vec().unwrap();
     assert_eq!(names, ["y1", "y2"]);
 
-    // A label that is not named is taken for a feature.
+    // A label that --labels does not name is read as a feature.
     let complete = Example::new(200).map(|label| label.or(Some(0.0))).csv(folder.path());
     for options in [&["--labels", "y1", "--ignore", "y2"][..], &["--labels", "y1"]] {
         let found = sentence(&mut apply("evaluate", &out, &complete, options));
-        assert!(found.contains("the labels of the table are not those of the network: 1 missing (y2)"), "{found}");
+        assert!(found.contains("the labels of the table differ from those of the network: 1 missing (y2)"), "{found}");
     }
 }
 
@@ -95,7 +95,7 @@ fn numbers_of_labels_are_no_names_of_columns() {
     let to = folder.path().join("p.csv");
     let mut predict = apply("predict", &out, &arrays, &["--labels", "none", "--to", text(&to)]);
     let notes = String::from_utf8(finish(&mut predict).stderr).unwrap();
-    assert!(notes.contains("note: --labels and --ignore select columns of Y, which is not read"), "{notes}");
+    assert!(notes.contains("note: --labels and --ignore have no effect, because Y is not read"), "{notes}");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn predictions_need_no_labels() {
     let expected = predicted(&out, &data, &["--labels", "y*", "--ignore", "id"]);
     assert!(expected.starts_with("y1,y2\n"));
     assert_eq!(expected.lines().count(), 81);
-    // Columns of the labels' names are no features, whatever they hold.
+    // Columns with the labels' names are not features, whatever they hold.
     assert_eq!(expected, predicted(&out, &data, &["--ignore", "id"]));
     let bare = folder.path().join("bare.csv");
     let rows = example.features.iter().map(|[a, b]| format!("{a},{b}\n"));
@@ -152,10 +152,10 @@ fn columns_that_do_not_fit_the_network_are_refused() {
         assert_eq!(refused(&out, &table), format!("error: {sentence}\n"));
     };
     refuse("a\n1\n", "the network takes 2 features, and the table has 1");
-    refuse("b,a\n1,2\n", r#"feature 1 of the network is "a", and that of the table "b""#);
+    refuse("b,a\n1,2\n", r#"feature 1 is "a" in the network and "b" in the table"#);
 }
 
-/// What is said where nothing can be predicted.
+/// The message if nothing can be predicted.
 fn refused(out: &Path, data: &Path) -> String {
     sentence(apply("predict", out, data, &[]).arg("--to").arg(out.join("p.csv")))
 }
@@ -172,7 +172,7 @@ fn a_configuration_that_was_edited_is_refused() {
         fs::write(&path, whole.replacen(from, to, 1)).unwrap();
         let found = refused(&out, &data);
         let expected =
-            format!("error: cannot use the run in {}: config.json is not as the run wrote it: ", out.display());
+            format!("error: cannot use the run in {}: config.json was changed after the run: ", out.display());
         assert!(found.starts_with(&expected), "{found}");
     }
 }
@@ -184,7 +184,7 @@ fn what_is_asked_of_no_run_or_into_no_table_is_refused() {
     let none = folder.path().join("none");
     assert!(refused(&none, &data).contains("cannot use the run in"));
     assert!(refused(&none, &data).contains("config.json: No such file"));
-    // Said before anything is read.
+    // Checked before anything is read.
     let found = sentence(&mut apply("predict", &none, &data, &["--to", "p.txt"]));
     assert_eq!(found, "error: --to p.txt: its name must end in .csv or .npz\n");
     let found = sentence(&mut apply("evaluate", &none, &data, &["--to", "p.txt"]));
@@ -205,7 +205,7 @@ fn a_run_that_is_not_finished_is_refused() {
         fs::remove_file(out.join(name)).unwrap();
     }
     let run = format!("error: cannot use the run in {}: ", out.display());
-    let unfinished = "it is not finished; train --resume finishes it, unless a run is at work there";
+    let unfinished = "it is not finished; train --resume finishes it, unless it is still running";
     assert_eq!(refused(&out, &data), format!("{run}{unfinished}\n"));
     fs::remove_file(out.join("checkpoint.safetensors")).unwrap();
     assert_eq!(refused(&out, &data), format!("{run}it is not finished: there is no weights.safetensors\n"));
@@ -215,7 +215,7 @@ fn a_run_that_is_not_finished_is_refused() {
     // A network that another program saved.
     let weight = tch::Tensor::zeros([1], tch::kind::FLOAT_CPU);
     tch::Tensor::write_safetensors(&[("output.bias", weight)], out.join("weights.safetensors")).unwrap();
-    assert_eq!(refused(&out, &data), format!("{run}weights.safetensors: no run wrote it\n"));
+    assert_eq!(refused(&out, &data), format!("{run}weights.safetensors: it was not written by a training run\n"));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn y() -> impl Iterator<Item = u8> {
     (0..ROWS).map(|row| (row * 5 % 3 % 2) as u8)
 }
 
-/// What NumPy writes, by the name of its type.
+/// An array as NumPy writes it, by the name of its type.
 struct Array {
     name: &'static str,
     descr: &'static str,
@@ -112,13 +112,12 @@ fn other_types_of_numpy_are_refused_in_words() {
         let path = write(folder.path(), arrays, CompressionMethod::Stored);
         assert_eq!(complaint(&path, &[]), format!("error: cannot use {}: {sentence}\n", path.display()));
     };
-    let text = "it holds text where numbers were expected: .astype(float) makes numbers of it";
-    let objects =
-        "it holds Python objects: .astype(str) makes text of them, and .astype(float) numbers, before they are saved";
-    let records = "it holds records: numpy.lib.recfunctions.structured_to_unstructured makes numbers of them";
+    let text = "expected numbers, found text: .astype(float) converts it";
+    let objects = "it holds Python objects: convert them by .astype(str) or .astype(float) before saving";
+    let records = "it holds records: numpy.lib.recfunctions.structured_to_unstructured converts them to numbers";
     for (descr, size, sentence) in [
-        ("<f16", 16, "it holds numbers of 128 bits: .astype('float64') makes 64 of them"),
-        ("<c8", 8, "it holds complex numbers where real ones were expected"),
+        ("<f16", 16, "it holds 128-bit numbers: .astype('float64') converts them"),
+        ("<c8", 8, "expected real numbers, found complex ones"),
         ("<M8[D]", 8, "it holds dates, which are not numbers"),
         ("<m8[s]", 8, "it holds lengths of time, which are not numbers"),
         ("<U1", 4, text),
@@ -134,11 +133,11 @@ fn other_types_of_numpy_are_refused_in_words() {
     }
     let [x, y] = table("<f4");
     refuse(&[x, y, Array::new("labels", "|O", "(1,)", b"\x80\x04.".to_vec())], &format!("array labels: {objects}"));
-    let large = "it holds an integer of 2^63 or more, which does not fit in 64 bits with a sign";
+    let large = "it holds an integer of 2^63 or more, which does not fit in a signed 64-bit integer";
     let [x, _] = table("<f4");
     refuse(&[x, Array::new("Y", "<u8", "(80, 1)", vec![255; 640])], &format!("array Y: {large}"));
     let [x, _] = table("<f4");
-    let shape = "Y has shape [] where a matrix was expected";
+    let shape = "Y: expected a matrix, found shape []";
     refuse(&[x, Array::new("Y", "<f4", "()", vec![0; 4])], shape);
 }
 
@@ -160,7 +159,7 @@ fn names_groups_and_splits_are_read_from_every_type_of_word_or_number() {
         let found = metrics(&with(Array::new("labels", descr, shape, name)), &["--labels", "y1"]);
         assert_eq!(found["test"]["labels"][0]["name"], "y1", "{descr} {shape}");
     }
-    // The split that comes of an array.
+    // The split by an array.
     let split = |option: &str, array: Array| {
         let out = tempfile::tempdir().unwrap();
         finish(&mut train(&with(array), &[option, "word", "--out", text(out.path())]));
@@ -179,7 +178,7 @@ fn names_groups_and_splits_are_read_from_every_type_of_word_or_number() {
         split("--split", words("|i1", parts().collect())),
         split("--split", words("<f8", bytes("<f8", parts())))
     );
-    // No group: NaN, and the least integer as a date.
+    // No group: NaN, and the smallest integer as a date.
     let gaps = |descr, cell: fn(u8) -> [u8; 8]| split("--group", words(descr, (0..80).flat_map(cell).collect()));
     let nan = gaps("<f8", |row| if row < 40 { f64::NAN } else { f64::from(row) }.to_le_bytes());
     let none = gaps("<M8[ns]", |row| if row < 40 { i64::MIN } else { row.into() }.to_le_bytes());
@@ -219,7 +218,7 @@ fn sparse_matrices_of_every_type_are_read() {
     }
     features("<f4", "<f4");
     let found = complaint(&table(), &["--features", text(&path)]);
-    assert!(found.ends_with("csr.npz: indptr is not of integers\n"), "{found}");
+    assert!(found.ends_with("csr.npz: indptr does not hold integers\n"), "{found}");
 }
 
 #[test]
@@ -230,7 +229,7 @@ fn every_number_of_safetensors_is_read_and_others_are_refused() {
         let (x, y) = (x().flat_map(cells).collect::<Vec<_>>(), y().flat_map(cells).collect::<Vec<_>>());
         let x = TensorView::new(dtype, vec![ROWS, 2], &x).unwrap();
         let y = TensorView::new(dtype, shape, &y).unwrap();
-        // Nobody asks for it.
+        // No option requests it.
         let other = TensorView::new(Dtype::F8_E5M2, vec![1], &[0]).unwrap();
         safetensors::serialize_to_file([("X", x), ("Y", y), ("other", other)], None, &path).unwrap();
     };
@@ -267,7 +266,7 @@ fn every_number_of_safetensors_is_read_and_others_are_refused() {
     save(Dtype::C64, |cell| vec![cell; 8], vec![ROWS, 1]);
     refuse("array Y: elements of type C64 are not supported; F32 is");
     save(Dtype::U64, |_| vec![255; 8], vec![ROWS, 1]);
-    refuse("array Y: it holds an integer of 2^63 or more, which does not fit in 64 bits with a sign");
+    refuse("array Y: it holds an integer of 2^63 or more, which does not fit in a signed 64-bit integer");
     save(Dtype::F32, |_| vec![0; 4], vec![ROWS, 1, 1]);
-    refuse("Y has shape [80, 1, 1] where a matrix was expected");
+    refuse("Y: expected a matrix, found shape [80, 1, 1]");
 }

@@ -1,4 +1,4 @@
-//! A figure says what it is an average of, and a score that is not finite is a fault of the network.
+//! Averages state the number of labels, and a score that is not finite is an error.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::program::{SMALL, finish, printed, program, sentence, train};
 use crate::trained::four;
 
-/// Forty rows, of which every fourth is a test row; `label`: the two labels of a row, as the file has them.
+/// Forty rows, every fourth a test row; `label`: the two labels of a row, as written in the file.
 fn table(path: &Path, label: impl Fn(usize) -> [&'static str; 2]) {
     let row = |row: usize| {
         let part = ["train", "train", "validation", "test"][row % 4];
@@ -43,7 +43,7 @@ fn compare_says_how_many_labels_and_seeds_an_average_is_over() {
 fn the_files_of_a_run_count_the_labels_of_an_average() {
     let trained = four();
     let test = &trained.metrics()["test"];
-    // One label has no test observation, and another only positives.
+    // One label has no observed test row, and another only positives.
     assert_eq!(test["scored_labels"], 2);
     for metric in ["brier", "log_loss", "calibration_error"] {
         assert_eq!(test[metric]["macro_labels"], 3, "{metric}");
@@ -61,7 +61,7 @@ fn scores_that_are_not_finite_are_refused() {
     let (data, out) = (folder.path().join("table.csv"), folder.path().join("run"));
     table(&data, |row| [class(row), class(row + 4)]);
     finish(train(&data, &["--labels", "y*", "--split", "part", "--lr", "10"]).arg("--out").arg(&out));
-    // The rate makes large weights: products of them with finite features overflow.
+    // The rate makes weights so large that their products with finite features overflow.
     let large = folder.path().join("large.csv");
     fs::write(&large, "a,b,y1,y2\n0.5,0.5,0,1\n3e38,-3e38,,1\n3e38,-3e38,1,0\n").unwrap();
     let to = folder.path().join("p.csv");
@@ -105,7 +105,7 @@ fn other_labels_are_named_and_counted() {
     let found = refused(&many);
     assert!(found.contains(expected), "{found}");
     let found = refused(&["y2", "y1"].map(str::to_owned));
-    assert!(found.contains("those of the network in another order"), "{found}");
+    assert!(found.contains("the labels of the network in another order"), "{found}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_score_without_a_label_that_is_nan_leaves_an_empty_cell() {
     let mut command = train(&data, &["--labels", "y", "--split", "part", "--lr", "10", "--hidden", "64", "--out"]);
     let notes = String::from_utf8(finish(command.arg(&out)).stderr).unwrap();
     assert!(
-        notes.contains("1 scores of entries without a label are NaN: their cells in predictions.csv are empty"),
+        notes.contains("1 scores of missing entries are NaN, so their cells in predictions.csv are empty"),
         "{notes}"
     );
     let predictions = fs::read_to_string(out.join("predictions.csv")).unwrap();

@@ -1,4 +1,4 @@
-//! The charts that a run leaves say what `metrics.json` says.
+//! The charts of a run agree with `metrics.json`.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn dots_of(document: &Document) -> Vec<f64> {
     with_class(document, "circle", "dot").iter().map(|dot| dot.attribute("cy").unwrap().parse().unwrap()).collect()
 }
 
-/// For each plot, what a height says by the numbers at its axis.
+/// For each plot, the value of a height according to the axis.
 fn y_axes(document: &Document) -> Vec<impl Fn(f64) -> f64 + use<>> {
     let mut plots: Vec<Vec<(f64, f64)>> = Vec::new();
     for line in with_class(document, "line", "grid") {
@@ -114,7 +114,7 @@ fn labels_that_cannot_be_scored_are_shown_as_undefined() {
     assert_eq!(with_class(&document, "line", "rug").len(), 2 * 2);
     let caption = caption(&svg);
     assert!(caption.contains("2 of 4 labels are scored"), "{caption}");
-    assert!(caption.contains("Undefined for 2, whose test entries are not of both classes (1 have none)"), "{caption}");
+    assert!(caption.contains("Undefined for 2 without both classes in their test entries (1 have none)"), "{caption}");
 
     let page = trained.read("report.html");
     let row = page.split("l untested</th>").nth(1).unwrap().split("</tr>").next().unwrap();
@@ -179,7 +179,7 @@ fn a_large_table_becomes_a_grid_of_shares() {
     let cells = with_class(&document, "path", "cells");
     let drawn: usize = cells.iter().map(|path| path.attribute("d").unwrap().matches('M').count()).sum();
     assert!(cells.len() > 1 && drawn > 1000 && drawn <= 80 * 90, "{} {drawn}", cells.len());
-    assert!(caption(&svg).contains("A cell is of up to 4 rows and up to 2 labels."), "{}", caption(&svg));
+    assert!(caption(&svg).contains("Each cell covers up to 4 rows and up to 2 labels."), "{}", caption(&svg));
 }
 
 #[test]

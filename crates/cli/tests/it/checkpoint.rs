@@ -1,4 +1,4 @@
-//! Training that is stopped or killed, and resumed.
+//! Training that is stopped or killed, then resumed.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub fn command(data: &Path, out: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Waits until the run has left a first checkpoint.
+/// Waits until the run has written its first checkpoint.
 pub fn wait_for_checkpoint(child: &mut Child, out: &Path) {
     while !out.join("checkpoint.safetensors").exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before the first checkpoint");
@@ -42,7 +42,7 @@ fn a_resumed_run_comes_to_the_same_bits() {
     }
 }
 
-/// Ctrl-C, and what Slurm and containers send.
+/// Ctrl-C, and the signal that Slurm and containers send.
 #[test]
 fn an_interrupted_run_ends_after_the_step_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,7 +56,7 @@ fn an_interrupted_run_ends_after_the_step_and_can_be_resumed() {
         assert!(kill.success());
         let output = child.wait_with_output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
-        assert!(printed.contains("--resume continues it"), "it was too fast for the interrupt: {printed}");
+        assert!(printed.contains("--resume continues the run"), "it was too fast for the interrupt: {printed}");
         assert_eq!(output.status.code(), Some(status), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(!parts.join("metrics.json").exists());
         finish(&mut command(&data, &parts, &[LONG, &["--resume"]].concat()));
@@ -85,7 +85,7 @@ fn a_run_killed_at_any_moment_can_be_resumed() {
         sleep(Duration::from_millis(150 + 17 * (kill % 12)));
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        // Killed, or at the end of the last epoch: never for want of something to resume from.
+        // It was killed, or its last epoch ended; it never fails for lack of a checkpoint.
         assert!(output.status.code().is_none_or(|code| code == 0), "{}", String::from_utf8_lossy(&output.stderr));
     }
     finish(&mut command(&data, &parts, &[&long[..], &["--resume"]].concat()));
@@ -126,20 +126,20 @@ fn what_cannot_be_resumed_is_an_error() {
     let complaint = |arguments: &[&str]| sentence(&mut command(&data, &out, arguments));
     assert!(complaint(&["--resume"]).contains("cannot resume from"));
     finish(&mut command(&data, &out, &[]));
-    assert!(complaint(&["--resume", "--lr", "0.5"]).contains("of a run with other options"));
+    assert!(complaint(&["--resume", "--lr", "0.5"]).contains("made with different options"));
     let csv = Example::new(80).csv(folder.path());
     let renamed = folder.path().join("renamed.csv");
     fs::write(&renamed, fs::read_to_string(&csv).unwrap().replacen("a,y1,b,y2", "a,y2,b,y1", 1)).unwrap();
     let named = folder.path().join("named");
     finish(&mut command(&csv, &named, &["--labels", "y*"]));
     let found = sentence(&mut command(&renamed, &named, &["--labels", "y*", "--epochs", "4", "--resume"]));
-    assert!(found.contains(r#"another table: outputs in config.json is ["y1","y2"], now ["y2","y1"]"#), "{found}");
-    // The names are the same, and one cell is another.
+    assert!(found.contains(r#"a different table: outputs in config.json is ["y1","y2"], now ["y2","y1"]"#), "{found}");
+    // The names are the same, and one cell differs.
     let mut other = Example::new(80);
     other.labels[49][1] = other.labels[49][1].map(|label| 1.0 - label);
     let other = other.npz(&named);
     let found = sentence(&mut command(&other, &out, &["--epochs", "4", "--resume"]));
-    assert!(found.contains("another table: its cells differ"), "{found}");
+    assert!(found.contains("a different table: its cells or their types differ"), "{found}");
     let checkpoint = out.join("checkpoint.safetensors");
     let whole = fs::read(&checkpoint).unwrap();
     for damaged in [&whole[..whole.len() / 2], &whole[..20], b""] {

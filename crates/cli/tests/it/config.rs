@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::program::{SMALL, bits, finish, printed, program, read_json, sentence, train};
 use crate::tables::Example;
 
-/// With the options that a run left in its folder.
+/// Repeats a run with the options in its folder.
 fn repeat(run: &Path, out: &Path) -> Command {
     let mut command = program();
     command.args(["train", "--config"]).arg(run.join("run.toml")).arg("--out").arg(out);
@@ -33,7 +33,7 @@ fn options_may_stand_in_a_file_and_the_command_line_overrides_them() {
     assert_eq!((&training["balanced"], &training["guard"]), (&true.into(), &false.into()));
     assert_eq!(training["batch_size"], 7);
 
-    // What a run was given and what it took by default can be given again, and the command line overrides it.
+    // A run's options, defaults included, can be used again, and the command line overrides them.
     let other = folder.path().join("other");
     finish(repeat(&out, &other).args(["--hidden", "5", "--folds", "4", "--fold", "2"]));
     let resolved = read_json(&other.join("config.json"));
@@ -44,7 +44,7 @@ fn options_may_stand_in_a_file_and_the_command_line_overrides_them() {
     finish(&mut repeat(&out, &again));
     assert!(bits(&again) == bits(&out));
 
-    // Of what is repeated the last one counts, lists and files included.
+    // If an option is repeated, the last one counts, including lists and files.
     finish(repeat(&out, &other).args(["--config"]).arg(&config).args(["--data"]).arg(&data).args(["--epochs", "1"]));
     let training = &read_json(&other.join("config.json"))["training"];
     assert_eq!((&training["lr"], &training["hidden"]), (&0.5.into(), &serde_json::json!([8, 4])));
@@ -78,23 +78,23 @@ fn a_file_of_options_at_fault_is_named_with_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("run.toml");
     for (content, fault) in [
-        ("lr = [", "it is not TOML"),
+        ("lr = [", "invalid TOML"),
         ("depth = 3", "there is no option depth"),
         ("depth = false", "there is no option depth"),
         ("help = true", "there is no option help"),
-        ("config = 'other.toml'", "config cannot stand in such a file"),
+        ("config = 'other.toml'", "config is not allowed in this file"),
         ("hidden = 'wide'", "hidden: invalid value 'wide' for '--hidden <WIDTH,...>': "),
         ("lr = true", "lr: a value is required for '--lr <LR>' but none was supplied"),
         ("lr = false", "lr: a value is required for '--lr <LR>' but none was supplied"),
-        ("balanced = 3", "balanced is \"3\" where true or false was expected"),
-        ("balanced = 'true'", "balanced is \"true\" where true or false was expected"),
+        ("balanced = 3", "balanced: expected true or false, found \"3\""),
+        ("balanced = 'true'", "balanced: expected true or false, found \"true\""),
         ("missing_value = 1\nmissing-value = 2", "missing-value and missing_value are the same option"),
         (
             "schedule = 'step'",
             "schedule: invalid value 'step' for '--schedule <SCHEDULE>' [possible values: constant, ",
         ),
-        ("lr = 1979-05-27", "lr is a datetime: expected a number, a string, true, false or a list"),
-        ("[training]\nlr = 1", "training is a table: expected a number, a string, true, false or a list"),
+        ("lr = 1979-05-27", "lr: expected a number, a string, true, false or a list, found a datetime"),
+        ("[training]\nlr = 1", "training: expected a number, a string, true, false or a list, found a table"),
     ] {
         fs::write(&config, content).unwrap();
         let found = sentence(program().args(["train", "--config"]).arg(&config));
@@ -111,12 +111,12 @@ fn a_path_that_the_files_of_a_run_cannot_hold_is_refused() {
     fs::rename(Example::new(80).npz(folder.path()), &odd).unwrap();
     let out = folder.path().join("out");
     let found = sentence(train(&odd, &["--out"]).arg(&out));
-    assert!(found.contains("is not a path in Unicode, as the files of --out need it"), "{found}");
+    assert!(found.contains("--out needs input paths in Unicode, found "), "{found}");
     assert!(!out.exists());
     finish(&mut train(&odd, &[]));
     let config = OsStr::from_bytes(b"--config=caf\xe9.toml");
     let found = sentence(program().arg("train").arg(config));
-    assert_eq!(found, "error: after --config= a path must be in Unicode; --config PATH takes any\n");
+    assert_eq!(found, "error: --config=PATH needs a path in Unicode; --config PATH takes any\n");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_name_with_a_comma_is_given_and_given_again() {
     assert_eq!(read_json(&out.join("config.json"))["outputs"], serde_json::json!(["2,4-D", "y2"]));
     finish(&mut repeat(&out, &again));
     assert!(bits(&again) == bits(&out));
-    // The weights hold the checksum of the options, which differ here.
+    // The weights hold a checksum of the options, which differ here.
     finish(train(&data, &["--labels", r#""2,4-D""#, "--labels", "y2", "--out"]).arg(&again));
     assert!(bits(&again)[1] == bits(&out)[1]);
 }

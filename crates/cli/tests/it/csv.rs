@@ -27,7 +27,7 @@ fn an_empty_line_of_one_column_is_a_row_without_a_label() {
         command.args(["inspect", "--labels", "y*", "--features", text(&x), "--data", text(&table)]);
         command
     };
-    // The first is what Polars writes of 1, null, 0; the third what pandas writes.
+    // Polars writes the first for 1, null, 0; pandas writes the third.
     for content in [
         "y\n1\n\n0\n",
         "y\r\n1\r\n\r\n0\r\n",
@@ -45,7 +45,7 @@ fn an_empty_line_of_one_column_is_a_row_without_a_label() {
         assert!(found.contains("3 rows, 1 features, 1 labels"), "{content:?}: {found}");
         assert!(found.contains("Labels: 2 of 3 are observed"), "{content:?}: {found}");
     }
-    // The place of a label counts the empty lines before it.
+    // The data row of a label counts the empty lines before it.
     let found = sentence(&mut inspect("y\n\n1\n2\n"));
     assert!(found.contains(r#"label "y" is 2 in data row 3, "#), "{found}");
     let found = sentence(&mut inspect("y\n\n1\nhigh\n"));
@@ -93,10 +93,10 @@ fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line(
     refuse(b"a,y\n1,0\n\"\"\n1,0\n", "line 3: data row 2 has 1 cells where the header has 2");
     refuse(b"a,y\n1,0\n , \n", r#"feature "a" is NaN in data row 2: only labels may be missing"#);
     refuse(b"a,y\n1,0\n\n\xff,2\n", "line 4: data row 2 is not text in UTF-8");
-    refuse(b"a,y\n1,0\n\"c,1\n2,1\n", "line 3: no quote ends the cell that begins with one there");
-    refuse(b"\"a\nb\",y\n1,0\n\n\"c,1\n", "line 5: no quote ends the cell that begins with one there");
+    refuse(b"a,y\n1,0\n\"c,1\n2,1\n", "line 3: the quoted cell that begins there has no closing quote");
+    refuse(b"\"a\nb\",y\n1,0\n\n\"c,1\n", "line 5: the quoted cell that begins there has no closing quote");
     refuse(b"a\xff,y\n1,0\n", "line 1: the header is not text in UTF-8");
-    refuse(b"a\0,\0y\0\n\0", "its header has bytes of value 0: text in UTF-16 must be saved as UTF-8");
+    refuse(b"a\0,\0y\0\n\0", "the header has bytes of value 0: save UTF-16 text as UTF-8");
     refuse(b"a,y\n1,0,\n", "line 2: data row 1 has 3 cells where the header has 2: a comma ends the line");
 }
 
@@ -114,7 +114,7 @@ fn ignored_columns_may_have_one_name() {
     fs::write(&table, prefixed("id,id,", "7,seven,")).unwrap();
     assert_eq!(metrics(&table, &["--labels", "y*", "--ignore", "id"]), expected);
     assert_eq!(metrics(&table, &["--labels", "y*", "--ignore", "i*"]), expected);
-    // Which of the two it is cannot be told.
+    // Nothing tells the two apart.
     let found = complaint(&table, &["--labels", "y*", "--ignore", "id", "--group", "id"]);
     assert!(found.contains(r#"two columns are named "id""#), "{found}");
 

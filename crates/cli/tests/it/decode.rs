@@ -1,4 +1,4 @@
-//! Labels, from what a file holds to what is trained on.
+//! Labels, from the file to training.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn inspect(data: &Path, options: &[&str]) -> Command {
     command
 }
 
-/// How many labels are observed and positive, and what is remarked.
+/// The numbers of observed and of positive labels, and the notes.
 fn counts(data: &Path, options: &[&str]) -> ([usize; 2], String) {
     let Output { stdout, stderr, .. } = finish(&mut inspect(data, options));
     let (stdout, stderr) = [stdout, stderr].map(|text| String::from_utf8(text).unwrap()).into();
@@ -112,11 +112,11 @@ fn a_missing_value_is_found_in_the_type_of_the_file_or_as_f32() {
     options(safetensors(folder, Dtype::BF16, &[0x7a, 0xc4, 0x80, 0x3f, 0, 0]), &[]);
     options(safetensors(folder, Dtype::F16, &[half, f16::ONE, f16::ZERO].map(f16::to_le_bytes).concat()), &[]);
 
-    // Rounded to half precision it is -1000, which in `f64` is another number.
+    // In half precision it rounds to -1000, a different number in `f64`.
     let data = npz(folder, &[-1000.0, 1.0, 0.0]);
     let found = sentence(&mut inspect(&data, &["--missing-value", "-999.9"]));
     assert!(found.contains("label \"0\" is -1000 in data row 1, outside [0, 1]"), "{found}");
-    // The least integer, which is exact as `f64`, and the largest, which is not.
+    // The smallest integer, which is exact as `f64`, and the largest, which is not.
     let least = parquet(folder, array::<Int64Type>([i64::MIN, 1, 0].map(Some)));
     let option = ["--labels", "y", "--missing-value", "-9223372036854775808"];
     assert_eq!(counts(&least, &option), ([2, 1], String::new()));
@@ -130,13 +130,13 @@ fn a_missing_value_is_found_in_the_type_of_the_file_or_as_f32() {
 fn a_threshold_is_compared_in_the_precision_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Rounded to `f32` it is the threshold.
+    // It rounds to the threshold in `f32`.
     let below = 6.5f64.next_down();
     let options = ["--labels", "y", "--threshold", "6.5"];
     assert_eq!(counts(&csv(folder, &[&below.to_string(), "6.5"]), &options).0, [2, 1]);
     assert_eq!(counts(&parquet(folder, array::<Float64Type>([below, 6.5].map(Some))), &options).0, [2, 1]);
     assert_eq!(counts(&npz(folder, &[below, 6.5]), &options[2..]).0, [2, 1]);
-    // 6.1 as `f32` and 6.4 as half precision lie below the `f64` of that name.
+    // 6.1 in `f32` and 6.4 in half precision are below these numbers in `f64`.
     let single = |threshold: &'static str| ["--labels", "y", "--threshold", threshold];
     assert_eq!(counts(&parquet(folder, array::<Float32Type>([6.0, 6.1].map(Some))), &single("6.1")).0, [2, 1]);
     assert_eq!(counts(&npz(folder, &[6.0, 6.1f32]), &single("6.1")[2..]).0, [2, 1]);
@@ -162,7 +162,7 @@ fn labels_are_checked_before_they_are_rounded() {
     refuse(parquet(folder, decimals(8, [100_000_000, 100_000_001])), &LABELS, "1.00000001");
     refuse(npz(folder, &[1.0, 1.00000001]), &[], "1.00000001");
     refuse(npz(folder, &[1i64, 1 << 53]), &[], "9007199254740992");
-    // 10^30 is no `f64`.
+    // 10^30 is not exact in `f64`.
     let exact = parquet(folder, decimals(30, [0, 10i128.pow(30)]));
     assert_eq!(counts(&exact, &LABELS), ([2, 1], String::new()));
 }

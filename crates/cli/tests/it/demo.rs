@@ -1,4 +1,4 @@
-//! `demo`: a synthetic problem whose truth is known.
+//! `demo`: a synthetic problem with known labels.
 
 use crate::program::{printed, program};
 
@@ -15,10 +15,10 @@ fn the_demonstration_shows_what_the_mask_is_for() {
 
 #[test]
 fn the_policies_for_missing_labels_come_out_as_published() {
-    // Cole et al. 2021: hidden at random, missing labels are best left out; with positives only, that teaches nothing.
+    // Cole et al. 2021: labels missing at random are best ignored; with positives only, that teaches nothing.
     let options = ["--policies", "--hidden", "100", "--epochs", "6", "--device", "cpu"];
     let printed = printed(program().arg("demo").args(options));
-    let settings: Vec<&str> = printed.split("Of the labels").skip(1).collect();
+    let settings: Vec<&str> = printed.split("% of the training labels are observed").skip(1).collect();
     assert_eq!(settings.len(), 3, "{printed}");
     let auroc = |setting: &str, policy: &str| -> f64 {
         let line = setting.lines().find(|line| line.contains(&format!("│ {policy} "))).unwrap();

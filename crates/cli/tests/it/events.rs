@@ -1,9 +1,9 @@
-//! Reads what TensorBoard reads, as its formats are described and not as the program writes them.
+//! Reads the events by the description of TensorBoard's formats, not by the code that writes them.
 
 use std::fs;
 use std::path::Path;
 
-/// Step, tag and value of every scalar, in the file's order; the file's records must be whole, with the right checksums.
+/// Step, tag and value of every scalar, in the file's order; the records must be complete, with correct checksums.
 pub fn read(path: &Path) -> Vec<(u64, String, f32)> {
     let file = fs::read(path).unwrap();
     let mut rest = &file[..];

@@ -1,4 +1,4 @@
-//! What a run's folder says, whatever happens to it.
+//! The folder of a run, whatever happens to the run.
 
 use std::fs;
 use std::path::Path;
@@ -33,14 +33,14 @@ fn one_run_at_a_time_has_a_folder() {
         assert!(found.ends_with(&format!(".lock: another run is writing to {}\n", path.display())), "{found}");
     }
     let found = sentence(&mut predict(&data, &out, &folder.path().join("p.csv")));
-    assert!(found.contains("it is not finished; train --resume finishes it, unless a run is at work there"), "{found}");
+    assert!(found.contains("it is not finished; train --resume finishes it, unless it is still running"), "{found}");
     assert!(first.try_wait().unwrap().is_none(), "the others disturbed it");
-    // The lock goes with the process, though its file stays.
+    // The lock ends with the process; its file stays.
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(files().contains(&".lock".into()));
     let found = sentence(&mut command(&data, &out, &["--resume"]));
-    assert!(found.contains("--epochs is 3, and the run has trained"), "{found}");
+    assert!(found.contains("--epochs 3 is below the "), "{found}");
     finish(&mut command(&data, &out, &[]));
 }
 
@@ -89,10 +89,10 @@ fn a_refused_resumption_leaves_a_finished_run_as_it_was() {
     let before = contents();
     for arguments in [["--epochs", "2", "--resume"], ["--lr", "0.5", "--resume"], ["--seed", "1", "--resume"]] {
         let found = sentence(&mut command(&data, &out, &arguments));
-        assert!(arguments[1] != "2" || found.contains("--epochs is 2, and the run has trained 3 already"), "{found}");
+        assert!(arguments[1] != "2" || found.contains("--epochs 2 is below the 3 epochs trained already"), "{found}");
     }
     assert!(contents() == before);
-    // As long as before is no change.
+    // The same number of epochs is no change.
     let weights = bits(&out);
     finish(&mut command(&data, &out, &["--epochs", "3", "--resume"]));
     assert!(bits(&out) == weights);
@@ -135,5 +135,5 @@ fn what_is_no_folder_is_refused() {
     assert!(found.starts_with(&format!("error: cannot resume from {}", none.display())), "{found}");
     assert!(!none.exists());
     let found = sentence(&mut command(&data, &data, &[]));
-    assert_eq!(found, format!("error: {} is a file where a folder was expected\n", data.display()));
+    assert_eq!(found, format!("error: {}: expected a folder, found a file\n", data.display()));
 }

@@ -16,7 +16,7 @@ fn every_head_learns_the_same_and_a_run_says_which_it_had() {
     for head in ["chunked", "observed"] {
         assert!((loss(head) - loss("dense")).abs() < 1e-4 * loss("dense"), "{head}");
     }
-    // A multiplication of matrices is not worth it for two labels.
+    // A matrix product is not worth it for two labels.
     assert_eq!(loss("auto"), loss("observed"));
 }
 
@@ -25,7 +25,7 @@ fn the_observed_head_is_refused_where_missing_labels_count() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
     let found = complaint(&data, &["--head", "observed", "--missing", "negative"]);
-    assert_eq!(found, "error: --head observed computes no logit that --missing negative counts\n");
+    assert_eq!(found, "error: --head observed needs --missing ignore, found --missing negative\n");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn output_weights_that_wait_come_to_the_bits_of_those_that_move() {
             let own = ["--head", "observed", "--batch-size", "2", "--micro-batch", "1", "--weight-decay", "0.01"];
             let own = [&own[..], &["--optimizer", rule, "--unobserved", unobserved, "--out"]].concat();
             finish(train(&data, &own).arg(&out).args(options));
-            // The configuration differs, and with it what the weights are sealed with.
+            // The configuration differs, and with it the checksum in the weights.
             bits(&out)[1].clone()
         };
         for options in [&[][..], &["--clip", "0.1"]] {
@@ -57,11 +57,11 @@ fn output_weights_wait_or_stay_only_where_observed_logits_alone_are_computed() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
     for (options, expected) in [
-        (["--unobserved", "wait", "--head", "dense"], "--unobserved wait is for --head observed"),
-        (["--unobserved", "keep", "--precision", "bf16"], "--unobserved keep is for --precision f32"),
+        (["--unobserved", "wait", "--head", "dense"], "--unobserved wait needs --head observed"),
+        (["--unobserved", "keep", "--precision", "bf16"], "--unobserved keep needs --precision f32"),
         (
             ["--unobserved", "keep", "--missing", "negative"],
-            "--unobserved keep computes no logit that --missing negative counts",
+            "--unobserved keep needs --missing ignore, found --missing negative",
         ),
     ] {
         assert_eq!(complaint(&data, &options), format!("error: {expected}\n"));

@@ -1,4 +1,4 @@
-//! What the training program shows of a table.
+//! `inspect`: the description of a table.
 
 use std::fs;
 use std::path::Path;
@@ -25,11 +25,11 @@ fn a_small_table_is_shown_whole() {
     let printed = inspect(&table, &["--labels", "x,y,z"]);
     for line in [
         "5 rows, 2 features, 3 labels",
-        "Features: 2 as f32, of which 30.00 % are not 0",
+        "Features: 2 as f32, 30.00 % nonzero",
         "Labels: 8 of 15 are observed (53.33 %), 6 of them positive (75.00 %)",
         "Rows without any observed label: 1",
-        "Labels that cannot be scored, not having both classes: 1 (z)",
-        "Pairs of labels observed together on some row: 3 of 3 (100.00 %); rows of a pair: 1 to 3, quartiles 1, 1, 2",
+        "Labels without both classes, which cannot be scored: 1 (z)",
+        "Pairs of labels observed together on some row: 3 of 3 (100.00 %); rows per pair: 1 to 3, quartiles 1, 1, 2",
     ] {
         assert!(printed.lines().any(|found| found == line), "{line}\n{printed}");
     }
@@ -52,9 +52,9 @@ fn of_many_labels_the_first_are_shown_and_a_summary() {
     let features = write_csr(&folder.path().join("x.npz"), 40, &features);
     let printed = inspect(&labels, &["--features", features.to_str().unwrap()]);
     assert!(printed.contains("50 rows, 40 features, 50 labels"), "{printed}");
-    assert!(printed.contains("Features: 40 as sparse, of which 2.50 % are not 0"), "{printed}");
-    assert!(printed.contains("not having both classes: 1 (0)"), "{printed}");
-    assert!(printed.contains("and 30 more, which --all shows"), "{printed}");
+    assert!(printed.contains("Features: 40 as sparse, 2.50 % nonzero"), "{printed}");
+    assert!(printed.contains("without both classes, which cannot be scored: 1 (0)"), "{printed}");
+    assert!(printed.contains("and 30 more (--all shows them)"), "{printed}");
     assert!(!printed.contains("│ 20 "), "{printed}");
     assert_eq!(cells(&printed, "observed"), ["1", "13.25", "25.5", "37.75", "50"]);
     assert_eq!(cells(&printed, "positive"), ["0", "12.25", "24.5", "36.75", "49"]);
@@ -84,5 +84,5 @@ fn where_all_can_be_scored_none_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let printed = inspect(&Example::new(80).npz(folder.path()), &[]);
     assert!(printed.contains("80 rows, 2 features, 2 labels"), "{printed}");
-    assert!(printed.contains("Labels that cannot be scored, not having both classes: 0\n"), "{printed}");
+    assert!(printed.contains("Labels without both classes, which cannot be scored: 0\n"), "{printed}");
 }

@@ -47,7 +47,7 @@ fn notes(command: &mut Command) -> String {
     String::from_utf8(finish(command).stderr).unwrap()
 }
 
-const APART: &str = "note: these features alone tell the classes of a label apart on all of its observed rows";
+const APART: &str = "note: each of these features alone separates the classes of a label on all its observed rows";
 const STEPS: &str = "note: these features grow by the same step from row to row, as a row number does";
 
 #[test]
@@ -73,10 +73,10 @@ fn steps_that_f32_rounds_are_noted() {
         numbers.x.iter_mut().enumerate().for_each(|(place, row)| row[5] = value(place) as f32);
         numbers.notes()
     };
-    // A time every minute, of which `f32` tells every second one from the next, identifiers above 2^24, and tenths.
+    // Times one minute apart, of which `f32` distinguishes every second one, identifiers above 2^24, and tenths.
     for (start, step) in [(1_700_000_000.0, 60.0), (20_000_001.0, 1.0), (0.3, 0.1)] {
         assert_eq!(with(&|place| start + step * place as f64), format!("{STEPS}: 5\n"), "{start}");
-        // A jump by more than rounding makes.
+        // A jump larger than rounding.
         let jump = 4e-7 * (start + step * 199.0);
         let jumps = |place: usize| start + step * place as f64 + if place == 100 { jump } else { 0.0 };
         assert_eq!(with(&jumps), "", "{start}");
@@ -105,7 +105,7 @@ fn a_feature_that_is_the_label_is_noted() {
         let mut numbers = Numbers::new();
         for (row, labels) in numbers.x.iter_mut().zip(&numbers.y) {
             row[2] = if labels[1] == 1.0 { high } else { low };
-            // What is not observed says nothing.
+            // Missing labels do not matter.
             if labels[1].is_nan() {
                 row[2] = 100.0 * row[3];
             }
@@ -140,7 +140,7 @@ fn what_may_be_chance_is_not_noted() {
     };
     assert_eq!(few(11), "");
     assert_eq!(few(40), format!("{APART}: 0 (\"0\")\n"));
-    // The same rows again, as their group says, and others of the same group.
+    // Repeated rows of a group, and other rows of the same group.
     let grouped = |repeat: usize, other: usize| {
         let folder = tempfile::tempdir().unwrap();
         let row = |place: usize| {
@@ -156,7 +156,7 @@ fn what_may_be_chance_is_not_noted() {
     let mut soft = Numbers::new();
     for (place, (row, labels)) in soft.x.iter_mut().zip(&mut soft.y).enumerate() {
         row[0] = labels[0].max(0.0);
-        // A few are neither class, and the feature tells nothing of them.
+        // A few labels are neither class, and the feature does not predict them.
         if place % 20 == 0 {
             labels[0] = 0.5;
         }

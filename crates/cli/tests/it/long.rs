@@ -33,9 +33,9 @@ fn a_network_is_scored_on_the_labels_that_are_selected() {
     assert!(found.contains("of 11 labels"), "{found}");
     assert_eq!(printed(&mut evaluate(&["--ignore", "assay 10"])), found);
     let all = sentence(&mut evaluate(&[]));
-    assert!(all.contains("label \"assay 10\" is none of the network's"), "{all}");
+    assert!(all.contains("label \"assay 10\" is not a label of the network"), "{all}");
     let few = sentence(&mut evaluate(&["--labels", "assay 0*"]));
-    assert!(few.contains("the labels of the table are not those of the network: 1 missing (assay 11)"), "{few}");
+    assert!(few.contains("the labels of the table differ from those of the network: 1 missing (assay 11)"), "{few}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Names of columns: what is meant by them, and what is left out.
+//! Names of columns: which columns they mean, and which are ignored.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::parquet::{array, labels, write, write_with};
 use crate::program::{complaint, finish, metrics, program, read_json, sentence, text, train};
 use crate::tables::{Example, add};
 
-/// What a short run says on standard error, and its configuration.
+/// The standard error and the configuration of a short run.
 fn trained(data: &Path, out: &Path, options: &[&str]) -> (String, serde_json::Value) {
     let output = finish(train(data, options).args(["--epochs", "1", "--out"]).arg(out));
     (String::from_utf8(output.stderr).unwrap(), read_json(&out.join("config.json")))
@@ -38,11 +38,11 @@ fn prefixed(folder: &Path, header: &str, cells: impl Fn(usize) -> String) -> Pat
 fn a_column_without_a_name_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    // As pandas and R write the names of rows.
+    // As pandas and R write row names.
     for (header, cells, note) in [
-        (",", "7,", "note: the column without a name is left out, as pandas and R write the names of rows\n"),
-        ("\"\",", "\"a\",", "note: the column without a name is left out, as pandas and R write the names of rows\n"),
-        (" ,,", "7,seven,", "note: 2 columns without a name are left out\n"),
+        (",", "7,", "note: the column without a name is ignored: pandas and R write row names this way\n"),
+        ("\"\",", "\"a\",", "note: the column without a name is ignored: pandas and R write row names this way\n"),
+        (" ,,", "7,seven,", "note: 2 columns without a name are ignored\n"),
     ] {
         let data = prefixed(folder.path(), header, |_| cells.to_owned());
         for further in [&[][..], &["--ignore", r#""""#]] {
@@ -50,12 +50,12 @@ fn a_column_without_a_name_is_left_out() {
             assert_eq!((notes.as_str(), &config["features"]), (note, &serde_json::json!(["a", "b"])), "{header}");
         }
     }
-    // Who asks for a prediction is told, too.
+    // `predict` prints the note, too.
     let data = prefixed(folder.path(), ",", |row| format!("{row},"));
     let mut predict = program();
     predict.arg("predict").arg(&out).arg("--data").arg(&data).arg("--to").arg(folder.path().join("p.csv"));
-    assert!(String::from_utf8(finish(&mut predict).stderr).unwrap().contains("without a name is left out"));
-    // What pandas names so, and a name that only looks like it.
+    assert!(String::from_utf8(finish(&mut predict).stderr).unwrap().contains("without a name is ignored"));
+    // Names that pandas gives, and names that only look like these.
     for (header, features) in [
         ("Unnamed: 0,__index_level_0__,", &["a", "b"][..]),
         ("Unnamed: x,Unnamed,", &["Unnamed: x", "Unnamed", "a", "b"]),
@@ -63,10 +63,10 @@ fn a_column_without_a_name_is_left_out() {
         let data = prefixed(folder.path(), header, |row| format!("{},{},", row * 7 % 80, row * 7 % 79));
         assert_eq!(trained(&data, &out, &["--labels", "y*"]).1["features"], serde_json::json!(features), "{header}");
     }
-    // R leaves the name out altogether.
+    // R writes no name at all.
     let data = prefixed(folder.path(), "", |row| format!("{row},"));
     let found = complaint(&data, &["--labels", "y*"]);
-    assert!(found.contains("5 cells where the header has 4: R writes no name for the names of rows"), "{found}");
+    assert!(found.contains("5 cells where the header has 4: R writes row names without a column name"), "{found}");
 }
 
 #[test]
@@ -83,14 +83,14 @@ fn what_pandas_made_of_its_index_is_left_out() {
         let pair = KeyValue::new("pandas".to_owned(), pandas.to_owned());
         write_with(folder.path(), &columns, Compression::SNAPPY, vec![pair])
     };
-    // As pandas 2 writes it, of which only the one key is read.
+    // As written by pandas 2; only one key is read.
     let both = r#"{"index_columns": ["key", "who"], "columns": [], "pandas_version": "2.3.3"}"#;
     let features = |config: &serde_json::Value| config["features"].clone();
     let (notes, config) = trained(&with(both), &out, &["--labels", "y*"]);
     assert_eq!(features(&config), serde_json::json!(["a", "b"]));
-    let expected = r#"note: left out, as pandas says that it numbers or names the rows: "key", "who""#;
+    let expected = r#"note: ignored, because pandas marks it as an index: "key", "who""#;
     assert!(notes.contains(expected), "{notes}");
-    // A glob does not mean it; its name does.
+    // A glob does not match an index; its name does.
     let x = example.npz(folder.path());
     let (_, config) = trained(&with(both), &out, &["--labels", "y*", "--group", "who"]);
     assert_eq!(features(&config), serde_json::json!(["a", "b"]));
@@ -98,7 +98,7 @@ fn what_pandas_made_of_its_index_is_left_out() {
     assert_eq!(config["outputs"], serde_json::json!(["y1", "y2"]));
     let found = metrics(&with(both), &["--labels", "y*", "--ignore", "who"]);
     assert_eq!(found, metrics(&example.csv(folder.path()), &["--labels", "y*"]));
-    // A range has no column; what is not as pandas writes it says nothing.
+    // A range has no column; other metadata is ignored.
     for other in [r#"{"index_columns": [{"kind": "range", "start": 0}]}"#, "{", "[]", r#"{"index_columns": 1}"#] {
         let (_, config) = trained(&with(other), &out, &["--labels", "y*", "--ignore", "who"]);
         assert_eq!(features(&config), serde_json::json!(["a", "b", "key"]), "{other}");
@@ -151,7 +151,7 @@ fn a_name_is_not_read_as_a_pattern() {
     drop(archive);
     let out = folder.path().join("run");
     let outputs = |options: &[&str]| trained(&npz, &out, options).1["outputs"].clone();
-    // All are the default.
+    // By default, all labels.
     assert_eq!(outputs(&[]), serde_json::json!(["*", "[M+H]+"]));
     assert_eq!(outputs(&["--labels", "*"]), serde_json::json!(["*"]));
     assert_eq!(outputs(&["--labels", "[M+H]+"]), serde_json::json!(["[M+H]+"]));
@@ -172,7 +172,7 @@ fn a_column_is_named_by_one_option() {
     both(&["--labels", "y1,y2", "--group", "y1"], r#""y1" is named by both --group and --labels"#);
     both(&["--labels", "y*", "--group", "id", "--split", "id"], r#""id" is named by both --split and --group"#);
     both(&["--labels", "y*,id", "--bits", "id"], r#""id" is named by both --labels and --bits"#);
-    // A glob means what is left.
+    // A glob matches the remaining columns.
     let out = folder.path().join("run");
     let roles = |options: &[&str]| {
         let config = trained(&data, &out, options).1;
@@ -183,11 +183,11 @@ fn a_column_is_named_by_one_option() {
     assert_eq!(roles(&["--labels", "y2", "--ignore", "y*,id"]), expected);
     assert_eq!(roles(&["--labels", "y2,y*", "--ignore", "y1", "--group", "id"]), expected);
     let npz = Example::new(80).npz(folder.path());
-    assert!(complaint(&npz, &["--bits", "y1"]).contains("--bits is for tables with named columns"));
+    assert!(complaint(&npz, &["--bits", "y1"]).contains("--bits needs a table with named columns"));
     let found = complaint(&blank_words(folder.path())[2], &["--split", "part", "--group", "part"]);
     assert!(found.contains("array part is named by both --split and --group"), "{found}");
     let found = complaint(&data, &["--labels", "y*", "--bits", "id", "--features", text(&npz)]);
-    assert!(found.contains("--bits names columns of --data, and --features another file"), "{found}");
+    assert!(found.contains("--bits names columns of --data, but --features names another file"), "{found}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn predictions_name_their_rows_unlike_any_label() {
 #[test]
 fn groups_that_a_split_divides_are_counted() {
     let folder = tempfile::tempdir().unwrap();
-    // 10 groups of 8 rows, of which the first is divided.
+    // 10 groups of 8 rows; the split divides the first one.
     let part = |row: usize| {
         if row.is_multiple_of(10) && row < 3 * 10 { "test" } else { ["train", "validation", "test"][row % 10 % 3] }
     };
@@ -223,7 +223,7 @@ fn groups_that_a_split_divides_are_counted() {
     let data = prefixed(folder.path(), "part,who,", |row| format!("{},{},", part(row), group(row)));
     let output = finish(&mut train(&data, &["--labels", "y*", "--split", "part", "--group", "who", "--epochs", "1"]));
     let found = String::from_utf8(output.stdout).unwrap();
-    let expected = "1 of 10 groups have rows in several parts of the split, which --group does not change\n";
+    let expected = "1 of 10 groups have rows in several parts: --group does not change a given split\n";
     assert!(found.contains(expected), "{found}");
 }
 
@@ -243,12 +243,12 @@ fn features_without_names_are_taken_in_their_order_with_a_note() {
     let notes = |run: &Path, data: &Path| String::from_utf8(finish(&mut predict(run, data)).stderr).unwrap();
     assert_eq!(notes(&of_csv, &csv), "");
     assert_eq!(notes(&of_npz, &npz), "");
-    let expected = "note: the table has no names of features: they are taken in the order of the network's\n";
+    let expected = "note: the table has no feature names: its features are taken in the network's order\n";
     assert_eq!(notes(&of_csv, &npz), expected);
-    let expected = "note: the network has no names of features: it takes those of the table in their order\n";
+    let expected = "note: the network has no feature names: it takes the table's features in their order\n";
     assert_eq!(notes(&of_npz, &csv), expected);
-    // In another order they are not taken at all.
+    // Features in another order are refused.
     fs::write(&csv, fs::read_to_string(&csv).unwrap().replacen("a,y1,b", "b,y1,a", 1)).unwrap();
     let found = sentence(&mut predict(&of_csv, &csv));
-    assert!(found.contains(r#"feature 1 of the network is "a", and that of the table "b""#), "{found}");
+    assert!(found.contains(r#"feature 1 is "a" in the network and "b" in the table"#), "{found}");
 }

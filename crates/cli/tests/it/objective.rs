@@ -94,7 +94,7 @@ fn a_setting_is_compared_resumed_and_written_down() {
     assert!(std::fs::read_to_string(out.join("run.toml")).unwrap().contains("loss = \"focal:gamma=1\""));
     printed(&mut run("focal:gamma=1", &["--resume", "--epochs", "4"]));
     let other = sentence(&mut run("focal:gamma=3", &["--resume", "--epochs", "5"]));
-    assert!(other.contains("other options"), "{other}");
+    assert!(other.contains("different options"), "{other}");
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! Standard output and standard error that nobody reads, or that are full.
+//! Standard output and standard error that are unread or full.
 
 use std::process::{Command, Output, Stdio};
 
 use crate::program::{SMALL, program, text};
 use crate::tables::Example;
 
-/// What a shell makes of a command line, in which `"$@"` is the program with these arguments.
+/// Runs a command line in a shell, in which `"$@"` is the program with these arguments.
 fn shell(line: &str, arguments: &[&str]) -> Output {
     let program = program();
     let mut shell = Command::new("sh");
@@ -68,7 +68,7 @@ fn a_full_output_is_an_error_after_the_files_are_written() {
 fn a_full_or_closed_standard_error_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = Example::new(80).npz(folder.path());
-    // A remark on standard error is made: the number is in no label.
+    // No label has the number, so a note is printed on standard error.
     let source = ["--data", text(&data), "--missing-value", "-77"];
     let train = [&["train"][..], &source, SMALL].concat();
     let commands = [
@@ -85,7 +85,7 @@ fn a_full_or_closed_standard_error_changes_nothing() {
             assert_eq!(done.status.code(), Some(*status), "{command:?} {redirected}");
         }
     }
-    // Both at once: the sentence has no place to go.
+    // Both at once: the message cannot be printed.
     let done = shell(r#""$@" > /dev/full 2> /dev/full"#, &train);
     assert_eq!(done.status.code(), Some(1));
 }

@@ -22,7 +22,7 @@ use crate::parquet::{array, labels, write};
 use crate::program::{complaint, finish, metrics, train};
 use crate::tables::Example;
 
-/// The decimals, dictionaries and encodings of text that hold the same as `small`.
+/// The values of `small` as decimals, dictionaries and encodings of text.
 fn encoded(small: &ArrayRef) -> Vec<ArrayRef> {
     let to = |of: &ArrayRef, to: DataType| cast(of, &to).unwrap();
     let dictionary =
@@ -66,7 +66,7 @@ fn every_encoding_of_a_number_is_read_as_that_number() {
     let options = ["--labels", "y*"];
     assert_eq!(metrics(&features(&plain), &options), metrics(&features(&found), &options));
 
-    // As labels, of which some are missing; each type has a null.
+    // As labels, some of them missing; each type has a null.
     let known = array::<Int16Type>((0..80).map(|row| (row % 3 != 0).then_some(row % 2)));
     let tables = |arrays: Vec<ArrayRef>| {
         let x = array::<Float32Type>((0..80).map(|row| Some((row as f32).sin())));
@@ -78,7 +78,7 @@ fn every_encoding_of_a_number_is_read_as_that_number() {
     // The words for a missing label are those of CSV.
     let words = |row: usize| ["?", "NA", "", " NaN ", "nan", "1", "0", " 1.0 "][row % 8];
     found.push(Arc::new(StringArray::from_iter_values((0..80).map(words))));
-    // What pandas writes of None alone.
+    // The type that pandas writes for a column of None.
     found.push(Arc::new(NullArray::new(80)));
     let mut plain = vec![cast(&known, &DataType::Float32).unwrap(); found.len() - 2];
     plain.push(array::<Float32Type>(
@@ -123,8 +123,8 @@ fn every_kind_of_list_is_read() {
         list.extend(rows);
         Arc::new(list.finish()) as ArrayRef
     };
-    refuse(&rows(50, None), r#"data row 51 of column "x" is null where a list was expected"#);
-    refuse(&rows(0, None), r#"data row 1 of column "x" is null where a list was expected"#);
+    refuse(&rows(50, None), r#"data row 51 of column "x": expected a list, found null"#);
+    refuse(&rows(0, None), r#"data row 1 of column "x": expected a list, found null"#);
     refuse(&rows(50, Some(vec![])), r#"data row 51 of column "x" has 0 numbers where the first has 2"#);
     let missing = r#"feature "x[1]" is NaN in data row 51: only labels may be missing"#;
     refuse(&rows(50, Some(vec![Some(1.0), None])), missing);
@@ -133,7 +133,7 @@ fn every_kind_of_list_is_read() {
         fixed.values().append_value(1.0);
         fixed.append(row != 70);
     });
-    refuse(&(Arc::new(fixed.finish()) as ArrayRef), r#"data row 71 of column "x" is null where a list was expected"#);
+    refuse(&(Arc::new(fixed.finish()) as ArrayRef), r#"data row 71 of column "x": expected a list, found null"#);
     // Bytes have no NaN.
     let bytes = cast(&rows(50, Some(vec![Some(1.0), None])), &DataType::List(item(DataType::UInt8))).unwrap();
     assert!(complaint(&table(bytes), &options).ends_with(&format!("{missing}\n")));
@@ -188,7 +188,7 @@ fn groups_and_splits_are_read_from_every_type_of_word_or_number() {
     let folder = tempfile::tempdir().unwrap();
     let example = Example::new(80);
     let x = array::<Float32Type>(example.features.iter().map(|cells| Some(cells[0])));
-    // The split that comes of a column.
+    // The split by a column.
     let split = |option: &str, cells: ArrayRef| {
         let columns = [&[("x", x.clone()), ("word", cells)], &labels(&example)[..]].concat();
         let table = write(folder.path(), &columns, Compression::SNAPPY);
@@ -208,7 +208,7 @@ fn groups_and_splits_are_read_from_every_type_of_word_or_number() {
         cast(&to(DataType::Int32), &DataType::Date32).unwrap(),
         wide(DataType::Timestamp(arrow_schema::TimeUnit::Nanosecond, Some("Europe/Berlin".into()))),
         wide(DataType::Duration(arrow_schema::TimeUnit::Second)),
-        // Two bytes that are no text: an identifier.
+        // An identifier of two bytes that are not text.
         Arc::new(FixedSizeBinaryArray::try_from_iter((0..80).map(|row| [0xff, group(row) as u8])).unwrap()),
     ]);
     for kind in kinds {
@@ -218,7 +218,7 @@ fn groups_and_splits_are_read_from_every_type_of_word_or_number() {
     let half = |row: usize| row.is_multiple_of(2);
     let booleans = Arc::new(BooleanArray::from_iter((0..80).map(|row| Some(half(row)))));
     let words = StringArray::from_iter_values((0..80).map(|row| if half(row) { "even" } else { "odd" }));
-    // Two groups are too few to split, whatever they are called.
+    // Two groups are too few to split, whatever their names.
     for two in [booleans as ArrayRef, Arc::new(words)] {
         let columns = [&[("x", x.clone()), ("word", two)], &labels(&example)[..]].concat();
         let table = write(folder.path(), &columns, Compression::SNAPPY);
@@ -226,7 +226,7 @@ fn groups_and_splits_are_read_from_every_type_of_word_or_number() {
         assert_eq!(found, "error: a split needs at least 3 groups, and the table has 2 (80 rows)\n");
     }
 
-    // pandas makes floating point of integers with gaps.
+    // pandas turns integers with gaps into floating point.
     let parts = array::<UInt8Type>((0..80).map(|row| Some(row % 3)));
     let expected = split("--split", parts.clone());
     for of in [DataType::Float64, DataType::Float16, DataType::Utf8View] {
@@ -236,7 +236,7 @@ fn groups_and_splits_are_read_from_every_type_of_word_or_number() {
     let columns = [&[("x", x.clone()), ("word", gaps)], &labels(&example)[..]].concat();
     let table = write(folder.path(), &columns, Compression::SNAPPY);
     let found = complaint(&table, &["--labels", "y*", "--split", "word"]);
-    assert_eq!(found, "error: the split says nothing in data row 41: expected train, validation or test\n");
+    assert_eq!(found, "error: the split is empty in data row 41: expected train, validation or test\n");
     let mut list = ListBuilder::new(Float64Builder::new());
     (0..80).for_each(|_| list.append_value([Some(1.0)]));
     let columns = [&[("x", x.clone()), ("word", Arc::new(list.finish()) as ArrayRef)], &labels(&example)[..]].concat();

@@ -1,4 +1,4 @@
-//! Runs the program and reads what it leaves.
+//! Runs the program and reads its output.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 /// A network that trains within a second.
 pub const SMALL: &[&str] = &["--hidden", "16", "--epochs", "3", "--batch-size", "32", "--device", "cpu"];
 
-/// With one thread: the tests run at the same time, and threads that wait for one another spin.
+/// With one thread: the tests run at the same time, and waiting threads would spin.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_masked-loss"));
     command.env("OMP_NUM_THREADS", "1");
@@ -23,14 +23,14 @@ pub fn train(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs what must succeed.
+/// Runs a command that must succeed.
 pub fn finish(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
 }
 
-/// What a successful command prints.
+/// The standard output of a successful command.
 pub fn printed(command: &mut Command) -> String {
     String::from_utf8(finish(command).stdout).unwrap()
 }
@@ -49,7 +49,7 @@ pub fn complaint(data: &Path, arguments: &[&str]) -> String {
     sentence(&mut train(data, arguments))
 }
 
-/// What clap says of a command line that it refuses.
+/// The message of clap for a command line that it refuses.
 pub fn usage_error(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
@@ -57,7 +57,7 @@ pub fn usage_error(command: &mut Command) -> String {
     complaint
 }
 
-/// What a successful training run writes to `metrics.json`.
+/// The `metrics.json` of a successful training run.
 pub fn metrics(data: &Path, arguments: &[&str]) -> Value {
     let out = tempfile::tempdir().unwrap();
     finish(train(data, arguments).arg("--out").arg(out.path()));

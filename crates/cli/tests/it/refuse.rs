@@ -1,4 +1,4 @@
-//! What cannot be trained on is refused, in one sentence.
+//! Unusable tables are refused, in one sentence.
 
 use std::fs;
 use std::io::Write;
@@ -24,7 +24,7 @@ fn bad_tables_are_refused_in_one_sentence() {
     refuse("a,y\n1,0\n", &["--labels", "z*"], r#"there is no column "z*"; there are a, y"#);
     refuse("a,y\n1,0\n", &["--labels", "y", "--ignore", "id"], r#"there is no column "id"; there are a, y"#);
     refuse("a,y\n1,0\n", &["--labels", "y", "--split", "s"], r#"there is no column "s"; there are a, y"#);
-    refuse("a,y\n1,0\n", &[], "--labels is missing, the names of the label columns");
+    refuse("a,y\n1,0\n", &[], "--labels is missing: expected the names of the label columns");
     refuse("a,a,y\n1,1,0\n", &y, r#"two columns are named "a""#);
     refuse(
         "a,y\n1,0\n1,high\n",
@@ -45,8 +45,8 @@ fn bad_tables_are_refused_in_one_sentence() {
     refuse("a,y\n1,0\n1,2\n", &y, &format!(r#"line 3: label "y" is 2 in data row 2, {range}"#));
     refuse("a,y\n1,0\n1,-1\n", &y, &format!(r#"line 3: label "y" is -1 in data row 2, {range}"#));
     refuse("a,y\n", &y, "there is no row");
-    refuse("y\n1\n", &y, "no feature is left");
-    refuse("a,y\n1,0\n", &["--labels", "y*", "--ignore", "y"], "no label is left");
+    refuse("y\n1\n", &y, "no feature remains after --labels and --ignore");
+    refuse("a,y\n1,0\n", &["--labels", "y*", "--ignore", "y"], "no label remains after --labels and --ignore");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_split_that_leaves_a_part_empty_is_refused() {
     refuse(
         "a,y,s\n1,0,train\n1,1,dev\n",
         &split,
-        r#"the split says "dev" in data row 2, not train, validation or test"#,
+        r#"the split is "dev" in data row 2: expected train, validation or test"#,
     );
     refuse(
         "a,y,s\n1,0,train\n1,1,val\n",
@@ -106,10 +106,10 @@ fn files_that_are_not_tables_are_refused() {
         complaint(&path(name), &["--labels", "y"]);
     }
     fs::write(path("empty.csv"), "").unwrap();
-    assert!(complaint(&path("empty.csv"), &["--labels", "y"]).contains("it is empty where a header was expected"));
+    assert!(complaint(&path("empty.csv"), &["--labels", "y"]).contains("expected a header, found an empty file"));
     let data = Example::new(80).npz(folder.path());
     assert!(complaint(&data, &["--split", "part"]).contains("there is no array part"));
-    assert!(complaint(&data, &["--group", "Y"]).contains("--group Y names an array that is no column"));
+    assert!(complaint(&data, &["--group", "Y"]).contains("--group Y names an array that is not a column"));
     assert!(complaint(&data, &["--labels", "y3"]).contains(r#"there is no column "y3"; there are y1, y2"#));
 }
 
@@ -119,7 +119,7 @@ fn messages_say_once_and_in_words_what_is_wrong_with_a_file() {
     let path = |name: &str| folder.path().join(name);
     let data = Example::new(80).npz(folder.path());
     let missing = "No such file or directory (os error 2)";
-    let a_folder = "it is a folder where a file was expected";
+    let a_folder = "expected a file, found a folder";
     for ending in ["csv", "csv.gz", "parquet", "npz", "safetensors", "toml"] {
         let (none, directory) = (path(&format!("none.{ending}")), path(&format!("folder.{ending}")));
         fs::create_dir(&directory).unwrap();
@@ -164,7 +164,7 @@ fn seeds_beyond_the_largest_are_refused() {
     let data = Example::new(80).npz(folder.path());
     let mut compare = program();
     compare.args(["compare", "--seeds", "3", "--seed", "9223372036854775806", "--data"]).arg(data);
-    assert_eq!(sentence(&mut compare), "error: --seed 9223372036854775806 leaves no 3 seeds from it on\n");
+    assert_eq!(sentence(&mut compare), "error: --seed 9223372036854775806 is too large for --seeds 3\n");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_shape_too_large_to_count_is_refused() {
     assert!(complaint(&path, &[]).ends_with("array X: its shape is too large\n"));
 }
 
-// Elsewhere memory may be promised that is not there.
+// Other systems may promise memory that does not exist.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_network_too_large_for_any_memory_is_refused() {

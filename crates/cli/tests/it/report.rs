@@ -1,4 +1,4 @@
-//! The page, the predictions and the events that a run leaves.
+//! The page, the predictions and the events of a run.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn the_charts_are_xml_and_the_page_holds_them_and_asks_for_nothing() {
             let count = |document: &Document| document.descendants().filter(Node::is_element).count();
             let part = format!("<svg{part}</svg>");
             let (alone, part) = (Document::parse(&svg).unwrap(), Document::parse(&part).unwrap());
-            // Alone it has a style of its own.
+            // The separate file has its own style.
             assert_eq!(count(&alone), count(&part) + 1, "{name}");
             assert!(svg.contains("prefers-color-scheme: dark"));
         }
@@ -32,7 +32,7 @@ fn the_charts_are_xml_and_the_page_holds_them_and_asks_for_nothing() {
     }
 }
 
-/// A browser has to draw all that is on the page.
+/// A browser has to draw everything on the page.
 #[test]
 fn the_page_of_very_many_labels_stays_small() {
     let folder = tempfile::tempdir().unwrap();
@@ -52,7 +52,7 @@ fn the_page_of_very_many_labels_stays_small() {
     let count = |file: &str, mark: &str| file.matches(mark).count();
     let marks =
         [r#"<tr><th scope="row">"#, "<circle class=\"dot", "<line class=\"rug", "class=\"dots", "<path class=\"rug"];
-    // Two panels: of AUROC and of average precision.
+    // Two panels: AUROC and average precision.
     assert_eq!(marks[1..].iter().map(|mark| count(&marked[1], mark)).collect::<Vec<_>>(), [2000, 2000, 0, 0]);
     assert_eq!(marks[1..].iter().map(|mark| count(&merged[1], mark)).collect::<Vec<_>>(), [0, 0, 2, 2]);
     assert_eq!([&marked, &merged].map(|files| count(&files[0], marks[0])), [2000, 2000]);
@@ -131,7 +131,7 @@ fn the_events_are_the_history_each_epoch_once() {
 
 #[test]
 fn a_run_without_a_score_has_a_report() {
-    // One label of one class in the rows that validate and test, in none of which a label has both.
+    // One label, with one class only in the validation and test rows: no label has both classes there.
     let label = |row: usize, _: usize| f64::from(row.is_multiple_of(2) || row % 10 > 7);
     let trained = Trained::on(&["l"], 40, label, &["--epochs", "1"]);
     assert!(trained.metrics()["history"][0]["validation_macro_auroc"].is_null());

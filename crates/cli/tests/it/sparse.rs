@@ -1,4 +1,4 @@
-//! Features and labels that come as sparse matrices or as bits.
+//! Features and labels as sparse matrices or as bits.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn sparse_features_train_to_the_bits_of_dense_ones() {
     let features = example().sparse_features(folder.path());
     let dense = example().npz(folder.path());
     assert_eq!(metrics(&dense, &[]), metrics(&dense, &["--features", text(&features)]));
-    // With a CSV, its other columns are then no features.
+    // With a CSV, its other columns are then not features.
     let csv = example().with_column("smiles", |_| "C".to_owned()).csv(folder.path());
     assert_eq!(metrics(&dense, &[]), metrics(&csv, &["--labels", "y*", "--features", text(&features)]));
 }
@@ -78,7 +78,7 @@ fn what_scipy_saved_is_read() {
     assert_eq!(nameless(metrics(&table, &["--labels", "y,z"])), nameless(found));
 
     let found = complaint(&fixture("scipy_y.npz"), &["--features", text(&fixture("scipy_csc.npz"))]);
-    assert!(found.contains("its format is csc: save_npz(file, matrix.tocsr()) makes it csr"), "{found}");
+    assert!(found.contains("expected format csr, found csc: save_npz(file, matrix.tocsr()) writes csr"), "{found}");
 }
 
 #[test]
@@ -90,13 +90,13 @@ fn sparse_matrices_that_do_not_fit_are_refused() {
         let found = complaint(labels, &["--features", text(features)]);
         assert!(found.contains(sentence), "{found}");
     };
-    assert!(complaint(&labels, &[]).contains("taken as Y: --features names the file of X"));
+    assert!(complaint(&labels, &[]).contains("read as Y: --features must name the file of X"));
     let good = example().sparse_features(folder.path());
     refuse(&labels, &write_csr(&path("short.npz"), 2, &[vec![(0, 1.0)]]), "short.npz has 1 rows, and ");
     refuse(
         &labels,
         &write_csr(&path("wide.npz"), 2, &[vec![(2, 1.0)]]),
-        "indices go from 2 to 2, and the columns from 0 to 1",
+        "indices are from 2 to 2, but columns from 0 to 1",
     );
     let infinite = write_csr(&path("infinite.npz"), 2, &[vec![], vec![], vec![(1, f32::INFINITY)]]);
     refuse(&labels, &infinite, "feature \"1\" is inf in data row 3");
@@ -112,7 +112,7 @@ fn sparse_matrices_that_do_not_fit_are_refused() {
     add(&mut archive, "indices", i32::default_dtype(), &[2], [0, 1]);
     add(&mut archive, "data", f32::default_dtype(), &[2], [1.0f32, 1.0]);
     drop(archive);
-    refuse(&labels, &broken, "indptr does not go up from 0 to at most 2");
+    refuse(&labels, &broken, "indptr does not rise from 0 to at most 2");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn packed_bits_are_features() {
         add(&mut archive, "Y", f32::default_dtype(), &[80, 1], (0..80).map(|row| f32::from(byte(row)[1] > 99)));
         path
     };
-    // The first bit is the highest, as numpy.packbits has it.
+    // The first bit is the highest, as in numpy.packbits.
     let bits = |byte: u8| (0..8).map(move |bit| byte >> (7 - bit) & 1);
     let plain = write("plain.npz", "X", 16, (0..80).flat_map(byte).flat_map(bits).collect());
     let packed = write("packed.npz", "X_bits", 2, (0..80).flat_map(byte).collect());

@@ -1,4 +1,4 @@
-//! Which rows train, which choose the epoch, which are scored.
+//! Which rows train, choose the epoch and are scored.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::program::{
 };
 use crate::tables::Example;
 
-/// The rows of train, validation and test that a run leaves, in its order.
+/// The train, validation and test rows in a run's split file, in its order.
 fn parts(data: &Path, arguments: &[&str]) -> [Vec<usize>; 3] {
     let out = tempfile::tempdir().unwrap();
     finish(train(data, arguments).args(["--epochs", "1", "--out"]).arg(out.path()));
@@ -105,7 +105,7 @@ fn an_empty_cell_is_no_part() {
     let part = |row: usize| if row == 5 { "" } else { ["train", "val", "test"][row % 3] };
     let data = Example::new(80).with_column("part", |row| part(row).to_owned()).csv(folder.path());
     let found = complaint(&data, &["--labels", "y*", "--split", "part"]);
-    assert_eq!(found, "error: the split says nothing in data row 6: expected train, validation or test\n");
+    assert_eq!(found, "error: the split is empty in data row 6: expected train, validation or test\n");
     let out = folder.path().join("split.csv");
     fs::write(&out, "row,part\n0,\n").unwrap();
     let found = complaint(&data, &["--labels", "y*", "--ignore", "part", "--split-file", text(&out)]);
@@ -136,9 +136,9 @@ fn a_split_that_is_read_back_comes_to_the_same_bits() {
     let split = out.join("split.csv");
     let first = read_json(&out.join("metrics.json"));
     assert_eq!(first, metrics(&data, &["--split-file", split.to_str().unwrap()]));
-    // A run is resumed with its own split only.
+    // A run can resume only with its own split.
     let found = sentence(train(&data, &["--split-by", "index", "--resume", "--out"]).arg(&out));
-    assert!(found.contains("of a run with another split; see split.csv"), "{found}");
+    assert!(found.contains("made with a different split; see split.csv"), "{found}");
 
     let whole = fs::read_to_string(&split).unwrap();
     let refuse = |content: &str, sentence: &str| {
@@ -149,23 +149,23 @@ fn a_split_that_is_read_back_comes_to_the_same_bits() {
     let (rest, last) = whole.trim_end().rsplit_once('\n').unwrap();
     let row = last.split(',').next().unwrap();
     refuse(&(rest.to_owned() + "\n"), &format!("row {row} is missing"));
-    refuse(&format!("{whole}{last}\n"), &format!("row {row} is there twice"));
-    refuse(&format!("{whole}80,test\n"), "there is no row 80: the table's are 0 to 79");
+    refuse(&format!("{whole}{last}\n"), &format!("row {row} occurs twice"));
+    refuse(&format!("{whole}80,test\n"), "there is no row 80: the rows are 0 to 79");
     refuse(
         &whole.replace(last, &format!("{row},exam")),
-        &format!(r#"row {row} is "exam", not train, validation or test"#),
+        &format!(r#"row {row} is "exam": expected train, validation or test"#),
     );
     refuse(&whole.replace("row,part", "row,kind"), "it has no column part: expected row and part");
-    refuse(&whole.replace(last, "seven,test"), r#"line 81: its row is "seven", not a whole number"#);
+    refuse(&whole.replace(last, "seven,test"), r#"line 81: expected a row number, found "seven""#);
     refuse(
         &whole.replace(last, &format!("{row},")),
         &format!("row {row} has no part: expected train, validation or test"),
     );
     refuse(&whole.replace(last, row), "line 81 has 1 cells where the header has 2");
-    refuse(&format!("{whole}\n\nx,test\n"), r#"line 84: its row is "x", not a whole number"#);
+    refuse(&format!("{whole}\n\nx,test\n"), r#"line 84: expected a row number, found "x""#);
     refuse(
         &whole.replace(last, &format!("{row},\"test")),
-        "line 81: no quote ends the cell that begins with one there",
+        "line 81: the quoted cell that begins there has no closing quote",
     );
     refuse("", "it has no column row: expected row and part");
 }
@@ -180,7 +180,7 @@ fn parts_may_be_numbers_of_any_type() {
     let data = Example::new(80).with_column("part", |row| number(row).to_owned()).csv(folder.path());
     assert_eq!(words, metrics(&data, &options));
     let data = Example::new(80).with_column("part", |row| (row % 4).to_string()).csv(folder.path());
-    let expected = r#"error: the split says "3" in data row 4, not train, validation or test"#;
+    let expected = r#"error: the split is "3" in data row 4: expected train, validation or test"#;
     assert_eq!(complaint(&data, &options), format!("{expected}\n"));
 }
 

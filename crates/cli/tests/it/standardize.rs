@@ -1,4 +1,4 @@
-//! Features that are standardized, by the training rows.
+//! Features standardized on the training rows.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn mean_and_deviation_are_those_of_the_rows_to_train_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut example = Example::new(200);
     example.features.iter_mut().for_each(|cells| *cells = [1000.0 + cells[0], 0.1]);
-    // Far from those that train.
+    // Far from the training rows.
     example.features[160..].iter_mut().for_each(|cells| *cells = [-5e6, 3.0]);
     let out = folder.path().join("run");
     train(&example.csv(folder.path()), &out, &[]);

@@ -12,7 +12,7 @@ fn without_a_command_it_prints_the_help() {
     assert!(printed(program().arg("--version")).starts_with("masked-loss "));
 }
 
-/// build.rs tells the program where libtorch is.
+/// build.rs sets the program's path to libtorch.
 #[test]
 fn it_needs_no_library_path() {
     let mut command = program();

@@ -13,7 +13,7 @@ use npyz::zip::write::FileOptions;
 use npyz::{AutoSerialize, DType, Serialize, WriterBuilder};
 use safetensors::tensor::{Dtype, TensorView};
 
-/// Two features, whose signs are the two labels but in row 4; every third label or so is missing.
+/// Two features, whose signs are the two labels except in row 4; about every third label is missing.
 pub struct Example {
     pub features: Vec<[f32; 2]>,
     pub labels: Vec<[Option<f32>; 2]>,
@@ -67,7 +67,7 @@ impl Example {
         path
     }
 
-    /// Compressed, with the label names as NumPy writes strings.
+    /// Compressed, with the label names as NumPy strings.
     pub fn npz(&self, folder: &Path) -> PathBuf {
         let path = folder.join("table.npz");
         let mut archive = NpzWriter::create(&path).unwrap();
@@ -89,14 +89,14 @@ impl Example {
         path
     }
 
-    /// X alone, as SciPy saves a sparse matrix: what is 0 is left out.
+    /// X alone, as a SciPy sparse matrix without the zeros.
     pub fn sparse_features(&self, folder: &Path) -> PathBuf {
         let stored =
             |row: &[f32; 2]| (0..2).map(|column| (column, row[column as usize])).filter(|cell| cell.1 != 0.0).collect();
         write_csr(&folder.join("features.npz"), 2, &self.features.iter().map(stored).collect::<Vec<_>>())
     }
 
-    /// Y alone, as SciPy saves a sparse matrix: what is missing is left out.
+    /// Y alone, as a SciPy sparse matrix without the missing labels.
     pub fn sparse_labels(&self, folder: &Path) -> PathBuf {
         let stored =
             |row: &[Option<f32>; 2]| (0..2).filter_map(|column| Some((column, row[column as usize]?))).collect();

@@ -1,4 +1,4 @@
-//! `train`: what a run learns and what it leaves.
+//! `train`: the results and the files of a run.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Small tables, and what training on them leaves.
+//! Small tables, and the files of training on them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use crate::program::{self, finish, read_json};
 pub const CHARTS: [&str; 4] = ["curves.svg", "labels.svg", "calibration.svg", "observed.svg"];
 pub const ODD: &str = r#"l <b>&"'"#;
 
-/// A folder with a table and what training on it left.
+/// A folder with a table and the files of training on it.
 pub struct Trained {
     folder: TempDir,
     pub table: PathBuf,
 }
 
 impl Trained {
-    /// `label`: of a row, NaN where missing. Of ten rows eight train; the last of them is a test row.
+    /// `label`: the label of a row, NaN where missing. Of every ten rows, eight train; the last one is a test row.
     pub fn on(names: &[&str], rows: usize, label: impl Fn(usize, usize) -> f64, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let table = folder.path().join("table.csv");
@@ -54,7 +54,7 @@ impl Trained {
     }
 }
 
-/// Four labels: an odd name, an ordinary one, one without a test observation, one that is always true.
+/// Four labels: an odd name, an ordinary one, one that no test row observes, one that is always true.
 pub fn four() -> Trained {
     let label = |row: usize, column: usize| match column {
         _ if (row / 10 + column).is_multiple_of(3) => f64::NAN,

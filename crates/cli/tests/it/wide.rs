@@ -1,4 +1,4 @@
-//! Tables of many labels of which few are observed: sparse files, long format, and the highest probabilities of each row.
+//! Tables of many labels, few of them observed: sparse files, long format, and the highest probabilities of each row.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::tables::{add, write_csr};
 
 pub const ROWS: usize = 240;
 
-/// Row, label and value of a few observed entries of so many labels.
+/// Row, label and value of a few observed entries for this many labels.
 pub fn entries(labels: usize) -> Vec<(usize, usize, f32)> {
     let of_row = |row: usize| {
         let mut columns: Vec<_> = (0..3).map(|entry| (row * 31 + entry * 17) % labels).collect();
@@ -69,7 +69,7 @@ pub fn long(folder: &Path, labels: usize, name: impl Fn(usize) -> String) -> Pat
 
 pub const LONG: &[&str] = &["--long", "molecule,assay,value"];
 
-/// Whether two results are the same but for rounding and names.
+/// Whether two results are equal except for rounding and names.
 fn agree(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
         (Value::Number(found), Value::Number(expected)) => {
@@ -131,7 +131,7 @@ fn long_format_is_read_from_parquet_too_and_a_run_may_be_repeated_from_its_optio
     finish(&mut repeated);
     assert_eq!(read_json(&again.join("metrics.json")), read_json(&first.join("metrics.json")));
 
-    // A few entries are scored by the network of all labels.
+    // The network of all labels scores a few entries.
     let few = folder.path().join("few.csv");
     fs::write(&few, "molecule,assay,value\n3,assay 07,1\n3,assay 02,0\n7,assay 07,0\n").unwrap();
     let evaluate = |file: &Path| {
@@ -142,7 +142,7 @@ fn long_format_is_read_from_parquet_too_and_a_run_may_be_repeated_from_its_optio
     };
     assert!(printed(&mut evaluate(&few)).contains("macro, 1 of 11 labels"));
     fs::write(&few, "molecule,assay,value\n3,assay 99,1\n").unwrap();
-    assert!(sentence(&mut evaluate(&few)).contains("label \"assay 99\" is none of the network's"));
+    assert!(sentence(&mut evaluate(&few)).contains("label \"assay 99\" is not a label of the network"));
     assert!(
         printed(program().args(["inspect", "--data", text(&csv)]).args(&options))
             .contains("240 rows, 2 features, 11 labels")
@@ -160,8 +160,8 @@ fn faults_of_long_format_are_named() {
     let with = ["--features", text(&x)];
     let header = "molecule,assay,value\n";
     for (lines, expected) in [
-        (format!("{header}0,a,1\n240,a,0\n"), "the row is 240 in data row 2, and the features have 240 rows, from 0"),
-        (format!("{header}-1,a,1\n"), "the row is -1 in data row 1, where a number from 0 was expected"),
+        (format!("{header}0,a,1\n240,a,0\n"), "the row is 240 in data row 2, but the features have 240 rows, from 0"),
+        (format!("{header}-1,a,1\n"), "the row is -1 in data row 1: expected a whole number from 0"),
         (format!("{header}0.5,a,1\n"), "the row is 0.5 in data row 1"),
         (format!("{header},a,1\n"), "the row is NaN in data row 1"),
         (format!("{header}0,,1\n"), "data row 1 names no label"),
@@ -169,7 +169,7 @@ fn faults_of_long_format_are_named() {
         (format!("{header}3,b,1\n3,a,0\n3,b,1\n"), "row 3 has label \"b\" twice"),
         (format!("{header}3,b,\n3,a,0\n3,b,1\n"), "row 3 has label \"b\" twice"),
         (format!("{header}0,a\n"), "data row 1 has 2 cells where the header has 3"),
-        (header.to_owned(), "no label is left"),
+        (header.to_owned(), "no label remains after --labels and --ignore"),
         (format!("{header}0,a,\n"), "no label is observed at all"),
         ("molecule,label,value\n".to_owned(), "there is no column \"assay\"; there are molecule, label, value"),
     ] {
@@ -179,11 +179,11 @@ fn faults_of_long_format_are_named() {
     let good = format!("{header}0,a,1\n");
     assert!(found(&good, &[]).contains("--long needs --features"));
     let split = found(&good, &[&with[..], &["--split", "part"]].concat());
-    assert!(split.contains("--split names a column of rows, and with --long a line is an entry"), "{split}");
+    assert!(split.contains("--split needs a line per row, but with --long a line is an entry"), "{split}");
     let two = complaint(&data, &[&with[..], &["--long", "molecule,assay"]].concat());
-    assert!(two.contains("--long names 2 columns where three were expected"), "{two}");
+    assert!(two.contains("--long: expected three columns (row, label and value), found 2"), "{two}");
     let npz = complaint(&x, &[LONG, &with[..]].concat());
-    assert!(npz.contains("for --long its name must end in .csv, .csv.gz or .parquet"), "{npz}");
+    assert!(npz.contains("with --long, its name must end in .csv, .csv.gz or .parquet"), "{npz}");
 }
 
 /// Probabilities by row and label.
@@ -236,7 +236,7 @@ fn the_highest_probabilities_are_those_of_all() {
     };
     check(&fs::read_to_string(predict("top.csv", &["--top", "3"])).unwrap(), ROWS, 3);
     check(&fs::read_to_string(predict("more.csv", &["--top", "5000"])).unwrap(), ROWS, labels);
-    // A run writes as much for its test rows.
+    // A run writes the same for its test rows.
     check(&fs::read_to_string(out.join("predictions.csv")).unwrap(), ROWS / 10, 20);
 
     let archive = fs::File::open(predict("top.npz", &["--top", "2"])).unwrap();

@@ -10,7 +10,7 @@ use std::time::Instant;
 #[repr(align(64))]
 struct Line([u32; 16]);
 
-/// A thread's share of the arrays: 4, 4, 1 and 4 bytes an entry.
+/// A thread's share of the arrays: 4, 4, 1 and 4 bytes per entry.
 struct Part<'a> {
     logits: &'a [Line],
     labels: &'a [Line],
@@ -18,7 +18,7 @@ struct Part<'a> {
     gradient: &'a mut [Line],
 }
 
-/// The seconds of each of `times` passes over `entries`; with ordinary or non-temporal stores, whichever are faster here.
+/// The seconds of each of `times` passes over `entries`, with ordinary or non-temporal stores, whichever are faster.
 ///
 /// A pass reads 4 bytes of logits and 1 of mask (or of labels in one byte) for each entry, with `LABELS` also 4 of
 /// labels, and writes 4 of gradient.
@@ -44,7 +44,7 @@ fn median(seconds: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// Each thread makes all the passes over a part of its own; a pass takes as long as its slowest thread.
+/// Each thread makes all passes over its own part; a pass takes as long as its slowest thread.
 fn passes(pass: fn(&mut Part<'_>), times: usize, parts: Vec<Part<'_>>) -> Vec<f64> {
     let start = Barrier::new(parts.len());
     let timed = |mut part: Part<'_>| {
@@ -54,7 +54,7 @@ fn passes(pass: fn(&mut Part<'_>), times: usize, parts: Vec<Part<'_>>) -> Vec<f6
             pass(black_box(&mut part));
             start.elapsed().as_secs_f64()
         };
-        one(); // not counted: brings the caches into their usual state
+        one(); // warms up the caches, not counted
         (0..times).map(|_| one()).collect()
     };
     let timed = &timed;

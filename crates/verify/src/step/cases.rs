@@ -1,4 +1,4 @@
-//! What can be checked and timed, by name.
+//! The cases to check and time, by name.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub struct Cases {
     sentinel: Tensor,
     labels: Tensor,
     mask: Tensor,
-    /// By weighting; made when first asked for.
+    /// By weighting; made at first use.
     tables: [OnceCell<Labels>; 3],
 }
 
@@ -103,14 +103,14 @@ impl Cases {
         }))
     }
 
-    /// On labels that stay the same, with all counts that they cache.
+    /// On the same labels in every step, with their cached counts.
     fn cached(&self, reduction: &str) -> Result<Run<'_>> {
         let (reduction, weighting) = self.reduction(reduction)?;
         let batch = self.table(weighting)?.rows(&self.indices[0])?;
         Ok(Box::new(move |_| self.step(self.loss.forward(&self.logits, &batch, reduction)?)))
     }
 
-    /// The gradient is returned, not accumulated: in a network the logits are no leaf.
+    /// The gradient is returned, not accumulated: in a network the logits are not a leaf.
     fn step(&self, loss: Tensor) -> Result<Outcome> {
         let gradients = Tensor::f_run_backward(&[&loss], &[&self.logits], false, false)?;
         Ok(Outcome::Step { loss, gradients })

@@ -16,21 +16,21 @@ use cases::Cases;
 
 use crate::serve::{self, Run, serve};
 
-/// Answers each line of standard input with a line of JSON, about losses and how long they take.
+/// Answers each line of standard input with a line of JSON: results and times of losses.
 ///
 /// `check CASE`: two numbers, the loss and the sum of the gradient's absolute values (where the case makes labels: the
 /// number of observed ones, and their sum).
-/// `memory CASE`: by how many bytes a run raises the peak of resident memory, null where the system does not say.
+/// `memory CASE`: the bytes by which a run raises peak resident memory, null if the system does not report it.
 /// `time CASE K`: the seconds of each of K runs.
 ///
 /// A CASE is one of these; all but `kernel`, the constructors and the bandwidths are a step: a loss and its gradient.
 /// `raw`, `raw-nan`: the mean on labels and mask, or on labels with NaN for the missing ones.
-/// `rows-REDUCTION`: on rows taken from a table of labels, others in each step.
+/// `rows-REDUCTION`: on rows taken from a table of labels, different ones in each step.
 /// `cached-REDUCTION`: on labels made once.
 /// `kernel`: the forward pass of `cached-mean`, which computes the gradient, too.
 /// `from-mask`, `from-nan`, `from-sentinel`, `complete`: the constructors of labels.
-/// `bandwidth-9`, `bandwidth-13`: as many bytes an entry, read and written, and nothing else; only with `time`, and by the
-/// CPU wherever the rest is computed.
+/// `bandwidth-9`, `bandwidth-13`: only reads and writes this many bytes per entry; only with `time`, and always on the
+/// CPU.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
@@ -38,7 +38,7 @@ pub struct Arguments {
     loss: String,
     #[arg(long)]
     threads: NonZeroU16,
-    /// Where everything is computed; times include the wait for a GPU
+    /// Device of the computation; times include the wait for a GPU
     #[arg(long, default_value = "cpu")]
     device: Where,
     /// Safetensors file with `logits` [N, C], `labels` [R, C] (NaN where missing), `indices` [B, N] into its rows,

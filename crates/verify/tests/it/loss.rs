@@ -40,7 +40,7 @@ fn complains(name: &str, input: Option<&[u8]>, sentence: &str) {
     assert_eq!(left.len(), usize::from(input.is_some()), "{name}: {left:?}");
 }
 
-/// The bytes of a file with the good tensors, some of them replaced, added or (`None`) left out.
+/// The bytes of a file with the good tensors, some of them replaced, added or (`None`) removed.
 fn file(name: &str, changes: &[(&'static str, Option<Tensor>)]) -> Vec<u8> {
     let path = folder(&format!("{name}-made")).join("in");
     let mut tensors = good();
@@ -82,7 +82,7 @@ fn parameters_of_losses() {
     let inverse_propensity = Tensor::from_slice(&[2.0f32, 5.0]);
     let expected = Tensor::from_slice(&[-0.375f32, 0.0, 0.125, -1.125, 0.0, 0.125]).view([3, 2]);
     assert_eq!(gradient("unbiased-bce", "inverse_propensity", inverse_propensity), expected);
-    // All predictions are 0. Of the two labels 1, the second is a bound that 0 keeps to.
+    // All predictions are 0. The second label of 1 is a bound, which 0 respects.
     let bound = Tensor::from_slice(&[0i64, 0, 0, -1, 0, 0]).view([3, 2]);
     let expected = Tensor::from_slice(&[-0.5f32, 0.0, 0.0, 0.0, 0.0, 0.0]).view([3, 2]);
     assert_eq!(gradient("squared", "bound", bound), expected);
@@ -91,10 +91,10 @@ fn parameters_of_losses() {
 #[test]
 fn bad_files() {
     complains("missing", None, "No such file");
-    complains("empty", Some(b""), "damaged or no safetensors file");
-    complains("text", Some(b"logits,labels\n0,1\n"), "damaged or no safetensors file");
+    complains("empty", Some(b""), "damaged or not a safetensors file");
+    complains("text", Some(b"logits,labels\n0,1\n"), "damaged or not a safetensors file");
     let whole = file("truncated", &[]);
-    complains("truncated", Some(&whole[..whole.len() - 1]), "damaged or no safetensors file");
+    complains("truncated", Some(&whole[..whole.len() - 1]), "damaged or not a safetensors file");
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn bad_tensors() {
     complain("upstream", &[("upstream", zeros(&[3, 2], Kind::Float))], "upstream: expected shape [], found [3, 2]");
     complain("pos-weight", &[("pos_weight", zeros(&[1, 2], Kind::Float))], "pos_weight: expected a vector");
     complain("pos-weights", &[("pos_weight", zeros(&[3], Kind::Float))], "expected shape [2], found [3]");
-    complain("misspelt", &[("poz_weight", zeros(&[2], Kind::Float))], "no use for the tensor `poz_weight`");
-    complain("bound", &[("bound", zeros(&[3, 2], Kind::Float))], "no use for the tensor `bound`");
+    complain("misspelt", &[("poz_weight", zeros(&[2], Kind::Float))], "does not use the tensor `poz_weight`");
+    complain("bound", &[("bound", zeros(&[3, 2], Kind::Float))], "does not use the tensor `bound`");
     complain("range", &[("labels", Some(Tensor::full([3, 2], 2.0, (Kind::Float, tch::Device::Cpu))))], "within [0, 1]");
 }
 

@@ -1,4 +1,4 @@
-//! Standard output and standard error that nobody reads, or that are full.
+//! Standard output and standard error that are unread or full.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use crate::{PROGRAM, folder};
 
-/// What a shell makes of a command line, in which `"$@"` is the program with these arguments.
+/// Runs a command line in a shell, in which `"$@"` is the program with these arguments.
 fn shell(line: &str, arguments: &[&str]) -> Output {
     Command::new("sh").args(["-c", line, "sh", PROGRAM]).args(arguments).output().unwrap()
 }

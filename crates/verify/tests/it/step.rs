@@ -10,7 +10,7 @@ use crate::{PROGRAM, folder};
 const ROWS: i64 = 8;
 const LABELS: i64 = 3;
 
-/// What the program answers on a table of two batches.
+/// The program's answers on a table of two batches.
 fn answers(name: &str, commands: &str) -> Output {
     let file = folder(&format!("step-{name}")).join("table");
     tch::manual_seed(0);
@@ -68,8 +68,8 @@ fn bad_commands() {
     let cases = [
         ("check nothing", "there is no case `nothing`"),
         ("check rows-median", "there is no reduction `median`"),
-        ("time raw 0", "no number of times: time raw 0"),
-        ("step raw", "no command: step raw"),
+        ("time raw 0", "expected K above 0: time raw 0"),
+        ("step raw", "unknown command: step raw"),
     ];
     for (command, message) in cases {
         let done = answers("bad", &format!("{command}\n"));

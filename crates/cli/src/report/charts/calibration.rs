@@ -22,7 +22,7 @@ struct Bin {
     label: f64,
 }
 
-/// Of the observed entries. `error`: the expected calibration error.
+/// `probabilities`: of the observed entries. `error`: the expected calibration error.
 pub fn chart([probabilities, labels]: [&[f64]; 2], error: Option<f64>) -> Chart {
     let bins = bins(probabilities, labels);
     let most = bins.iter().map(|bin| bin.count).max().unwrap_or(0).max(10) as f64;

@@ -15,7 +15,7 @@ const ALONE: &str = "svg { max-width: 100%; height: auto; background: #ffffff; }
 pub const WIDTH: f64 = 480.0;
 /// Where the text begins and the plots end.
 pub const MARGIN: f64 = 12.0;
-/// Of a line of text.
+/// The height of a line of text.
 pub const LINE: f64 = 17.0;
 /// Where the first plot or legend may begin.
 pub const TOP: f64 = 36.0;
@@ -82,7 +82,7 @@ impl Plot {
         self.y.to.0
     }
 
-    /// Grid lines with numbers at the left, and what they are.
+    /// Grid lines with numbers at the left, and a title.
     pub fn y_axis(&self, ticks: &[Tick], title: &str) -> Markup {
         let middle = (self.top() + self.bottom()) / 2.0;
         html! {
@@ -102,7 +102,7 @@ impl Plot {
         html! { line.axis x1=(px(self.left)) x2=(px(self.right())) y1=(y) y2=(y) {} }
     }
 
-    /// The line below, with the ticks that fit, and what they are.
+    /// The line below, with the ticks that fit, and a title.
     pub fn x_axis(&self, ticks: &[Tick], title: &str) -> Markup {
         let y = px(self.bottom());
         html! {

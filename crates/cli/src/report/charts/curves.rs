@@ -12,12 +12,12 @@ pub const FILE: &str = "curves.svg";
 
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = WIDTH - 20.0;
-/// Up to so many epochs have a dot each.
+/// Most epochs that have a dot each.
 const DOTS: usize = 40;
 
 pub fn chart(history: &[Epoch], best_epoch: u64, training: &Training) -> Chart {
     let epochs = scale::interval((1..=history.len()).map(|epoch| epoch as f64));
-    // One epoch stands in the middle.
+    // A single epoch is in the middle.
     let epochs = if history.len() == 1 { (0.5, 1.5) } else { epochs };
     let x = Scale::linear(epochs, (LEFT + 8.0, RIGHT));
     let ticks = scale::whole_ticks(epochs, 10);
@@ -57,13 +57,13 @@ pub fn chart(history: &[Epoch], best_epoch: u64, training: &Training) -> Chart {
     }
 }
 
-/// `scored`: how many labels have both classes in the validation rows, which no epoch changes.
+/// `scored`: the number of labels with both classes in the validation rows, the same in every epoch.
 fn caption(Training { loss, missing, dropout, .. }: &Training, scored: usize) -> String {
     let dropout = if *dropout > 0.0 { ", with dropout" } else { "" };
     format!(
-        "Training loss: what is minimized ({loss}, missing labels: {missing}), averaged over the steps of the \
+        "Training loss: the minimized loss ({loss}, missing labels: {missing}), averaged over the steps of the \
          epoch{dropout}. Validation, after the epoch: cross entropy over the observed labels of the validation rows, and \
-         AUROC, the mean over the labels that have both classes there ({}).",
+         mean AUROC over the labels with both classes there ({}).",
         thousands(scored as u64)
     )
 }

@@ -13,16 +13,16 @@ pub const FILE: &str = "observed.svg";
 const RIGHT: f64 = WIDTH - 24.0;
 /// Width of the share of a named label.
 const SHARE: f64 = 40.0;
-/// Up to so many labels have their own line, with their name.
+/// Most labels that have a line and a name of their own.
 const NAMED: usize = 24;
-/// At most so many cells: more could not be distinguished.
+/// Most cells: more could not be distinguished.
 const ACROSS: usize = 90;
 const DOWN: usize = 80;
 /// The upper ends of the shades, in percent; the finer ones are for sparse tables.
 const EVEN: &[f64] = &[20.0, 40.0, 60.0, 80.0, 100.0];
 const FINE: &[f64] = &[0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
 
-/// Shares observed: `[labels][rows]`, both grouped where there are too many.
+/// Shares observed: `[labels][rows]`, both grouped if there are too many.
 struct Grid {
     shares: Vec<Vec<f64>>,
     rows: usize,
@@ -72,7 +72,7 @@ impl Grid {
     }
 }
 
-/// Neighbours together, so that there are at most so many groups.
+/// Groups neighbours into at most this many groups.
 fn groups(count: usize, most: usize) -> Vec<(usize, usize)> {
     let groups = count.min(most);
     (0..groups).map(|group| (group * count / groups, (group + 1) * count / groups)).collect()
@@ -130,9 +130,9 @@ fn caption(grid: &Grid, count: f64) -> String {
     if !grid.is_of_entries() {
         let [across, down] = [(grid.rows, ACROSS), (grid.labels, DOWN)].map(|(count, most)| count.div_ceil(most));
         caption += &match (across, down) {
-            (across, 1) => format!(" A cell is of up to {across} rows and one label."),
-            (1, down) => format!(" A cell is of one row and up to {down} labels."),
-            (across, down) => format!(" A cell is of up to {across} rows and up to {down} labels."),
+            (across, 1) => format!(" Each cell covers up to {across} rows and one label."),
+            (1, down) => format!(" Each cell covers one row and up to {down} labels."),
+            (across, down) => format!(" Each cell covers up to {across} rows and up to {down} labels."),
         };
     }
     caption

@@ -15,7 +15,7 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = WIDTH - 24.0;
 /// With more labels than this, none is named.
 const NAMED: usize = 60;
-/// With more labels than this, none has a mark of its own that says its numbers: one path draws all marks.
+/// With more labels than this, one path draws all marks, without their numbers.
 const MARKED: usize = 2000;
 /// Font size of the names.
 const SIZE: f64 = 12.0;
@@ -79,7 +79,7 @@ fn caption(test: &Evaluation) -> String {
         format!("{} of {labels} labels are scored, over their observed test entries.", test.scored_labels);
     if undefined > 0 {
         caption += &format!(
-            " Undefined for {undefined}, whose test entries are not of both classes ({unobserved} have none): \
+            " Undefined for {undefined} without both classes in their test entries ({unobserved} have none): \
              short lines at the foot."
         );
     }
@@ -143,7 +143,7 @@ fn panel(plot: &Plot, axis: &Axis, test: &Evaluation, trained: &[usize], (name, 
     }
 }
 
-/// A path of marks, of which many may lie on one another.
+/// A path of marks, many of which may coincide.
 fn distinct(marks: impl Iterator<Item = String>) -> String {
     marks.collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -160,7 +160,7 @@ fn names(plot: &Plot, dots: &[Dot], radius: f64, mean: Option<f64>) -> Vec<(Stri
         right: x + wide,
         bottom: y + high,
     };
-    // Also from other dots, so that a name is next to its own.
+    // Also away from other dots, so that a name is next to its own.
     let gap = radius + 3.0;
     let mut taken: Vec<Bounds> = dots.iter().map(|dot| around(dot.x, dot.y, gap, gap)).collect();
     taken.extend(mean.map(|mean| around(LEFT, plot.y.at(mean), WIDTH, 1.0)));

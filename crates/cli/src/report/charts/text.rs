@@ -2,7 +2,7 @@
 
 use super::scale::Tick;
 
-/// Of a text in this font size.
+/// The width of a text in this font size.
 pub fn width(text: &str, size: f64) -> f64 {
     let of = |character: char| match character {
         'i' | 'j' | 'l' | 't' | 'f' | 'r' | '.' | ',' | ':' | ';' | '\'' | '|' | '(' | ')' | ' ' => 0.42,
@@ -15,7 +15,7 @@ pub fn width(text: &str, size: f64) -> f64 {
     size * text.chars().map(of).sum::<f64>()
 }
 
-/// Shortened where it is too wide.
+/// Shortened if it is too wide.
 pub fn cut(text: &str, space: f64, size: f64) -> String {
     if width(text, size) <= space {
         return text.to_owned();
@@ -37,7 +37,7 @@ pub fn wrap(text: &str, space: f64, size: f64) -> Vec<String> {
     lines
 }
 
-/// The ticks, from the left, whose text does not touch that of the one before.
+/// The ticks, from the left, whose text does not touch the previous text.
 pub fn fitting(ticks: &[Tick], at: impl Fn(f64) -> f64) -> impl Iterator<Item = &Tick> {
     let mut free = f64::NEG_INFINITY;
     ticks.iter().filter(move |tick| {
