@@ -93,7 +93,9 @@ fn loss(name: &str, missing: Missing, labels: &Labels, tensors: &mut Tensors) ->
     let mut catalogue = masked_loss::catalogue().into_iter();
     let named = catalogue.find(|named| named.name == name).context("there is no loss of that name")?;
     Ok(match labels.bounds()? {
-        Some(_) if named.label_range.end().is_finite() => bail!("no use for the tensor `bound`: classes are no bounds"),
+        Some(_) if named.label_range.end().is_finite() => {
+            bail!("the loss does not use the tensor `bound`: a class is no bound")
+        }
         Some(_) => Box::new(Censored::new(named.loss)),
         None => Box::new(named.with_missing(missing)),
     })
