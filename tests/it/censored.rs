@@ -147,48 +147,73 @@ fn a_bound_that_does_not_fit_is_an_error() {
     assert!(matches!(refused(&Tensor::zeros([1, 3], here(Kind::Float))), Error::Shape { argument: "logits", .. }));
 }
 
-/// Weights, cuts and forms of storage in any order leave each entry its bound.
+/// Weights, cuts and forms of storage, in any order, leave each entry its bound.
 #[test]
 fn bounds_stay_with_their_entries() {
     let censored = Censored::new(SquaredError);
+    // No row and no column reads the same backwards.
+    let bound = vector(&[-1i64, 0, 1, 0, 0, -1, 1, -1, 0, 1, 1, 0]).view([4, 3]);
     let weights = vector(&[0.5, 2.0, 3.0]);
     let by_hand = |rows: &[i64]| {
         let of = |tensor: Tensor| tensor.index_select(0, &vector(rows));
         let labels = Labels::from_nan(&of(labels().values().unwrap())).unwrap();
         let labels = labels.with_weights(Weights::PerLabel(&weights)).unwrap();
-        (labels.with_bounds(&of(bound())).unwrap(), of(prediction(Kind::Float)))
+        (labels.with_bounds(&of(bound.shallow_clone())).unwrap(), of(prediction(Kind::Float)))
     };
+    let bounded = |labels: Labels| labels.with_bounds(&bound).unwrap();
     let weighted = |labels: Labels| labels.with_weights(Weights::PerLabel(&weights)).unwrap();
     let each = |labels: Labels| labels.with_weights(Weights::PerEntry(&weights.expand([4, 3], false))).unwrap();
+    // Factors so far apart that their products are held for each entry.
+    let far = |labels: Labels| {
+        let rows = Tensor::full([4], 1e30, here(Kind::Double));
+        let labels = labels.with_weights(Weights::PerRow(&rows)).unwrap();
+        labels.with_weights(Weights::PerLabel(&(&weights.to_kind(Kind::Double) * 1e-39))).unwrap()
+    };
     let sparse = |labels: Labels| labels.to_device(tch::Device::Cpu).unwrap().to_sparse().unwrap();
-    let mut forms = vec![weighted(bounded()), weighted(labels()).with_bounds(&bound()).unwrap(), each(bounded())];
+    let mut forms = vec![
+        weighted(bounded(labels())),
+        bounded(weighted(labels())),
+        each(bounded(labels())),
+        far(bounded(labels())),
+        bounded(far(labels())),
+    ];
     if crate::common::on_the_cpu("bounds of sparse labels") {
-        forms.push(weighted(sparse(bounded())));
-        forms.push(weighted(sparse(labels()).with_bounds(&bound()).unwrap()));
-        forms.push(each(sparse(bounded())));
+        forms.push(weighted(sparse(bounded(labels()))));
+        forms.push(bounded(weighted(sparse(labels()))));
+        forms.push(each(sparse(bounded(labels()))));
+        forms.push(far(sparse(bounded(labels()))));
+        forms.push(sparse(each(bounded(labels()))));
     }
-    for rows in [&[0, 1, 2, 3][..], &[2], &[3, 0, 0], &[]] {
+    for rows in [&[0, 1, 2, 3][..], &[2], &[3, 0, 0, 1], &[]] {
         let (expected, x) = by_hand(rows);
         for (form, labels) in forms.iter().enumerate() {
             let batch = labels.rows(&vector(rows)).unwrap();
             assert_eq!(batch.bounds().unwrap(), expected.bounds().unwrap(), "{form}, {rows:?}");
-            for backend in backends() {
-                let of = |labels| value_and_gradient(&censored, backend, &x, labels, Reduction::WeightedMean);
-                assert_eq!(of(&batch), of(&expected), "{form}, {rows:?}");
-            }
+            let close = |found: &Labels, expected: &Labels| {
+                for backend in backends() {
+                    let of = |labels| value_and_gradient(&censored, backend, &x, labels, Reduction::WeightedMean);
+                    for (found, expected) in of(found).into_iter().zip(of(expected)) {
+                        assert_eq!(found.len(), expected.len());
+                        for (found, expected) in found.into_iter().zip(expected) {
+                            approx::assert_relative_eq!(found, expected, max_relative = 1e-6);
+                        }
+                    }
+                }
+            };
+            close(&batch, &expected);
             // Cut again, and bounded anew.
             let again = batch.rows(&vector(&(0..rows.len() as i64).collect::<Vec<_>>())).unwrap();
             assert_eq!(again.bounds().unwrap(), expected.bounds().unwrap(), "{form}, {rows:?}");
-            let replaced = again.with_bounds(&expected.bounds().unwrap().unwrap().neg()).unwrap();
-            assert_eq!(replaced.bounds().unwrap(), Some(expected.bounds().unwrap().unwrap().neg()), "{form}, {rows:?}");
-            let of = |labels| value_and_gradient(&censored, Backend::Auto, &x, labels, Reduction::WeightedMean);
-            assert_eq!(of(&replaced), of(&expected.clone().with_bounds(&replaced.bounds().unwrap().unwrap()).unwrap()));
+            let negated = expected.bounds().unwrap().unwrap().neg();
+            let replaced = again.with_bounds(&negated).unwrap();
+            assert_eq!(replaced.bounds().unwrap(), Some(negated.shallow_clone()), "{form}, {rows:?}");
+            close(&replaced, &expected.clone().with_bounds(&negated).unwrap());
         }
     }
     assert_eq!(labels().bounds().unwrap(), None);
     // What is filled in is exact.
-    let filled = bounded().imputed(&vector(&[7.0, 8.0, 9.0])).unwrap();
-    assert_eq!(filled.bounds().unwrap(), bounded().bounds().unwrap());
+    let filled = bounded(labels()).imputed(&vector(&[7.0, 8.0, 9.0])).unwrap();
+    assert_eq!(filled.bounds().unwrap(), bounded(labels()).bounds().unwrap());
 }
 
 /// A loss that would take a bound for a number says so.

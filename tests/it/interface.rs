@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use masked_loss::{
-    Asymmetric, Backend, BceWithLogits, Censored, Elementwise, Error, Hill, Huber, Labels, Loss, Missing, Named,
-    Reduction, SigmoidFocal, catalogue,
+    Asymmetric, Backend, BceWithLogits, Censored, ClassSelective, Correction, Elementwise, Error, Hill, Huber, Labels,
+    LargeLoss, Loss, Missing, Named, PartialBce, Propensity, Reduction, SelfPaced, SigmoidFocal, catalogue,
 };
 use tch::{Kind, Tensor};
 
@@ -99,6 +99,21 @@ fn texts_choose_losses_with_settings() {
         Some("delta: expected a number within [1.1754943508222875e-38")
     );
     assert!(matches!(message("huber:delta=0"), Error::Range { argument: "delta", .. }));
+}
+
+#[test]
+fn defaults_are_those_published() {
+    assert_eq!(SelfPaced::default(), SelfPaced::default().with_threshold(0.6).with_from_epoch(2));
+    assert_eq!(ClassSelective::default(), ClassSelective::default().with_prior(0.05).with_per_row(5));
+    assert_eq!(LargeLoss::default(), LargeLoss::default().with_correction(Correction::Reject).with_step(0.002));
+    assert_eq!(PartialBce::default(), PartialBce::default().with_alpha(-4.45).with_beta(5.45).with_gamma(1.0));
+    assert_eq!(Propensity::default(), Propensity::default().with_a(0.55).with_b(1.5));
+    assert_eq!(SigmoidFocal::default(), SigmoidFocal::default().with_alpha(0.25).with_gamma(2.0));
+    assert_eq!(Hill::default(), Hill::default().with_lambda(1.5).with_margin(1.0).with_gamma(2.0));
+    let asymmetric = Asymmetric::default().with_gamma_positive(1.0).with_gamma_negative(4.0).with_clip(0.05);
+    assert_eq!(Asymmetric::default(), asymmetric.with_detach_weights(false));
+    let partial = Asymmetric::default().with_gamma_positive(0.0).with_gamma_negative(1.0).with_clip(0.0);
+    assert_eq!(Asymmetric::partial(), partial.with_detach_weights(true));
 }
 
 #[test]
