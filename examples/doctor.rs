@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let cpu = loaded_from("torch_cpu");
     let folder = cpu.as_deref().and_then(Path::parent);
     let rows = [
-        ("masked-loss", env!("CARGO_PKG_VERSION").to_string()),
+        ("masked-loss", masked_loss::VERSION.to_string()),
         ("libtorch", folder.and_then(version).unwrap_or(UNKNOWN.into())),
         ("  loaded from", cpu.as_deref().map_or(UNKNOWN.into(), |path| path.display().to_string())),
         ("CUDA", cuda(folder)),

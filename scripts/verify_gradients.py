@@ -19,7 +19,7 @@ import tempfile
 import cargo
 import environment
 import formulas
-from formulas import LOSSES, POLICIES
+from formulas import LOSSES, POLICIES, SETTINGS
 
 torch = environment.require("torch", "torch")
 safetensors = environment.require("safetensors.torch", "safetensors")
@@ -28,8 +28,10 @@ safetensors = environment.require("safetensors.torch", "safetensors")
 # gives a few ULP; a formula that is wrong or that cancels is off by thousands.
 LIMIT = 8.0
 
+ALL = {**LOSSES, **SETTINGS}
+
 DTYPES = {"f64": torch.float64, "f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
-PATHS = ["composed", "fused"]
+BACKENDS = ["composed", "fused"]
 REDUCTIONS = ["mean", "sum", "none"]
 OTHER_REDUCTIONS = ["mean-all", "mean-per-row", "mean-per-label", "weighted-mean"]
 MISSING = [0.0, 0.3, 0.95, 1.0]
@@ -48,16 +50,18 @@ class Batch:
 
     def __str__(self):
         loss = self.loss if self.policy == "ignore" else f"{self.loss}, {self.policy}"
-        return f"{loss:<19} {self.backend:<9} {self.reduction:<14} {self.dtype:<5}"
+        return f"{loss:<53} {self.backend:<9} {self.reduction:<14} {self.dtype:<5}"
 
 
 def batches(losses):
-    """Every loss; for cross entropy also the other reductions and the policies for missing entries."""
-    yield from itertools.starmap(Batch, itertools.product(losses, PATHS, REDUCTIONS, DTYPES))
+    """Every loss, also with other settings; for cross entropy also the other reductions and the policies."""
+    yield from itertools.starmap(Batch, itertools.product(losses, BACKENDS, REDUCTIONS, DTYPES))
     if "bce" in losses:
-        yield from itertools.starmap(Batch, itertools.product(["bce"], PATHS, OTHER_REDUCTIONS, ["f64", "f32"]))
-        policies = itertools.product(["bce"], PATHS, ["mean", "none"], ["f64", "f32"], POLICIES)
+        yield from itertools.starmap(Batch, itertools.product(["bce"], BACKENDS, OTHER_REDUCTIONS, ["f64", "f32"]))
+        policies = itertools.product(["bce"], BACKENDS, ["mean", "none"], ["f64", "f32"], POLICIES)
         yield from itertools.starmap(Batch, policies)
+    settings = [text for text in SETTINGS if text.split(":")[0] in losses]
+    yield from itertools.starmap(Batch, itertools.product(settings, BACKENDS, ["mean", "none"], ["f64", "f32"]))
 
 
 def shares(reduction, counted, weights):
@@ -96,7 +100,7 @@ class Outcome:
         return self.value > LIMIT or self.gradient > LIMIT or self.leaks > 0
 
 
-HEAD = f"{'loss':<19} {'backend':<9} {'reduction':<14} {'dtype':<5} {'missing':>7} {'value':>9} {'gradient':>9} {'leaks':>6}"
+HEAD = f"{'loss':<53} {'backend':<9} {'reduction':<14} {'dtype':<5} {'missing':>7} {'value':>9} {'gradient':>9} {'leaks':>6}"
 NOT_SERVED = f"{'-':>9} {'-':>9} {'-':>6}"
 
 
@@ -106,7 +110,7 @@ def maybe():
 
 def draw(batch, missing):
     """The tensors of one input file, and which entries are observed."""
-    loss = LOSSES[batch.loss]
+    loss = ALL[batch.loss]
     # With half-precision logits, the other tensors are float32, as in mixed-precision training.
     other = torch.float64 if batch.dtype == "f64" else torch.float32
     rows, columns = shape = random.randint(1, 24), random.randint(1, 16)
@@ -144,7 +148,7 @@ def draw(batch, missing):
 
 def oracle(batch, tensors, observed):
     """Value and gradient, and the unit in which the error of each is counted: one ULP of its terms."""
-    loss, dtype = LOSSES[batch.loss], DTYPES[batch.dtype]
+    loss, dtype = ALL[batch.loss], DTYPES[batch.dtype]
     counted = observed if batch.policy == "ignore" else torch.ones_like(observed)
 
     def full_size(name):
@@ -248,11 +252,12 @@ def run(program, batch, cases):
         return outcomes
 
 
-def catalogue(program, option):
-    """The values of an option that the program's help lists."""
+def listed(program, option, kind="possible values"):
+    """The values of an option, or the settings of losses, that the program's help lists."""
     text = subprocess.run([program, "loss", "-h"], stdout=subprocess.PIPE, text=True, check=True).stdout
     _, options = text.split("Options:")
-    return re.split(r",\s+", re.search(rf"--{option}\b.*?\[possible\s+values:\s+(.*?)\]", options, re.DOTALL)[1])
+    words = r"\s+".join(kind.split())
+    return re.split(r",\s+", re.search(rf"--{option}\b.*?\[{words}:\s+(.*?)\]", options, re.DOTALL)[1])
 
 
 def main():
@@ -264,8 +269,13 @@ def main():
     program = cargo.build("masked-loss-verify")
     known = {"loss": LOSSES, "missing": {"ignore", *POLICIES}, "reduction": {*REDUCTIONS, *OTHER_REDUCTIONS}}
     for option, names in known.items():
-        if unknown := [name for name in catalogue(program, option) if name not in names]:
+        if unknown := [name for name in listed(program, option) if name not in names]:
             sys.exit(f"--{option}: this script has no formula for {', '.join(unknown)}")
+    for setting in listed(program, "loss", "settings"):
+        loss, name = setting.split(":")
+        texts = [text for text in SETTINGS if text.startswith(f"{loss}:") and f":{name}=" in text]
+        if not texts and name not in LOSSES[loss].extras:
+            sys.exit(f"--loss: this script compares no case with {setting}=..; add one to SETTINGS in formulas.py")
     formulas.check()
     random.seed(arguments.seed)
     torch.manual_seed(arguments.seed)

@@ -36,6 +36,37 @@ pub(crate) fn like(name: &'static str, tensor: &Tensor, size: &[i64], device: De
     Ok(())
 }
 
+/// A vector of integers.
+pub(crate) fn index(name: &'static str, tensor: &Tensor, device: Device) -> Result<()> {
+    dense(name, tensor)?;
+    if tensor.dim() != 1 {
+        return Err(Error::Shape { argument: name, expected: "[n]".into(), found: tensor.size() });
+    }
+    like(name, tensor, &tensor.size(), device)?;
+    match tensor.f_kind()? {
+        Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64 => Ok(()),
+        kind => Err(Error::Kind { argument: name, expected: "integers".into(), found: format!("{kind:?}") }),
+    }
+}
+
+/// The elements of a vector of integers on the CPU.
+pub(crate) fn integers(name: &'static str, tensor: &Tensor) -> Result<Vec<i64>> {
+    index(name, tensor, Device::Cpu)?;
+    Ok(Vec::try_from(&tensor.f_to_kind(Kind::Int64)?)?)
+}
+
+/// Numbers from 0 up to `end`.
+pub(crate) fn within(name: &'static str, numbers: &[i64], end: i64) -> Result<()> {
+    match numbers.iter().find(|number| !(0..end).contains(*number)) {
+        Some(&found) => Err(outside(name, format!("numbers within 0..{end}"), found)),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn outside(argument: &'static str, expected: String, found: i64) -> Error {
+    Error::Range { argument, expected, found: found as f64 }
+}
+
 /// The first value of `tensor` where `at` is true.
 pub(crate) fn first(tensor: &Tensor, at: &Tensor) -> Result<Option<f64>> {
     if at.f_any()?.f_int64_value(&[])? == 0 {

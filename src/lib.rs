@@ -76,6 +76,9 @@ pub use optimizer::{Optimizer, Rule, Update};
 pub use reduction::Reduction;
 pub use training::{Accumulator, ClassSelective, Correction, LargeLoss, RowGuard, SelfPaced};
 
+/// This crate's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Compiles and runs the README's examples.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

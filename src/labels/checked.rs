@@ -9,7 +9,8 @@ use super::factors::Factors;
 use super::raw::Raw;
 use super::source::RawTensors;
 use super::stored::{Compressed, Stored};
-use crate::{Error, Result, check};
+use crate::native::slice;
+use crate::{Result, check};
 
 /// Labels, and which of them are known: the only place where missingness is decoded.
 ///
@@ -45,8 +46,8 @@ impl Labels {
     /// Every label is known.
     ///
     /// # Errors
-    /// [`Error::Range`] for a NaN or infinite label; [`Error::Kind`] for complex, quantized or sparse tensors;
-    /// [`Error::Environment`] if `MASKED_LOSS_SIMD` names instructions that this machine does not have.
+    /// [`Error::Range`](crate::Error::Range) for a NaN or infinite label; [`Error::Kind`](crate::Error::Kind) for complex, quantized or sparse tensors;
+    /// [`Error::Environment`](crate::Error::Environment) if `MASKED_LOSS_SIMD` names instructions that this machine does not have.
     pub fn complete(values: &Tensor) -> Result<Self> {
         Self::from_raw(Raw::Complete(values))
     }
@@ -55,8 +56,8 @@ impl Labels {
     /// of missing entries are ignored.
     ///
     /// # Errors
-    /// As [`complete`](Self::complete), over the observed entries; [`Error::Shape`] and [`Error::Device`] where the two
-    /// tensors do not fit; [`Error::Range`] for a mask with values other than 0 and 1.
+    /// As [`complete`](Self::complete), over the observed entries; [`Error::Shape`](crate::Error::Shape) and [`Error::Device`](crate::Error::Device) where the two
+    /// tensors do not fit; [`Error::Range`](crate::Error::Range) for a mask with values other than 0 and 1.
     pub fn from_mask(values: &Tensor, mask: &Tensor) -> Result<Self> {
         Self::from_raw(Raw::Mask { labels: values, mask })
     }
@@ -116,12 +117,14 @@ impl Labels {
     /// refers to this table and keeps it in memory, and a loss reads the labels in place.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an index that is not a vector; [`Error::Torch`] for one that is out of bounds or not of
-    /// integers. On a GPU, libtorch checks an index asynchronously: one that is out of bounds ends the process.
+    /// [`Error::Shape`](crate::Error::Shape) for an index that is not a vector, [`Error::Kind`](crate::Error::Kind) for one that does not hold integers,
+    /// [`Error::Device`](crate::Error::Device), and [`Error::Range`](crate::Error::Range) for a row that is not there. On a GPU, libtorch checks the rows
+    /// asynchronously: one that is not there ends the process.
     pub fn rows(&self, index: &Tensor) -> Result<Self> {
-        check::dense("index", index)?;
-        if index.dim() != 1 {
-            return Err(Error::Shape { argument: "index", expected: "[n]".into(), found: index.size() });
+        check::index("index", index, self.device())?;
+        let index = &index.f_detach()?.f_to_kind(Kind::Int64)?.f_contiguous()?;
+        if self.device() == Device::Cpu {
+            check::within("index", slice(index)?, self.size()[0])?;
         }
         // Only here does libtorch check the index.
         let of = |rows: &Tensor| rows.f_index_select(0, index);
@@ -138,7 +141,7 @@ impl Labels {
                 let index = match &self.index {
                     Some(rows) => of(rows)?,
                     // A copy: the caller may change the original.
-                    None => index.f_to_kind(Kind::Int64)?.f_detach_copy()?.f_contiguous()?,
+                    None => index.f_detach_copy()?,
                 };
                 (table.clone(), Some(index))
             }
@@ -149,7 +152,7 @@ impl Labels {
     /// Copies the labels to another device; on a GPU, sparse ones become a matrix.
     ///
     /// # Errors
-    /// [`Error::Torch`] if the device does not exist or its memory is full.
+    /// [`Error::Torch`](crate::Error::Torch) if the device does not exist or its memory is full.
     pub fn to_device(&self, device: Device) -> Result<Self> {
         if let (Stored::Sparse(_), Device::Cpu) = (&self.table, device) {
             return Ok(self.clone());
@@ -163,7 +166,7 @@ impl Labels {
     /// The labels, NaN where missing: `f32`, or `f64` if they are stored in it.
     ///
     /// # Errors
-    /// [`Error::Torch`] only.
+    /// [`Error::Torch`](crate::Error::Torch) only.
     pub fn values(&self) -> Result<Tensor> {
         let values = self.shared_values()?;
         // A copy: the caller may change it.
@@ -182,7 +185,7 @@ impl Labels {
     /// Boolean, in the labels' shape: true where the label is known.
     ///
     /// # Errors
-    /// [`Error::Torch`] only.
+    /// [`Error::Torch`](crate::Error::Torch) only.
     pub fn observed(&self) -> Result<Tensor> {
         observed(&self.cells()?)
     }

@@ -36,13 +36,13 @@ impl Labels {
     /// starts that do not ascend from 0 to K, a label that is not within `0..C` or occurs twice in a row, or a value
     /// that is not finite.
     pub fn from_csr(starts: &Tensor, columns: &Tensor, values: &Tensor, labels: i64) -> Result<Self> {
-        let (starts, columns) = (integers("starts", starts)?, integers("columns", columns)?);
+        let (starts, columns) = (check::integers("starts", starts)?, check::integers("columns", columns)?);
         let entries = columns.len() as i64;
         let falls = starts.windows(2).find(|pair| pair[0] > pair[1]).map(|pair| pair[1]);
         let ends = [starts.first(), starts.last()].map(|end| end.copied().unwrap_or(-1));
         let found = if ends[0] == 0 { falls.or((ends[1] != entries).then_some(ends[1])) } else { Some(ends[0]) };
         if let Some(found) = found {
-            return Err(range("starts", format!("numbers that go up from 0 to {entries}"), found));
+            return Err(check::outside("starts", format!("numbers that go up from 0 to {entries}"), found));
         }
         Self::compressed(starts, (0..entries).collect(), &columns, values, labels)
     }
@@ -56,12 +56,12 @@ impl Labels {
     /// # Errors
     /// As [`from_csr`](Self::from_csr); [`Error::Range`] for a row that is not within `0..N`.
     pub fn from_entries(rows: &Tensor, columns: &Tensor, values: &Tensor, [count, labels]: [i64; 2]) -> Result<Self> {
-        let (rows, columns) = (integers("rows", rows)?, integers("columns", columns)?);
+        let (rows, columns) = (check::integers("rows", rows)?, check::integers("columns", columns)?);
         if rows.len() != columns.len() {
             return Err(Error::shape("rows", [columns.len()], vec![rows.len() as i64]));
         }
         countable("the number of rows", count)?;
-        within("rows", &rows, count)?;
+        check::within("rows", &rows, count)?;
         let mut starts = vec![0; count as usize + 1];
         rows.iter().for_each(|&row| starts[row as usize + 1] += 1);
         (1..starts.len()).for_each(|row| starts[row] += starts[row - 1]);
@@ -116,7 +116,7 @@ impl Labels {
         check::dense("values", values)?;
         check::like("values", values, &[columns.len() as i64], Device::Cpu)?;
         countable("the number of labels", labels)?;
-        within("columns", columns, labels)?;
+        check::within("columns", columns, labels)?;
         let column = |entry: i64| columns[entry as usize];
         for row in starts.windows(2) {
             let entries = &mut order[row[0] as usize..row[1] as usize];
@@ -124,7 +124,7 @@ impl Labels {
                 entries.sort_by_key(|&entry| column(entry));
             }
             if let Some(twice) = entries.windows(2).find(|pair| column(pair[0]) == column(pair[1])) {
-                return Err(range("columns", "no label twice in a row".into(), column(twice[0])));
+                return Err(check::outside("columns", "no label twice in a row".into(), column(twice[0])));
             }
         }
         let sorted: Vec<i32> = order.iter().map(|&entry| column(entry) as i32).collect();
@@ -232,35 +232,9 @@ impl Labels {
     }
 }
 
-/// The elements of a vector of integers on the CPU.
-fn integers(name: &'static str, tensor: &Tensor) -> Result<Vec<i64>> {
-    check::dense(name, tensor)?;
-    check::like(name, tensor, &tensor.size(), Device::Cpu)?;
-    if tensor.dim() != 1 {
-        return Err(Error::Shape { argument: name, expected: "[n]".into(), found: tensor.size() });
-    }
-    match tensor.f_kind()? {
-        Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64 => {
-            Ok(Vec::try_from(&tensor.f_to_kind(Kind::Int64)?)?)
-        }
-        kind => Err(Error::Kind { argument: name, expected: "integers".into(), found: format!("{kind:?}") }),
-    }
-}
-
-fn within(name: &'static str, numbers: &[i64], end: i64) -> Result<()> {
-    match numbers.iter().find(|number| !(0..end).contains(*number)) {
-        Some(&found) => Err(range(name, format!("numbers within 0..{end}"), found)),
-        None => Ok(()),
-    }
-}
-
 fn countable(name: &'static str, found: i64) -> Result<()> {
     match (0..=i64::from(i32::MAX)).contains(&found) {
         true => Ok(()),
-        false => Err(range(name, format!("within 0..={}", i32::MAX), found)),
+        false => Err(check::outside(name, format!("within 0..={}", i32::MAX), found)),
     }
-}
-
-fn range(argument: &'static str, expected: String, found: i64) -> Error {
-    Error::Range { argument, expected, found: found as f64 }
 }

@@ -248,11 +248,21 @@ fn a_batch_needs_a_vector_of_rows_that_are_there() {
     assert_eq!(labels.rows(&vector(&[2i64, 0])).unwrap().size(), [2, 2]);
     let scalar = labels.rows(&tensor(&[1i64], &[])).unwrap_err().to_string();
     assert_eq!(scalar, "index: expected shape [n], found []");
+    let floats = labels.rows(&vector(&[1.0])).unwrap_err().to_string();
+    assert_eq!(floats, "index: expected integers, found Double");
     // On a GPU the kernel detects this, and ends the process.
     if on_the_cpu("a row that is not there") {
-        for index in [3i64, -1] {
-            assert!(matches!(labels.rows(&vector(&[index])), Err(Error::Torch(_))));
+        let batch = labels.rows(&vector(&[2i64, 0])).unwrap();
+        for (labels, end) in [(&labels, 3), (&labels.to_sparse().unwrap(), 3), (&batch, 2)] {
+            for index in [end, -1, i64::MAX] {
+                let found = labels.rows(&vector(&[0, index])).unwrap_err().to_string();
+                assert_eq!(found, format!("index: expected numbers within 0..{end}, found {}", index as f64));
+            }
         }
+    }
+    // Integers of any width.
+    for kind in [Kind::Uint8, Kind::Int16, Kind::Int] {
+        assert_eq!(labels.rows(&vector(&[2i64]).to_kind(kind)).unwrap().size(), [1, 2], "{kind:?}");
     }
     let flat = Labels::complete(&tensor(&[1.0], &[])).unwrap_err().to_string();
     assert_eq!(flat, "labels: expected shape of rank 1 or more, found []");

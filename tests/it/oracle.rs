@@ -89,7 +89,7 @@ fn every_loss_agrees_with_its_formula_over_dual_numbers() {
     ];
     let names: Vec<_> = catalogue().iter().map(|named| named.name).collect();
     let here: Vec<_> = losses.iter().map(|(named, _)| named.name).collect();
-    assert_eq!(here[..names.len()], names, "a loss of the catalogue is missing here");
+    assert_eq!(here[..names.len()], names, "the losses here must begin with those of the catalogue, in its order");
     for (named, formula) in &losses {
         for (backend, kind) in backends().flat_map(|backend| [Kind::Double, Kind::Float].map(|kind| (backend, kind))) {
             agrees(named, formula, backend, kind);

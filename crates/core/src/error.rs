@@ -69,10 +69,14 @@ pub fn check_setting(setting: &'static str, found: f64, accepted: RangeInclusive
     if accepted.contains(&found) {
         return Ok(());
     }
+    let shown = |bound: f64| match bound.abs() {
+        0.0 | 1e-3..1e6 => format!("{bound:?}"),
+        _ => format!("{bound:e}"),
+    };
     let expected = match (*accepted.start(), *accepted.end()) {
         (f64::MIN, f64::MAX) => "a finite number".into(),
-        (start, f64::MAX) => format!("a finite number of at least {start:?}"),
-        (start, end) => format!("a number within [{start:?}, {end:?}]"),
+        (start, f64::MAX) => format!("a finite number of at least {}", shown(start)),
+        (start, end) => format!("a number within [{}, {}]", shown(start), shown(end)),
     };
     Err(Error::Range { argument: setting, expected, found })
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use masked_loss::{Backend, BceWithLogits, Censored, Labels, Loss, Missing, Reduction, UnbiasedBce, Weights};
+use masked_loss::{Backend, BceWithLogits, Censored, Labels, Loss, Missing, Named, Reduction, UnbiasedBce, Weights};
 
 use crate::gradients::{Answer, Files, differentiate};
 use crate::tensors::Tensors;
@@ -18,7 +18,7 @@ use crate::tensors::Tensors;
 /// OUT gets `loss`, `grad` with respect to the logits, and `observed`, the number of observed labels.
 #[derive(Args)]
 pub struct Arguments {
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(losses()))]
+    #[arg(long, value_name = "NAME[:SETTING=VALUE]", value_parser = parse_loss, help = losses_help())]
     loss: String,
     #[arg(long, value_name = "NAME", value_parser = one_of(reductions()))]
     reduction: Reduction,
@@ -36,6 +36,23 @@ const UNBIASED_BCE: &str = "unbiased-bce";
 
 fn losses() -> impl Iterator<Item = &'static str> {
     masked_loss::catalogue().into_iter().map(|named| named.name).chain([UNBIASED_BCE])
+}
+
+fn losses_help() -> String {
+    let settings = masked_loss::catalogue().into_iter().flat_map(|named| {
+        let of = |setting: &&str| format!("{}:{setting}", named.name);
+        named.settings().iter().map(of).collect::<Vec<_>>()
+    });
+    let names: Vec<_> = losses().collect();
+    let settings: Vec<_> = settings.collect();
+    format!("[possible values: {}] [settings: {}]", names.join(", "), settings.join(", "))
+}
+
+fn parse_loss(text: &str) -> Result<String, String> {
+    match losses().any(|name| text.split(':').next() == Some(name)) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected one of {}", losses().collect::<Vec<_>>().join(", "))),
+    }
 }
 
 fn reductions() -> Vec<(&'static str, Reduction)> {
@@ -90,8 +107,7 @@ fn loss(name: &str, missing: Missing, labels: &Labels, tensors: &mut Tensors) ->
         let bce = BceWithLogits::default().with_pos_weight(pos_weight);
         return Ok(Box::new(bce.with_missing(missing)));
     }
-    let mut catalogue = masked_loss::catalogue().into_iter();
-    let named = catalogue.find(|named| named.name == name).context("there is no loss of that name")?;
+    let named = Named::from_text(name, *labels.size().last().unwrap_or(&0) as usize)?;
     Ok(match labels.bounds()? {
         Some(_) if named.label_range.end().is_finite() => {
             bail!("the loss does not use the tensor `bound`: a class is no bound")

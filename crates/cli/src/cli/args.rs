@@ -121,11 +121,12 @@ pub struct Compare {
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u16).range(1..))]
     pub seeds: u16,
     /// Losses to compare, instead of --loss.
-    #[arg(long, action = ArgAction::Set, value_name = "NAME,...", value_delimiter = ',', value_parser = parse_loss)]
+    #[arg(long, action = ArgAction::Set, value_name = "NAME,...", value_delimiter = ',', value_parser = parse_loss,
+          conflicts_with = "loss")]
     pub losses: Vec<String>,
-    /// Policies for missing labels, to compare.
-    #[arg(long, action = ArgAction::Set, value_name = "POLICY,...", value_delimiter = ',', default_value = "ignore,negative",
-          value_parser = parse_policy)]
+    /// Policies for missing labels to compare, instead of --missing. Without either, ignore and negative.
+    #[arg(long, action = ArgAction::Set, value_name = "POLICY,...", value_delimiter = ',', value_parser = parse_policy,
+          conflicts_with = "missing")]
     pub policies: Vec<String>,
 }
 

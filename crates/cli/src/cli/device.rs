@@ -19,7 +19,7 @@ impl DeviceChoice {
             Self::Cuda(index) => {
                 ensure!(
                     Cuda::is_available(),
-                    "CUDA is not usable here; `cargo run --example doctor` in the repository says why"
+                    "CUDA is not usable here; `scripts/with-libtorch cargo run --release --example doctor` says why"
                 );
                 let count = Cuda::device_count();
                 ensure!((index as i64) < count, "there is no cuda:{index}: the CUDA devices are 0 to {}", count - 1);

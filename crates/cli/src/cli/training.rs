@@ -176,6 +176,15 @@ impl Training {
         Ok(device)
     }
 
+    /// The first option that differs from another run's.
+    pub fn difference(&self, other: &Self) -> Result<Option<String>> {
+        let [now, then] = [self, other].map(serde_json::to_value);
+        let (now, then) = (now?, then?);
+        let options = now.as_object().into_iter().flatten();
+        let differs = options.map(|(name, now)| (name, now, &then[name])).find(|(_, now, then)| now != then);
+        Ok(differs.map(|(name, now, then)| format!("--{} is {now}, and was {then}", name.replace('_', "-"))))
+    }
+
     pub fn head(&self) -> Head {
         match (self.unobserved, self.head.into()) {
             (Unobserved::Wait | Unobserved::Keep, _) => Head::Observed,

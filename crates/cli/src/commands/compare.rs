@@ -17,6 +17,12 @@ pub fn run(Compare { source, splitting, training, seeds, losses, policies }: &Co
     let last = training.seed.checked_add(i64::from(*seeds) - 1);
     let last = last.with_context(|| format!("--seed {} is too large for --seeds {seeds}", training.seed))?;
     let losses = if losses.is_empty() { std::slice::from_ref(&training.loss) } else { losses };
+    let both = ["ignore", "negative"].map(String::from);
+    let policies = match (policies.is_empty(), &*training.missing) {
+        (false, _) => &policies[..],
+        (true, "ignore") => &both[..],
+        (true, _) => std::slice::from_ref(&training.missing),
+    };
     once("--losses", losses)?;
     once("--policies", policies)?;
     let device = training.start()?;

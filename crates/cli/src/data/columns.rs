@@ -23,12 +23,18 @@ pub struct Roles {
     pub notes: Vec<String>,
 }
 
+/// Why a feature must not be NaN or empty.
+pub const MISSING: &str = "only labels may be missing (--labels makes a column a label, and --ignore leaves it out)";
+
 impl Roles {
     /// `index`: columns that the table's writer added to number or name its rows.
     pub fn new(header: &[String], index: &[String], source: &Source) -> Result<Self> {
         let names = trimmed(header);
         let ignore: Vec<_> = names::all(&source.ignore).into_iter().filter(|name| !name.trim().is_empty()).collect();
-        let [labels, bits] = [&source.labels, &source.bits].map(|lines| names::all(lines));
+        let [mut labels, bits] = [&source.labels, &source.bits].map(|lines| names::all(lines));
+        if labels.is_empty() {
+            labels.extend(source.known_labels.iter().flatten().cloned());
+        }
         if source.unlabelled.is_none() {
             ensure!(!labels.is_empty(), "--labels is missing: expected the names of the label columns");
         }

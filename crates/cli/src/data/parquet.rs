@@ -60,7 +60,7 @@ pub fn read(source: &Source) -> Result<Raw> {
                     if let (Kind::Uint8, Some(nan)) = (kind, numbers.iter().position(|number| number.is_nan())) {
                         let (row, cell) = (before + nan as i64 / width + 1, nan as i64 % width);
                         let name = &table.names(column, &header[column], width)[cell as usize];
-                        bail!("feature {name:?} is NaN in data row {row}: only labels may be missing");
+                        bail!("feature {name:?} is NaN in data row {row}: {}", super::columns::MISSING);
                     }
                     into(&features, offset(place), width, &numbers)?;
                 }

@@ -41,5 +41,5 @@ pub fn read(folder: &Path) -> Result<(Progress, HashMap<String, Tensor>)> {
 }
 
 fn cannot_resume(path: &Path) -> String {
-    format!("cannot resume from {}", path.display())
+    format!("cannot resume from {} (without --resume, a run starts anew)", path.display())
 }

@@ -55,7 +55,14 @@ impl Description {
     /// Fails unless the features match the network's.
     pub fn check(&self, features: &Features) -> Result<()> {
         let (expected, found) = (self.inputs, features.width());
-        ensure!(expected == found, "the network takes {expected} features, and the table has {found}");
+        if expected != found {
+            let differences = self.features.as_deref().zip(features.names()).map(|(ours, theirs)| {
+                let differences = differences(ours, theirs);
+                if differences.is_empty() { differences } else { format!(": {differences}") }
+            });
+            let differences = differences.unwrap_or_default();
+            bail!("the network takes {expected} features, and the table has {found}{differences}");
+        }
         let (expected, found) = match (&self.features, features.names()) {
             (Some(expected), Some(found)) => (expected, found),
             (Some(_), None) => {
@@ -86,12 +93,17 @@ impl Description {
         if expected == found {
             return Ok(());
         }
-        let parts = [("missing", without(expected, found)), ("unexpected", without(found, expected))];
-        let parts = parts.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| listed(what, names));
-        let parts: Vec<_> = parts.collect();
-        ensure!(!parts.is_empty(), "the table has the labels of the network in another order");
-        bail!("the labels of the table differ from those of the network: {}", parts.join("; "))
+        let differences = differences(expected, found);
+        ensure!(!differences.is_empty(), "the table has the labels of the network in another order");
+        bail!("the labels of the table differ from those of the network: {differences}")
     }
+}
+
+/// The names that only one side has; empty if there are none.
+fn differences(expected: &[String], found: &[String]) -> String {
+    let parts = [("missing", without(expected, found)), ("unexpected", without(found, expected))];
+    let parts = parts.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| listed(what, names));
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 fn without<'a>(names: &'a [String], others: &[String]) -> Vec<&'a str> {

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use masked_loss::{Accumulator, Labels, Linear, Reduction, RowGuard};
 use rand::SeedableRng;
@@ -99,7 +99,9 @@ impl<'a> Run<'a> {
         let device = self.progress.training.device;
         let asked = Training { epochs, patience, threads, device, ..self.progress.training.clone() };
         let began = Training { device, ..progress.training.clone() };
-        ensure!(asked == began, "the checkpoint was made with different options; see config.json beside it");
+        if let Some(difference) = asked.difference(&began)? {
+            bail!("the checkpoint was made with different options: {difference}");
+        }
         // The files of the run must not claim fewer epochs than it trained.
         let trained = progress.history.len() as u64 + u64::from(progress.step > 0);
         let epochs = self.progress.training.epochs;

@@ -120,7 +120,12 @@ fn predictions_need_no_labels() {
     assert_eq!(expected, predicted(&out, &arrays, &[]));
     assert_eq!(expected, predicted(&out, &example.sparse_features(folder.path()), &[]));
     assert_eq!(expected, predicted(&out, &data, &["--features", text(&arrays)]));
-    assert!(sentence(&mut apply("evaluate", &out, &bare, &[])).contains("--labels is missing"));
+    // Without --labels, the labels are the network's.
+    let [named, known] = [&["--labels", "y*", "--ignore", "id"][..], &["--ignore", "id"]]
+        .map(|options| printed(&mut apply("evaluate", &out, &data, options)));
+    assert_eq!(named, known);
+    let found = sentence(&mut apply("evaluate", &out, &bare, &[]));
+    assert!(found.contains("there is no column \"y1\""), "{found}");
 }
 
 #[test]
@@ -151,7 +156,8 @@ fn columns_that_do_not_fit_the_network_are_refused() {
         fs::write(&table, content).unwrap();
         assert_eq!(refused(&out, &table), format!("error: {sentence}\n"));
     };
-    refuse("a\n1\n", "the network takes 2 features, and the table has 1");
+    refuse("a\n1\n", "the network takes 2 features, and the table has 1: 1 missing (b)");
+    refuse("a,b,c\n1,2,3\n", "the network takes 2 features, and the table has 3: 1 unexpected (c)");
     refuse("b,a\n1,2\n", r#"feature 1 is "a" in the network and "b" in the table"#);
 }
 

@@ -94,7 +94,9 @@ fn a_setting_is_compared_resumed_and_written_down() {
     assert!(std::fs::read_to_string(out.join("run.toml")).unwrap().contains("loss = \"focal:gamma=1\""));
     printed(&mut run("focal:gamma=1", &["--resume", "--epochs", "4"]));
     let other = sentence(&mut run("focal:gamma=3", &["--resume", "--epochs", "5"]));
-    assert!(other.contains("different options"), "{other}");
+    let expected =
+        r#"the checkpoint was made with different options: --loss is "focal:gamma=3", and was "focal:gamma=1""#;
+    assert!(other.contains(expected), "{other}");
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn what_describes_no_objective_is_refused_in_one_sentence() {
         ("--loss", "focal:gamma", "focal: expected settings as in `name:setting=value`, found `gamma`"),
         ("--loss", "focal:gamma=-1", "gamma: expected a finite number of at least 0.0, found -1"),
         ("--loss", "bce:label_smoothing=2", "label_smoothing: expected a number within [0.0, 1.0], found 2"),
-        ("--loss", "bce:pos_weight=nan", "pos_weight: expected finite numbers, found NaN"),
+        ("--loss", "bce:pos_weight=nan", "pos_weight: expected a finite number of at least 0.0, found NaN"),
         ("--missing", "nothing", "expected one of ignore, negative, "),
         ("--missing", "ignore:x=1", "ignore: expected no settings, found `x`"),
         ("--missing", "entropy:alpha=-1", "alpha: expected a finite number of at least 0.0, found -1"),

@@ -15,7 +15,7 @@ use crate::{Real, Result, check_setting};
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BceWithLogits {
-    /// `w`: what a positive of each of the C labels weighs; all 1 if `None`.
+    /// `w ≥ 0`: what a positive of each of the C labels weighs; all 1 if `None`.
     pub pos_weight: Option<Vec<f64>>,
     /// `ε`, in [0, 1]: how far labels are moved towards the other class (optax's α is 2ε). 0 is off.
     pub label_smoothing: f64,
@@ -56,6 +56,8 @@ impl Elementwise for BceWithLogits {
     }
 
     fn validate(&self) -> Result<()> {
+        let mut weights = self.pos_weight.iter().flatten();
+        weights.try_for_each(|&weight| check_setting("pos_weight", weight, 0.0..=f64::MAX))?;
         check_setting("label_smoothing", self.label_smoothing, 0.0..=1.0)
     }
 

@@ -12,7 +12,7 @@ impl<'a> Described<'a> {
     /// Takes a text apart.
     ///
     /// # Errors
-    /// [`Error::Text`] for a setting without a value.
+    /// [`Error::Text`] for a setting without a value, or one that is there twice.
     pub fn new(text: &'a str) -> Result<Self> {
         let mut parts = text.split(':');
         let name = parts.next().unwrap_or_default();
@@ -20,7 +20,12 @@ impl<'a> Described<'a> {
             let pair = part.split_once('=').map(|(setting, value)| (setting.trim(), value.trim()));
             pair.ok_or_else(|| Error::text(name, "settings as in `name:setting=value`", part))
         };
-        Ok(Self { name: name.trim(), settings: parts.map(setting).collect::<Result<_>>()? })
+        let settings: Vec<_> = parts.map(setting).collect::<Result<_>>()?;
+        match settings.iter().enumerate().find(|&(i, &(name, _))| settings[..i].iter().any(|&(other, _)| other == name))
+        {
+            Some((_, &(twice, _))) => Err(Error::text(name, "each setting once", twice)),
+            None => Ok(Self { name: name.trim(), settings }),
+        }
     }
 
     /// The name.
@@ -84,6 +89,7 @@ mod tests {
         assert_eq!(message("focal:gama=2"), "focal: expected one of the settings alpha, gamma, found `gama`");
         assert_eq!(message("focal:gamma=two"), "focal:gamma: expected a number, found `two`");
         assert_eq!(message("focal:gamma"), "focal: expected settings as in `name:setting=value`, found `gamma`");
+        assert_eq!(message("focal:gamma=1:alpha=1:gamma=2"), "focal: expected each setting once, found `gamma`");
         assert_eq!(message("focal:alpha=x"), "focal:alpha: expected a number or none, found `x`");
         let none = read::<SquaredError>("squared:delta=1").unwrap_err().to_string();
         assert_eq!(none, "squared: expected no settings, found `delta`");
