@@ -106,7 +106,11 @@ impl Features {
             if let Some((row, column, found)) = block.first_unusable() {
                 let place = (before + column) as usize;
                 let name = self.names.as_ref().map_or_else(|| place.to_string(), |names| names[place].clone());
-                let fault = if found.is_nan() { columns::MISSING } else { "it must be finite as f32" };
+                let fault = match (found.is_nan(), &self.names) {
+                    (false, _) => "it must be finite as f32",
+                    (true, None) => "only labels may be missing",
+                    (true, Some(_)) => columns::MISSING,
+                };
                 bail!("feature {name:?} is {found} in data row {}: {fault}", row + 1);
             }
             before += block.width();
