@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// What can be wrong with a call.
+/// An error of a call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -9,27 +9,27 @@ pub enum Error {
     Range {
         /// The setting at fault.
         argument: &'static str,
-        /// What it may be.
+        /// The accepted values.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: f64,
     },
-    /// An environment variable asks for what does not exist, or for what this machine does not have.
+    /// An environment variable has an unknown value, or one that this machine does not support.
     Environment {
         /// The variable's name.
         variable: &'static str,
-        /// What it may be on this machine.
+        /// The values accepted on this machine.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
     /// A text does not describe a loss or a policy.
     Text {
         /// What the text is for, or the setting at fault.
         argument: String,
-        /// What it may be.
+        /// The accepted texts.
         expected: String,
-        /// What it is.
+        /// The text found.
         found: String,
     },
     /// The caller's threads failed.

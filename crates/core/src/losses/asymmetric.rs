@@ -2,7 +2,7 @@ use super::elementwise::Elementwise;
 use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
-/// Asymmetric loss (ASL): focal weights of their own for positives and negatives, and easy negatives dropped.
+/// Asymmetric loss (ASL): separate focal weights for positives and negatives; easy negatives are dropped.
 ///
 /// `ℓ(x, y) = −y·(1 − p)^γ⁺·ln p − (1 − y)·p_m^γ⁻·ln(1 − p_m)` with `p = σ(x)` and `p_m = max(p − c, 0)`; logarithms
 /// are floored at `ln 1e−8`. The gradient of a negative above the margin is
@@ -12,17 +12,17 @@ use crate::{Real, Result, check_setting};
 /// * Labels: within [0, 1].
 /// * Errors: see `Loss::forward`.
 /// * Source: Ridnik et al. 2021, *Asymmetric Loss for Multi-Label Classification*. Published as a sum, with learning
-///   rates to match. The authors' class detaches the focal weights, their "optimized" one does not.
+///   rates to match. The authors' class detaches the focal weights, their "optimized" class does not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Asymmetric {
-    /// `γ⁺ ≥ 0`, of positives.
+    /// `γ⁺ ≥ 0`: the focal exponent of positives.
     pub gamma_positive: f64,
-    /// `γ⁻ ≥ 0`, of negatives.
+    /// `γ⁻ ≥ 0`: the focal exponent of negatives.
     pub gamma_negative: f64,
-    /// `c` in [0, 1]: the margin under which a negative counts nothing.
+    /// `c` in [0, 1]: the margin. A negative with `p` below it has loss 0.
     pub clip: f64,
-    /// Whether the focal weights are constants to the gradient.
+    /// Whether the gradient treats the focal weights as constants.
     pub detach_weights: bool,
 }
 
@@ -34,10 +34,10 @@ impl Default for Asymmetric {
 }
 
 impl Asymmetric {
-    /// The least number whose logarithm is taken.
+    /// The lower bound of the logarithms' arguments.
     pub(super) const FLOOR: f64 = 1e-8;
 
-    /// What partial ASL gives to observed entries: `γ⁺` 0, `γ⁻` 1, `c` 0, weights detached (Ben-Baruch et al. 2022,
+    /// The loss of observed entries in partial ASL: `γ⁺` 0, `γ⁻` 1, `c` 0, weights detached (Ben-Baruch et al. 2022,
     /// *Multi-label Classification with Partial Annotations using Class-aware Selective Loss*).
     pub fn partial() -> Self {
         Self { gamma_positive: 0.0, gamma_negative: 1.0, clip: 0.0, detach_weights: true }
@@ -64,10 +64,10 @@ impl Elementwise for Asymmetric {
         let positive = x.log_sigmoid().at_least(Self::FLOOR.ln()) * self.focal(&q, self.gamma_positive);
         let shifted = p.shift(-self.clip).at_least(0.0);
         let log = if self.clip == 0.0 {
-            // The same as below, with all its digits where p is small.
+            // Equal to the form below, but accurate to the last digits where p is small.
             (-x.clone()).log_sigmoid().at_least(Self::FLOOR.ln())
         } else {
-            // Floored before the logarithm, whose slope at 0 is infinite.
+            // Floor before the logarithm: its slope at 0 is infinite.
             shifted.one_minus().at_least(Self::FLOOR).ln()
         };
         let negative = log * self.focal(&shifted, self.gamma_negative);

@@ -10,20 +10,20 @@ use crate::{Real, Result, check_setting};
 /// * Shapes: logits and labels `[N, C]` (any rank from 1), C numbers in `w`.
 /// * Labels: within [0, 1].
 /// * Errors: see `Loss::forward`.
-/// * Source: PyTorch's `binary_cross_entropy_with_logits`, which this agrees with, `pos_weight` and soft labels
-///   included. Neither value nor gradient cancels where σ(x) is near a hard label.
+/// * Source: PyTorch's `binary_cross_entropy_with_logits`. Results agree with it, also for `pos_weight` and soft labels.
+///   Neither value nor gradient cancels where σ(x) is near a hard label.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BceWithLogits {
-    /// `w ≥ 0`: what a positive of each of the C labels weighs; all 1 if `None`.
+    /// `w ≥ 0`: the weight of a positive, one number per label; all 1 if `None`.
     pub pos_weight: Option<Vec<f64>>,
-    /// `ε`, in [0, 1]: how far labels are moved towards the other class (optax's α is 2ε). 0 is off.
+    /// `ε`, in [0, 1]: how far labels move towards the other class (optax's α is 2ε). 0 is off.
     pub label_smoothing: f64,
 }
 
 impl BceWithLogits {
-    /// The loss of positives of which some go unrecorded: `(2/π − 1)` is what a positive weighs, from the inverse
-    /// propensities `1/π` that `Labels::inverse_propensity` estimates. Convex, and above [`UnbiasedBce`](super::UnbiasedBce).
+    /// The loss for data in which some positives go unrecorded: a positive weighs `2/π − 1`, with the inverse propensities
+    /// `1/π` that `Labels::inverse_propensity` estimates. A convex upper bound of [`UnbiasedBce`](super::UnbiasedBce).
     ///
     /// Source: Qaraei et al. 2021, *Convex Surrogates for Unbiased Loss Functions in Extreme Classification With Missing
     /// Labels*.

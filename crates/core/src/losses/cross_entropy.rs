@@ -1,7 +1,7 @@
 use crate::Real;
 
-/// `−y·ln σ(x) − (1 − y)·ln σ(−x)`, as `|x|·u − ln σ(|x|)` with u the share of the class that the sign of x speaks
-/// against: two terms of one sign, and one exponential for both classes.
+/// `−y·ln σ(x) − (1 − y)·ln σ(−x)`, written as `|x|·u − ln σ(|x|)`, where u is the share of the class that the sign of x
+/// contradicts. Both terms have the same sign, and one exponential serves both classes.
 #[inline(always)]
 pub(super) fn cross_entropy<R: Real>(x: &R, y: &R) -> R {
     let (size, against) = (x.size(), x.select_lt(0.0, y, &y.one_minus()));

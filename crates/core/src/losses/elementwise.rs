@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use crate::{Real, Result};
 
-/// A loss that is one formula on one entry; it is written once and serves every implementation.
+/// A loss that is one formula of one entry. The formula is written once and serves every implementation.
 ///
-/// Implementing [`entry`](Self::entry) is all that a new loss takes. Mark it `#[inline(always)]`, and what it calls: the kernel
-/// vectorises only what is inlined into its loop.
+/// A new loss needs only [`entry`](Self::entry). Mark it, and every function that it calls, `#[inline(always)]`: the
+/// kernel vectorises only what is inlined into its loop.
 ///
 /// ```
 /// use masked_loss_core::{Dual, Elementwise, Real};
@@ -36,7 +36,7 @@ pub trait Elementwise: Send + Sync {
         self.entry(input, label)
     }
 
-    /// A parameter of which each of the C labels has its own number: its name, for errors, and the C numbers.
+    /// A parameter with one number for each of the C labels: its name, which errors use, and the C numbers.
     /// [`entry_with`](Self::entry_with) receives the number of its label. `None` if the formula has no such parameter.
     fn parameter(&self) -> Option<(&'static str, &[f64])> {
         None
@@ -50,18 +50,18 @@ pub trait Elementwise: Send + Sync {
         Ok(())
     }
 
-    /// What an observed input may be. NaN is always accepted, so that it can show in the loss.
+    /// The range of observed inputs. NaN is always accepted, so that it reaches the loss.
     fn input_range(&self) -> RangeInclusive<f64> {
         REAL
     }
 
-    /// What an observed label may be.
+    /// The range of observed labels.
     fn label_range(&self) -> RangeInclusive<f64> {
         0.0..=1.0
     }
 }
 
-/// A loss that is shared.
+/// A shared loss.
 impl<E: Elementwise> Elementwise for Arc<E> {
     #[inline(always)]
     fn entry<R: Real>(&self, input: &R, label: &R) -> R {

@@ -2,7 +2,7 @@ use super::elementwise::Elementwise;
 use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
-/// Negative entropy of a prediction, whatever the label: what entropy maximisation gives to missing entries.
+/// Negative entropy of a prediction, whatever the label: the loss of missing entries in entropy maximisation.
 ///
 /// `ℓ(x) = −α·H(p)` with `p = σ(x)`, `H(p) = −p·ln p − (1 − p)·ln(1 − p)`, and gradient `α·x·p(1 − p)`.
 ///
@@ -32,7 +32,7 @@ impl Elementwise for NegativeEntropy {
         // H is even, and H(p) = |x|·σ(−|x|) − ln σ(|x|): two terms of one sign.
         let size = x.size();
         let (positive, negative) = (size.log_sigmoid(), (-size.clone()).sigmoid());
-        // Nothing is left of σ(−|x|) long before |x| is infinite.
+        // σ(−|x|) underflows to 0 long before |x| is infinite, and ∞ · 0 is NaN.
         let held = size.select_lt(1e4, &size, &size.constant(1e4));
         (positive - held * negative).scale(self.alpha)
     }

@@ -10,16 +10,16 @@ use crate::{Real, Result, check_setting};
 /// `(1 − α) p^γ (p − γ(1 − p) ln(1 − p))`.
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1).
-/// * Labels: within [0, 1]; soft ones as torchvision takes them.
-/// * Errors: see `Loss::forward`. The gradient of `γ` below 1 is unbounded where `p_t` is 1, and
+/// * Labels: within [0, 1]; soft labels are treated as in torchvision.
+/// * Errors: see `Loss::forward`. With `γ` below 1, the gradient is unbounded where `p_t` is 1, and
 ///   NaN where `1 − p_t` underflows to 0.
 /// * Source: Lin et al. 2017, *Focal Loss for Dense Object Detection*; torchvision's `sigmoid_focal_loss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SigmoidFocal {
-    /// `α`: the weight of a positive, `1 − α` being that of a negative; `None` weighs both 1.
+    /// `α`: the weight of a positive; a negative has `1 − α`. With `None`, both have weight 1.
     pub alpha: Option<f64>,
-    /// `γ ≥ 0`: how fast easy entries fade. 0 and `alpha: None` is binary cross entropy.
+    /// `γ ≥ 0`: how fast easy entries fade. With 0 and `alpha: None`, the loss is binary cross entropy.
     pub gamma: f64,
 }
 

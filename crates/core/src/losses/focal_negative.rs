@@ -3,10 +3,10 @@ use super::elementwise::Elementwise;
 use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
-/// A negative with a focal weight of its own, whatever the label: what partial ASL gives to missing entries.
+/// A negative with its own focal weight, whatever the label: the loss of missing entries in partial ASL.
 ///
-/// `ℓ(x) = −σ(x)^γ·ln σ(−x)`. The weight is a constant to the gradient, which is `σ(x)^γ·σ(x)`. As in [`Asymmetric`] the
-/// logarithm is floored at `ln 1e−8`.
+/// `ℓ(x) = −σ(x)^γ·ln σ(−x)`, with gradient `σ(x)^γ·σ(x)`, which treats the weight as a constant. As in [`Asymmetric`],
+/// the logarithm is floored at `ln 1e−8`.
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1).
 /// * Labels: within [0, 1], and not used.

@@ -2,7 +2,7 @@ use super::elementwise::Elementwise;
 use super::settings::settings;
 use crate::{Real, Result, check_setting};
 
-/// Hill loss: a negative that looks like a positive may be a missed one, so the loss lets go of it again.
+/// Hill loss: a negative that looks like a positive may be a missed positive, so its loss falls again.
 ///
 /// `ℓ(x, y) = −y·(1 − q)^γ·ln q + (1 − y)·(λ − p)·p²` with `p = σ(x)` and `q = σ(x − m)`. Its gradient, for a positive:
 /// `(1 − q)^γ (γ q ln q − (1 − q))`; for a negative: `p²(1 − p)(2λ − 3p)`, which is `3p²(1 − p)²` at `λ = 1.5`.
@@ -15,9 +15,9 @@ use crate::{Real, Result, check_setting};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Hill {
-    /// `λ ≥ 0`: where the loss of a negative bends down, `p = 2λ/3`.
+    /// `λ ≥ 0`: the loss of a negative falls beyond `p = 2λ/3`.
     pub lambda: f64,
-    /// `m`: how far logits of positives are moved down.
+    /// `m`: the margin that is subtracted from the logits of positives.
     pub margin: f64,
     /// `γ ≥ 0`: how fast easy positives fade.
     pub gamma: f64,
@@ -36,7 +36,7 @@ impl Hill {
     fn negative<R: Real>(&self, x: &R) -> R {
         let (p, rest) = (x.sigmoid(), (-x.clone()).sigmoid());
         let low = (-p.clone()).shift(self.lambda) * &p * &p;
-        // In powers of 1 − p, from which the slope is had without a difference of numbers near 1.
+        // In powers of 1 − p, so that the slope is no difference of numbers near 1.
         let high = rest.shift(self.lambda - 3.0) * &rest;
         let high = high.shift(3.0 - 2.0 * self.lambda) * &rest;
         x.select_lt(0.0, &low, &high.shift(self.lambda - 1.0))

@@ -6,7 +6,7 @@ use crate::{Real, Result, check_setting};
 
 /// Huber loss, for regression: squared near the label, absolute far from it.
 ///
-/// `ℓ(x, y) = e²/2` where `|e| < δ`, else `δ(|e| − δ/2)`, with `e = x − y`. Its gradient is `e`, held within `±δ`.
+/// `ℓ(x, y) = e²/2` where `|e| < δ`, else `δ(|e| − δ/2)`, with `e = x − y`. Its gradient is `e`, clamped to `±δ`.
 ///
 /// * Shapes: predictions and labels `[N, C]` (any rank from 1).
 /// * Labels: any real number.
@@ -15,7 +15,7 @@ use crate::{Real, Result, check_setting};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Huber {
-    /// `δ > 0`, finite as `f32`: how large an error may be and still be squared.
+    /// `δ > 0`, finite as `f32`: errors below it are squared.
     pub delta: f64,
 }
 
@@ -32,7 +32,7 @@ impl Elementwise for Huber {
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         let size = (x.clone() - y).abs();
-        // Held within δ: where e is infinite, the slope of e² would be, too, and it is multiplied by 0.
+        // Clamped to δ: if e is infinite, so is the slope of e², and multiplying that by 0 gives NaN.
         let near = size.select_lt(self.delta, &size, &size.constant(self.delta));
         let far = size.shift(-0.5 * self.delta).scale(self.delta);
         size.select_lt(self.delta, &(near.scale(0.5) * near), &far)

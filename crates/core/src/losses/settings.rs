@@ -1,4 +1,4 @@
-/// A setting of a loss, to be changed by its name.
+/// A setting of a loss, changed by name.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Setting<'a> {
@@ -6,7 +6,7 @@ pub enum Setting<'a> {
     Number(&'a mut f64),
     /// A number, or none.
     Optional(&'a mut Option<f64>),
-    /// An integer from 0 on.
+    /// A non-negative integer.
     Count(&'a mut usize),
     /// On or off.
     Switch(&'a mut bool),
@@ -32,8 +32,8 @@ pub trait Settings: Default {
     fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)>;
 }
 
-/// Writes a builder method for each setting of a loss, and [`Settings`]. Loss structs are `non_exhaustive`, so that a new
-/// setting breaks no caller.
+/// Generates a builder method for each setting of a loss, and implements [`Settings`]. Loss structs are `non_exhaustive`,
+/// so that a new setting breaks no caller.
 macro_rules! settings {
     ($loss:ident { $($field:ident: $kind:ident($type:ty), $with:ident);* }) => {
         $(

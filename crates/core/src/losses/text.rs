@@ -1,7 +1,7 @@
 use super::settings::Setting;
 use crate::{Error, Result};
 
-/// A name with settings, as command lines have them: `focal`, or `focal:gamma=1.5:alpha=none`.
+/// A name with settings, as on a command line: `focal`, or `focal:gamma=1.5:alpha=none`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described<'a> {
     name: &'a str,
@@ -9,7 +9,7 @@ pub struct Described<'a> {
 }
 
 impl<'a> Described<'a> {
-    /// Takes a text apart.
+    /// Parses a text.
     ///
     /// # Errors
     /// [`Error::Text`] for a setting without a value, or one that is there twice.
@@ -33,11 +33,11 @@ impl<'a> Described<'a> {
         self.name
     }
 
-    /// Changes the settings that the text names. A number becomes one number for each of `labels` where the setting has
-    /// that.
+    /// Changes the settings that the text names. If a setting has one number per label, the number is repeated for all
+    /// `labels`.
     ///
     /// # Errors
-    /// [`Error::Text`] for a setting that is not among `all`, or a value that is not of its type.
+    /// [`Error::Text`] for a setting that is not among `all`, or a value of another type.
     pub fn apply(&self, mut all: Vec<(&'static str, Setting<'_>)>, labels: usize) -> Result<()> {
         for &(name, value) in &self.settings {
             let Some((_, setting)) = all.iter_mut().find(|(known, _)| *known == name) else {

@@ -2,12 +2,12 @@ use super::cross_entropy::cross_entropy;
 use super::elementwise::Elementwise;
 use crate::{Real, Result, check_setting};
 
-/// Binary cross entropy for labels among whose negatives are positives that were missed: on average over what is
-/// missed, that of the true labels.
+/// Binary cross entropy for labels whose negatives include missed positives. Averaged over which positives are missed,
+/// it equals the binary cross entropy of the true labels.
 ///
-/// `ℓ(x, y) = −[(y/π)·ln σ(x) + (1 − y/π)·ln σ(−x)]`, with gradient `σ(x) − y/π`. `π`, the propensity of a label, is the
-/// probability that a positive of it is seen as one. For a positive of `π` below 1 the loss falls with the logit without
-/// end.
+/// `ℓ(x, y) = −[(y/π)·ln σ(x) + (1 − y/π)·ln σ(−x)]`, with gradient `σ(x) − y/π`. The propensity `π` of a
+/// label is the probability that a positive is recorded. For a recorded positive with `π` below 1, the loss has no lower
+/// bound as the logit grows.
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1), C numbers in `1/π`.
 /// * Labels: within [0, 1].
@@ -19,7 +19,7 @@ use crate::{Real, Result, check_setting};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct UnbiasedBce {
-    /// `1/π ≥ 1` of each of the C labels.
+    /// `1/π ≥ 1`, one number for each of the C labels.
     pub inverse_propensity: Vec<f64>,
 }
 
@@ -31,7 +31,7 @@ impl UnbiasedBce {
 }
 
 impl Elementwise for UnbiasedBce {
-    /// With a propensity of 1.
+    /// The loss for a propensity of 1.
     #[inline(always)]
     fn entry<R: Real>(&self, x: &R, y: &R) -> R {
         self.entry_with(x, y, &y.constant(1.0))
