@@ -45,7 +45,8 @@ pub struct Training {
     pub dropout: f64,
     #[arg(long, default_value_t = 15, value_parser = value_parser!(u64).range(1..))]
     pub epochs: u64,
-    /// Stops after this many epochs without improvement.
+    /// Stops after this many epochs without a better one: a higher macro AUROC on the validation rows, or a lower
+    /// validation loss if no label there has both classes.
     #[arg(long, value_name = "EPOCHS", value_parser = value_parser!(u64).range(1..))]
     pub patience: Option<u64>,
     /// Rows per step.

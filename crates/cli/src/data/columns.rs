@@ -24,7 +24,7 @@ pub struct Roles {
 }
 
 /// Why a feature must not be NaN or empty.
-pub const MISSING: &str = "only labels may be missing (--labels makes a column a label, and --ignore leaves it out)";
+pub const MISSING: &str = "only labels may be missing (see --labels and --ignore)";
 
 impl Roles {
     /// `index`: columns that the table's writer added to number or name its rows.

@@ -91,7 +91,10 @@ fn an_empty_line_of_several_columns_is_skipped_and_rows_are_found_by_their_line(
         r#"line 5: "x" in data row 2, column "y" is not a number; --ignore leaves the column out"#,
     );
     refuse(b"a,y\n1,0\n\"\"\n1,0\n", "line 3: data row 2 has 1 cells where the header has 2");
-    refuse(b"a,y\n1,0\n , \n", r#"feature "a" is NaN in data row 2: only labels may be missing (--labels makes a column a label, and --ignore leaves it out)"#);
+    refuse(
+        b"a,y\n1,0\n , \n",
+        r#"feature "a" is NaN in data row 2: only labels may be missing (see --labels and --ignore)"#,
+    );
     refuse(b"a,y\n1,0\n\n\xff,2\n", "line 4: data row 2 is not text in UTF-8");
     refuse(b"a,y\n1,0\n\"c,1\n2,1\n", "line 3: the quoted cell that begins there has no closing quote");
     refuse(b"\"a\nb\",y\n1,0\n\n\"c,1\n", "line 5: the quoted cell that begins there has no closing quote");

@@ -222,7 +222,7 @@ fn bad_tables_are_refused_in_one_sentence() {
         &[("smiles", text)],
         "\"CCO\" in data row 1, column \"smiles\" is not a number; --ignore leaves the column out",
     );
-    let null = "feature \"x\" is NaN in data row 51: only labels may be missing";
+    let null = "feature \"x\" is NaN in data row 51: only labels may be missing (see --labels and --ignore)";
     refuse(&[("x", array::<Float32Type>((0..80).map(|row| (row != 50).then_some(1.0))))], null);
     refuse(&[("x", array::<UInt8Type>((0..80).map(|row| (row != 50).then_some(1))))], null);
     let range = "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";

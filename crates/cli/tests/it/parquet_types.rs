@@ -126,7 +126,7 @@ fn every_kind_of_list_is_read() {
     refuse(&rows(50, None), r#"data row 51 of column "x": expected a list, found null"#);
     refuse(&rows(0, None), r#"data row 1 of column "x": expected a list, found null"#);
     refuse(&rows(50, Some(vec![])), r#"data row 51 of column "x" has 0 numbers where the first has 2"#);
-    let missing = r#"feature "x[1]" is NaN in data row 51: only labels may be missing"#;
+    let missing = r#"feature "x[1]" is NaN in data row 51: only labels may be missing (see --labels and --ignore)"#;
     refuse(&rows(50, Some(vec![Some(1.0), None])), missing);
     let mut fixed = FixedSizeListBuilder::new(Float64Builder::new(), 1);
     (0..80).for_each(|row| {
@@ -179,7 +179,7 @@ fn what_is_no_number_is_refused_by_the_name_of_its_kind() {
     let bytes = Arc::new(BinaryArray::from_iter_values(rows().map(|_| [0xff, 1])));
     let not_a_number = "in data row 1, column \"x\" is not a number; --ignore leaves the column out";
     refuse("x", bytes, format!("\"0xff01\" {not_a_number}"));
-    let null = "feature \"x\" is NaN in data row 1: only labels may be missing";
+    let null = "feature \"x\" is NaN in data row 1: only labels may be missing (see --labels and --ignore)";
     refuse("x", Arc::new(NullArray::new(80)), null.to_owned());
 }
 

@@ -39,7 +39,11 @@ fn bad_tables_are_refused_in_one_sentence() {
     refuse("a,y\n1,0\n1\n", &y, "line 3: data row 2 has 1 cells where the header has 2");
     refuse("a,y\n1,0\n1,0,1\n", &y, "line 3: data row 2 has 3 cells where the header has 2");
     refuse("a,y\n1,?\n1,NA\n1,\n1,nan\n", &y, "no label is observed at all");
-    refuse("a,y\n1,0\n,1\n", &y, r#"feature "a" is NaN in data row 2: only labels may be missing"#);
+    refuse(
+        "a,y\n1,0\n,1\n",
+        &y,
+        r#"feature "a" is NaN in data row 2: only labels may be missing (see --labels and --ignore)"#,
+    );
     refuse("a,y\n1,0\ninf,1\n", &y, r#"feature "a" is inf in data row 2: it must be finite as f32"#);
     let range = "outside [0, 1]: --threshold makes labels binary, --missing-value names a number that means missing";
     refuse("a,y\n1,0\n1,2\n", &y, &format!(r#"line 3: label "y" is 2 in data row 2, {range}"#));
