@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use masked_loss_core::check_setting;
+use masked_loss_core::{check_setting, settings};
 
 use super::cells::sum_per_label;
 use super::checked::Labels;
@@ -30,25 +30,7 @@ impl Default for PartialBce {
     }
 }
 
-impl PartialBce {
-    /// Sets `alpha`.
-    #[must_use]
-    pub fn with_alpha(self, alpha: f64) -> Self {
-        Self { alpha, ..self }
-    }
-
-    /// Sets `beta`.
-    #[must_use]
-    pub fn with_beta(self, beta: f64) -> Self {
-        Self { beta, ..self }
-    }
-
-    /// Sets `gamma`.
-    #[must_use]
-    pub fn with_gamma(self, gamma: f64) -> Self {
-        Self { gamma, ..self }
-    }
-}
+settings!(PartialBce { alpha: Number(f64), with_alpha; beta: Number(f64), with_beta; gamma: Number(f64), with_gamma });
 
 /// The numbers of [`Labels::inverse_propensity`]: how fast positives that nobody recorded grow fewer as a label grows
 /// frequent.
@@ -68,19 +50,7 @@ impl Default for Propensity {
     }
 }
 
-impl Propensity {
-    /// Sets `a`.
-    #[must_use]
-    pub fn with_a(self, a: f64) -> Self {
-        Self { a, ..self }
-    }
-
-    /// Sets `b`.
-    #[must_use]
-    pub fn with_b(self, b: f64) -> Self {
-        Self { b, ..self }
-    }
-}
+settings!(Propensity { a: Number(f64), with_a; b: Number(f64), with_b });
 
 impl Labels {
     /// Gives the two classes of each label the same total weight: an observed entry weighs `n / n_class`, where `n`

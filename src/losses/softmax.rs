@@ -1,3 +1,4 @@
+use masked_loss_core::settings;
 use tch::{Kind, Tensor};
 
 use crate::composed::compute_kind;
@@ -28,19 +29,12 @@ pub struct SoftmaxCrossEntropy {
     pub label_smoothing: f64,
 }
 
+settings!(SoftmaxCrossEntropy {
+    weight: PerLabel(impl Into<Option<Vec<f64>>>), with_weight;
+    label_smoothing: Number(f64), with_label_smoothing
+});
+
 impl SoftmaxCrossEntropy {
-    /// Sets `weight`.
-    #[must_use]
-    pub fn with_weight(self, weight: impl Into<Option<Vec<f64>>>) -> Self {
-        Self { weight: weight.into(), ..self }
-    }
-
-    /// Sets `label_smoothing`.
-    #[must_use]
-    pub fn with_label_smoothing(self, label_smoothing: f64) -> Self {
-        Self { label_smoothing, ..self }
-    }
-
     fn check_backend(&self, backend: Backend) -> Result<()> {
         match backend {
             Backend::Fused => Err(Error::Fused("takes single entries, and a softmax is of whole rows".into())),

@@ -1,7 +1,7 @@
 //! Policies that change the labels of a batch at missing entries, according to the predictions or the epoch. Use them
 //! with a loss [`with_missing`](crate::Loss::with_missing) entries.
 
-use masked_loss_core::losses::{Setting, Settings};
+use masked_loss_core::settings;
 use tch::{Kind, Tensor};
 
 use crate::{BceWithLogits, Labels, Loss, Missing, Reduction, Result, check, check_setting, composed};
@@ -28,19 +28,9 @@ impl Default for SelfPaced {
     }
 }
 
+settings!(SelfPaced { threshold: Number(f64), with_threshold; from_epoch: Count(usize), with_from_epoch });
+
 impl SelfPaced {
-    /// Sets `threshold`.
-    #[must_use]
-    pub fn with_threshold(self, threshold: f64) -> Self {
-        Self { threshold, ..self }
-    }
-
-    /// Sets `from_epoch`.
-    #[must_use]
-    pub fn with_from_epoch(self, from_epoch: usize) -> Self {
-        Self { from_epoch, ..self }
-    }
-
     /// The labels of a batch, with a positive for each missing entry that the model is sure of. `epoch` counts from 1.
     ///
     /// # Errors
@@ -79,19 +69,9 @@ impl Default for ClassSelective {
     }
 }
 
+settings!(ClassSelective { prior: Number(f64), with_prior; per_row: Count(usize), with_per_row });
+
 impl ClassSelective {
-    /// Sets `prior`.
-    #[must_use]
-    pub fn with_prior(self, prior: f64) -> Self {
-        Self { prior, ..self }
-    }
-
-    /// Sets `per_row`.
-    #[must_use]
-    pub fn with_per_row(self, per_row: usize) -> Self {
-        Self { per_row, ..self }
-    }
-
     /// The labels of a batch, without the missing entries that are likely positives. `priors` (`[C]`): each label's
     /// share of positives.
     ///
@@ -139,17 +119,13 @@ impl Default for LargeLoss {
     }
 }
 
+settings!(LargeLoss { step: Number(f64), with_step });
+
 impl LargeLoss {
     /// Sets `correction`.
     #[must_use]
     pub fn with_correction(self, correction: Correction) -> Self {
         Self { correction, ..self }
-    }
-
-    /// Sets `step`.
-    #[must_use]
-    pub fn with_step(self, step: f64) -> Self {
-        Self { step, ..self }
     }
 
     /// The labels of a batch in an epoch, counting from 1; for [`Missing::Negative`].
@@ -170,24 +146,6 @@ impl LargeLoss {
             Correction::Reject => labels.without_missing(&large),
             Correction::Flip => labels.with_positives(&large),
         }
-    }
-}
-
-impl Settings for SelfPaced {
-    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
-        vec![("threshold", Setting::Number(&mut self.threshold)), ("from_epoch", Setting::Count(&mut self.from_epoch))]
-    }
-}
-
-impl Settings for ClassSelective {
-    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
-        vec![("prior", Setting::Number(&mut self.prior)), ("per_row", Setting::Count(&mut self.per_row))]
-    }
-}
-
-impl Settings for LargeLoss {
-    fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)> {
-        vec![("step", Setting::Number(&mut self.step))]
     }
 }
 

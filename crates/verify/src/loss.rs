@@ -1,6 +1,6 @@
 //! A loss of single entries: `scripts/verify_gradients.py` compares value and gradient with PyTorch's.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use masked_loss::{Backend, BceWithLogits, Censored, Labels, Loss, Missing, Named, Reduction, UnbiasedBce, Weights};

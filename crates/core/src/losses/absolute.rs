@@ -1,8 +1,7 @@
 use std::ops::RangeInclusive;
 
 use super::elementwise::{Elementwise, REAL};
-use super::settings::settings;
-use crate::Real;
+use crate::{Real, settings};
 
 /// Absolute error, for regression.
 ///

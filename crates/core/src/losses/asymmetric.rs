@@ -1,6 +1,5 @@
 use super::elementwise::Elementwise;
-use super::settings::settings;
-use crate::{Real, Result, check_setting};
+use crate::{Real, Result, check_setting, settings};
 
 /// Asymmetric loss (ASL): separate focal weights for positives and negatives; easy negatives are dropped.
 ///

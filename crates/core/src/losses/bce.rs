@@ -1,7 +1,6 @@
 use super::cross_entropy::{cross_entropy, weighted_cross_entropy};
 use super::elementwise::Elementwise;
-use super::settings::settings;
-use crate::{Real, Result, check_setting};
+use crate::{Real, Result, check_setting, settings};
 
 /// Binary cross entropy from logits.
 ///
@@ -39,7 +38,7 @@ impl BceWithLogits {
 }
 
 settings!(BceWithLogits {
-    pos_weight: PerLabel(Option<Vec<f64>>), with_pos_weight;
+    pos_weight: PerLabel(impl Into<Option<Vec<f64>>>), with_pos_weight;
     label_smoothing: Number(f64), with_label_smoothing
 });
 

@@ -1,8 +1,7 @@
 use std::ops::RangeInclusive;
 
 use super::elementwise::Elementwise;
-use super::settings::settings;
-use crate::Real;
+use crate::{Real, settings};
 
 /// Binary cross entropy from probabilities. If you have logits, prefer [`BceWithLogits`](super::BceWithLogits): a
 /// probability cannot come closer to 1 than its dtype's epsilon.

@@ -1,6 +1,5 @@
 use super::elementwise::Elementwise;
-use super::settings::settings;
-use crate::{Real, Result, check_setting};
+use crate::{Real, Result, check_setting, settings};
 
 /// Negative entropy of a prediction, whatever the label: the loss of missing entries in entropy maximisation.
 ///

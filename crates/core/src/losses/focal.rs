@@ -1,7 +1,6 @@
 use super::cross_entropy::cross_entropy;
 use super::elementwise::Elementwise;
-use super::settings::settings;
-use crate::{Real, Result, check_setting};
+use crate::{Real, Result, check_setting, settings};
 
 /// Sigmoid focal loss: cross entropy that fades where the model is already right.
 ///
@@ -31,7 +30,7 @@ impl Default for SigmoidFocal {
 }
 
 settings!(SigmoidFocal {
-    alpha: Optional(Option<f64>), with_alpha;
+    alpha: Optional(impl Into<Option<f64>>), with_alpha;
     gamma: Number(f64), with_gamma
 });
 

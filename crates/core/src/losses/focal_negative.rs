@@ -1,7 +1,6 @@
 use super::asymmetric::Asymmetric;
 use super::elementwise::Elementwise;
-use super::settings::settings;
-use crate::{Real, Result, check_setting};
+use crate::{Real, Result, check_setting, settings};
 
 /// A negative with its own focal weight, whatever the label: the loss of missing entries in partial ASL.
 ///

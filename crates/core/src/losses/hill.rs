@@ -1,6 +1,5 @@
 use super::elementwise::Elementwise;
-use super::settings::settings;
-use crate::{Real, Result, check_setting};
+use crate::{Real, Result, check_setting, settings};
 
 /// Hill loss: a negative that looks like a positive may be a missed positive, so its loss falls again.
 ///

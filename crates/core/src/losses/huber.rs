@@ -1,8 +1,7 @@
 use std::ops::RangeInclusive;
 
 use super::elementwise::{Elementwise, REAL};
-use super::settings::settings;
-use crate::{Real, Result, check_setting};
+use crate::{Real, Result, check_setting, settings};
 
 /// Huber loss, for regression: squared near the label, absolute far from it.
 ///

@@ -32,15 +32,30 @@ pub trait Settings: Default {
     fn settings(&mut self) -> Vec<(&'static str, Setting<'_>)>;
 }
 
-/// Generates a builder method for each setting of a loss, and implements [`Settings`]. Loss structs are `non_exhaustive`,
-/// so that a new setting breaks no caller.
+/// Writes a builder method for each setting of a struct, and [`Settings`](crate::losses::Settings). Mark such a struct
+/// `#[non_exhaustive]`: then a new setting breaks no caller.
+///
+/// Each setting is a field, its variant of [`Setting`](crate::losses::Setting), and the type that the method takes.
+///
+/// ```
+/// /// A loss with one setting.
+/// #[derive(Default)]
+/// #[non_exhaustive]
+/// struct Scaled {
+///     scale: f64,
+/// }
+///
+/// masked_loss_core::settings!(Scaled { scale: Number(f64), with_scale });
+/// assert_eq!(Scaled::default().with_scale(2.0).scale, 2.0);
+/// ```
+#[macro_export]
 macro_rules! settings {
-    ($loss:ident { $($field:ident: $kind:ident($type:ty), $with:ident);* }) => {
+    ($loss:ident { $($field:ident: $kind:ident($type:ty), $with:ident);* $(;)? }) => {
         $(
             impl $loss {
                 #[doc = concat!("Sets `", stringify!($field), "`.")]
                 #[must_use]
-                pub fn $with(self, $field: impl Into<$type>) -> Self {
+                pub fn $with(self, $field: $type) -> Self {
                     Self { $field: $field.into(), ..self }
                 }
             }
@@ -53,5 +68,3 @@ macro_rules! settings {
         }
     };
 }
-
-pub(super) use settings;
