@@ -163,7 +163,7 @@ fn what_does_not_fit_is_an_error_that_says_so() {
         bce.forward(&Tensor::zeros([1, 2], here(Kind::Float)), &labels, Reduction::Mean).unwrap_err().to_string()
     };
     assert_eq!(pos_weight(vec![1.0]), "pos_weight: expected shape [2], found [1]");
-    assert!(pos_weight(vec![1.0, f64::NAN]).ends_with("expected finite numbers, found NaN"));
+    assert!(pos_weight(vec![1.0, f64::NAN]).ends_with("expected a finite number of at least 0.0, found NaN"));
 }
 
 #[test]

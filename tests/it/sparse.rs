@@ -206,7 +206,7 @@ fn what_is_wrong_with_entries_is_named() {
         Labels::complete(&Tensor::zeros([2, 2, 2], (Kind::Float, Device::Cpu))).unwrap().to_sparse().unwrap_err();
     assert_eq!(cube.to_string(), "labels: expected shape [N, C], found [2, 2, 2]");
     let out_of_bounds = from_entries(&[(0, 0, 1.0)], &[2, 2]).unwrap().rows(&cpu(&[2i64]));
-    assert!(matches!(out_of_bounds, Err(Error::Torch(_))));
+    assert!(matches!(out_of_bounds, Err(Error::Range { argument: "index", .. })));
 }
 
 #[test]
