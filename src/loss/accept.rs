@@ -1,4 +1,4 @@
-//! What a loss accepts.
+//! Checks that a loss accepts its arguments.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 use crate::composed::TensorFormula;
 use crate::{Error, Labels, Result, check};
 
-/// All that a loss asks of its input, its labels and its parameter, but for the input's values.
+/// Checks input, labels and settings, but not the input's values.
 pub(crate) fn labelled(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
     fit(entries, input, &labels.size(), labels.device())?;
     values(entries, labels)
@@ -24,7 +24,7 @@ fn values(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labels) -> Resu
     }
 }
 
-/// The same, but for the values of input and labels, which have this size and device.
+/// Checks the input and the settings for labels of this size and device, but not the values of input and labels.
 pub(crate) fn fit(
     entries: Entries<'_, dyn TensorFormula + '_>,
     input: &Tensor,
@@ -37,7 +37,7 @@ pub(crate) fn fit(
     check::like(name, input, size, device)
 }
 
-/// What a loss asks of its own settings, for so many labels.
+/// Checks the settings of a loss, for this number of labels.
 fn settings(entries: Entries<'_, dyn TensorFormula + '_>, labels: i64) -> Result<()> {
     formulas(entries).try_for_each(|formula| formula.validate())?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
@@ -48,13 +48,13 @@ fn settings(entries: Entries<'_, dyn TensorFormula + '_>, labels: i64) -> Result
     parameters.try_for_each(|(name, numbers)| check::numbers(name, numbers, labels))
 }
 
-/// All that a loss asks of its labels and its settings.
+/// Checks labels and settings.
 pub(crate) fn labels(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labels) -> Result<()> {
     settings(entries, *labels.size().last().unwrap_or(&0))?;
     values(entries, labels)
 }
 
-/// The error for inputs that all count, of which one is known to be outside what a loss of observed entries accepts.
+/// The error for inputs that all count, at least one of which is outside the range for observed entries.
 pub(crate) fn outside(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor) -> Result<Error> {
     let accepted = entries.observed.input_range();
     let input = input.f_masked_select(&input.f_isnan()?.f_logical_not()?)?;
@@ -66,7 +66,7 @@ pub(crate) fn outside(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tens
     Ok(outside_of(&accepted, name(entries), found))
 }
 
-/// That every input that counts is one that its formula accepts.
+/// Checks that the formulas accept every input that counts.
 pub(crate) fn inputs(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
     bounded(name(entries), entries.observed, input, || labels.observed())?;
     match entries.missing {
@@ -84,7 +84,7 @@ fn outside_of(accepted: &RangeInclusive<f64>, argument: &'static str, found: f64
     Error::Range { argument, expected, found }
 }
 
-/// `counted` is a pass over all entries: not where any input will do.
+/// `counted` is a pass over all entries, so it is called only if the formula restricts its input.
 fn bounded(
     name: &'static str,
     formula: &(dyn TensorFormula + '_),

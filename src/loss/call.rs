@@ -73,11 +73,11 @@ pub(crate) fn forward_raw(
     if let Ok(Some(loss)) = in_one_pass(entries, logits, labels, reduction) {
         return Ok(loss);
     }
-    // This also says what is wrong: of several faults always the same one.
+    // This also reports errors: if there are several, always the same one.
     forward(entries, Backend::Auto, logits, &Labels::from_raw(labels)?, reduction)
 }
 
-/// None where that cannot be done, and where anything is not what the loss accepts.
+/// `None` if one pass cannot compute the loss, or if the loss does not accept some argument.
 fn in_one_pass(
     entries: Entries<'_, dyn TensorFormula + '_>,
     logits: &Tensor,
@@ -88,7 +88,7 @@ fn in_one_pass(
     if matches!(reduction, Reduction::MeanPerRow | Reduction::MeanPerLabel)
         || !logits.defined()
         || !fused::serves(logits)
-        // The pass looks for labels that are out of range among those that are neither 0 nor 1.
+        // The pass checks the range only of labels that are neither 0 nor 1.
         || [0.0, 1.0].iter().any(|label| !accepted.contains(label))
     {
         return Ok(None);
@@ -97,7 +97,7 @@ fn in_one_pass(
     let labels = labels.labels();
     accept::fit(entries, logits, &labels.size(), labels.device())?;
     let divisor = match reduction {
-        // Counted first: to scale the gradient afterwards would be one more pass over it, and a longer one.
+        // Count first: scaling the gradient afterwards would be another pass, longer than the count.
         Reduction::Mean | Reduction::WeightedMean if !everything => match tensors.count()? {
             Some(count) => Divisor::Number(count as f64),
             None => return Ok(None),

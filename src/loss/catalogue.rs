@@ -13,10 +13,10 @@ use super::traits::Loss;
 use crate::Result;
 use crate::composed::TensorFormula;
 
-/// A loss under a name, with what it accepts.
+/// A loss under a name, with the ranges that it accepts.
 #[non_exhaustive]
 pub struct Named {
-    /// What command lines and tables call it.
+    /// Its name on command lines and in tables.
     pub name: &'static str,
     /// The loss.
     pub loss: Box<dyn Loss + Send + Sync>,
@@ -29,15 +29,15 @@ pub struct Named {
 }
 
 impl Named {
-    /// A loss under a name.
+    /// Gives a loss a name.
     pub fn new<E: Elementwise + 'static>(name: &'static str, loss: E) -> Self {
         let (input_range, label_range, formula) = (loss.input_range(), loss.label_range(), Arc::new(loss));
         let loss = Box::new(WithMissing::new(formula.clone(), Missing::Ignore));
         Self { name, loss, formula, input_range, label_range, settings: Vec::new() }
     }
 
-    /// The loss that a text describes: a name of the [`catalogue`], and its settings after colons, under the names of their
-    /// fields. A setting that has a number for each label takes one number for all `labels`.
+    /// The loss that a text describes: a name of the [`catalogue`], then settings after colons, named like their fields.
+    /// If a setting has one number per label, the text gives one number, which is repeated for all `labels`.
     ///
     /// ```
     /// use masked_loss::Named;
@@ -103,7 +103,7 @@ fn make<E: Elementwise + Settings + 'static>(
     Ok(Named { settings, ..Named::new(name, loss) })
 }
 
-/// Every loss with its default settings: what tests, programs and benchmarks go through.
+/// Every loss with its default settings, for tests, programs and benchmarks.
 pub fn catalogue() -> Vec<Named> {
     let names = MAKERS.map(|(name, _)| name);
     names.into_iter().map(|name| Named::from_text(name, 0).expect("default settings are accepted")).collect()

@@ -8,11 +8,11 @@ use masked_loss_core::{Assumed, Elementwise, Entries};
 use crate::composed::TensorFormula;
 use crate::{Error, Result};
 
-/// What a missing entry counts as. [`Ignore`](Self::Ignore) is what this crate is for; the others are the field's
-/// alternatives, to compare with, or for data in which only positives were ever recorded.
+/// What a missing entry counts as. [`Ignore`](Self::Ignore) is the purpose of this crate. The others are published
+/// alternatives, for comparison and for data in which only positives were recorded.
 ///
-/// With any of the others every entry counts, the missing ones too: in the value, the gradient, and the denominators.
-/// Weights per row and per label multiply missing entries as well; a weight per entry is 1 where the entry is missing.
+/// With every other policy, missing entries count too: in the value, the gradient and the denominators. Weights per row
+/// and per label multiply missing entries as well; a weight per entry is 1 where the entry is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Missing {
@@ -21,17 +21,18 @@ pub enum Missing {
     Ignore,
     /// As a negative: `ℓ(x, 0)`. Cole et al. 2021 (AN); with the loss's `label_smoothing` 0.1, their AN-LS.
     Negative,
-    /// As a negative that weighs `1 / (C − 1)`, for one positive a row. Cole et al. 2021 (WAN).
+    /// As a negative that weighs `1 / (C − 1)`, for one positive per row. Cole et al. 2021 (WAN).
     WeakNegative,
     /// As this label.
     Label(f64),
-    /// As one to be unsure about: `−α·H(σ(x))`, the entropy is maximised; α 0.1 to 0.2. Zhou et al. 2022 (EM). For logits.
+    /// As uncertain: `−α·H(σ(x))` maximises the entropy; α is 0.1 to 0.2. Zhou et al. 2022 (EM). For logits.
     UnknownEntropy {
         /// `α`
         alpha: f64,
     },
-    /// As a negative with a focal weight of its own that is constant to the gradient: `−σ(x)^γ·ln σ(−x)`, γ 2.
-    /// Ben-Baruch et al. 2022 (partial ASL), with [`Asymmetric::partial`](crate::Asymmetric::partial) for the observed entries. For logits.
+    /// As a negative with its own focal weight, which the gradient treats as a constant: `−σ(x)^γ·ln σ(−x)`, γ 2.
+    /// Ben-Baruch et al. 2022 (partial ASL), with [`Asymmetric::partial`](crate::Asymmetric::partial) for the observed
+    /// entries. For logits.
     FocalNegative {
         /// `γ`
         gamma: f64,
@@ -39,7 +40,7 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// Every policy with its default parameters, under the names that command lines and tables call them.
+    /// Every policy with its default parameters, under its name on command lines and in tables.
     pub fn catalogue() -> Vec<(&'static str, Self)> {
         vec![
             ("ignore", Self::Ignore),
@@ -122,7 +123,7 @@ impl WithMissing {
         Self { observed, missing }
     }
 
-    /// `size` is that of the labels; it is not asked for unless missing entries count.
+    /// `size` returns the size of the labels. It is called only if the policy needs it.
     pub(super) fn entries(
         &self,
         size: impl FnOnce() -> Result<Vec<i64>>,

@@ -12,32 +12,33 @@ use crate::{Labels, Raw, Reduction, Result};
 
 /// A loss over the observed entries of `logits` and `labels`.
 ///
-/// A missing entry contributes nothing: no loss, no gradient, whatever stands there. Nor does an observed one that weighs 0.
-/// At an observed logit of ±∞ the losses of this crate that are one formula have the value and the gradient that the formula
-/// tends to. The result has the logits' dtype, or `f32` where that is `f16` or `bf16` (sums are never taken in half precision).
+/// A missing entry contributes nothing: no loss and no gradient, whatever its logit and label hold. Neither does an
+/// observed entry of weight 0. At an observed logit of ±∞, value and gradient of this crate's single-formula losses are the
+/// limits of the formula. The result has the logits' dtype, or `f32` for `f16` and `bf16` (sums are never taken in half
+/// precision).
 pub trait Loss {
     /// The loss on a backend of the caller's choice.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward); [`Error::Fused`](crate::Error::Fused) where that backend is asked for by name and
-    /// cannot serve.
+    /// As [`forward`](Self::forward); [`Error::Fused`](crate::Error::Fused) if the caller chooses the fused backend and it
+    /// does not support the call.
     fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor>;
 
-    /// The loss of `logits`, in the labels' shape, reduced by `reduction`.
+    /// The loss of `logits`, which have the labels' shape, reduced by `reduction`.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape), [`Kind`](crate::Error::Kind) or [`Device`](crate::Error::Device) where
-    /// the tensors do not fit each other, [`Range`](crate::Error::Range) where an observed value is outside what the
-    /// loss accepts, [`Environment`](crate::Error::Environment) where `MASKED_LOSS_SIMD` asks for what this machine does not
-    /// have, [`Torch`](crate::Error::Torch) for a failure of libtorch.
+    /// [`Error::Shape`](crate::Error::Shape), [`Kind`](crate::Error::Kind) or [`Device`](crate::Error::Device) if the
+    /// tensors do not match, [`Range`](crate::Error::Range) if the loss does not accept an observed value,
+    /// [`Environment`](crate::Error::Environment) if `MASKED_LOSS_SIMD` names a level that this machine does not have,
+    /// [`Torch`](crate::Error::Torch) if libtorch fails.
     fn forward(&self, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
         self.forward_on(Backend::Auto, logits, labels, reduction)
     }
 
-    /// The loss of labels as they stand in tensors, for labels that are used once: they are read and checked in the pass that
-    /// computes the loss, and no [`Labels`] are made. That goes for every [`Elementwise`] loss on the CPU, also
-    /// [`with_missing`](Self::with_missing) entries; elsewhere, and for `MeanPerRow` and `MeanPerLabel`, they are made
-    /// first.
+    /// The loss of raw label tensors, for labels that are used once. On the CPU, an [`Elementwise`] loss, also
+    /// [`with_missing`](Self::with_missing) entries, reads and checks the labels in the pass that computes the loss,
+    /// without building [`Labels`]. Other losses and devices, and the reductions `MeanPerRow` and `MeanPerLabel`, build
+    /// [`Labels`] first.
     ///
     /// ```
     /// use masked_loss::{BceWithLogits, Loss, Raw, Reduction};
@@ -55,11 +56,10 @@ pub trait Loss {
         self.forward(logits, &Labels::from_raw(labels)?, reduction)
     }
 
-    /// The loss of a linear last layer: that of the logits `hidden · weightᵀ + bias`, of which only those are computed that
-    /// [`Linear::head`] says. [`Head::Observed`](crate::Head::Observed) is for [`Elementwise`] losses, where missing entries
-    /// are ignored.
+    /// The loss of a linear last layer, whose logits are `hidden · weightᵀ + bias`. [`Linear::head`] selects which logits
+    /// are computed. [`Head::Observed`](crate::Head::Observed) is for [`Elementwise`] losses that ignore missing entries.
     ///
-    /// * Shapes: hidden `[N, D]`, weight `[C, D]`, bias `[C]`, labels `[N, C]`, all but the labels of one type.
+    /// * Shapes: hidden `[N, D]`, weight `[C, D]`, bias `[C]`, labels `[N, C]`, all of one type except the labels.
     ///
     /// ```
     /// use masked_loss::{BceWithLogits, Labels, Linear, Loss, Reduction};
@@ -79,8 +79,8 @@ pub trait Loss {
     /// ```
     ///
     /// # Errors
-    /// As [`forward`](Self::forward); [`Error::Head`](crate::Error::Head) where that head is asked for by name and cannot
-    /// serve.
+    /// As [`forward`](Self::forward); [`Error::Head`](crate::Error::Head) if the caller chooses a head that does not support
+    /// the call.
     fn forward_linear(
         &self,
         hidden: &Tensor,
@@ -91,9 +91,9 @@ pub trait Loss {
         linear.by_all_logits(hidden, labels, |logits| self.forward(logits, labels, reduction))
     }
 
-    /// The pair behind a reduction: the sum, and the weight that divides it (both scalars; 1 for `Sum` and `None`). Pairs
-    /// of micro-batches, or of machines, add up to the pair of the whole batch, however unevenly their labels fall. Not so
-    /// `MeanPerLabel`, whose labels lie across all of them.
+    /// A reduction's sum, and the weight that divides it (both scalars; the weight is 1 for `Sum` and `None`). The pairs of
+    /// micro-batches or workers add up to the pair of the whole batch, however unevenly the labels are distributed.
+    /// `MeanPerLabel` is the exception: each label spans all micro-batches.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -113,7 +113,7 @@ pub trait Loss {
         reduction: Reduction,
     ) -> Result<(Tensor, Tensor)>;
 
-    /// The pair behind a reduction of a linear last layer's loss, see [`sum_and_weight`](Self::sum_and_weight) and
+    /// The sum and the weight of a linear last layer's loss, see [`sum_and_weight`](Self::sum_and_weight) and
     /// [`forward_linear`](Self::forward_linear).
     ///
     /// # Errors
@@ -128,8 +128,8 @@ pub trait Loss {
         linear.by_all_logits(hidden, labels, |logits| self.sum_and_weight(logits, labels, reduction))
     }
 
-    /// This loss on the observed entries, and something assumed of the missing ones: for comparison, and for data in which
-    /// only positives were ever recorded.
+    /// This loss on observed entries, with a policy for missing entries: for comparison, and for data in which only
+    /// positives were recorded.
     fn with_missing(self, missing: Missing) -> WithMissing
     where
         Self: Elementwise + Sized + 'static,

@@ -1,4 +1,4 @@
-//! All logits, some labels at a time: never more of them are in memory.
+//! All logits, a chunk of labels at a time, so that memory never holds more.
 
 use std::ops::Range;
 
@@ -13,13 +13,13 @@ use crate::native::{attach, records};
 use crate::plan::Divisor;
 use crate::{Labels, Result};
 
-/// Logits that are in memory at a time, and as many derivatives.
+/// The number of logits in memory at a time, and of their derivatives.
 const LOGITS: i64 = 1 << 21;
 
-/// A multiplication of matrices computes so many labels more in less time than it takes to start another one.
+/// Computing this many more labels in one matrix multiplication is faster than starting another one.
 const RUN: i64 = 64;
 
-/// The sum of the losses over a divisor.
+/// The sum of the losses, divided by a divisor.
 pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     let Joint { entries, hidden, linear, labels, plan } = joint;
     let kind = compute_kind(hidden)?;
@@ -42,7 +42,7 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     let mut total = Tensor::f_zeros([0i64; 0], (Kind::Double, hidden.device()))?;
     let (rows, count) = (labels.size()[0], labels.size()[1]);
     let step = (LOGITS / rows.max(1)).max(1);
-    // A row without a gradient moves too.
+    // An update changes rows without a gradient too.
     let skips = entries.missing.is_none() && !moves && labels.device() == Device::Cpu;
     let ranges = if skips { observed(labels)? } else { Vec::from_iter((count > 0).then_some(0..count)) };
     for (start, length) in ranges.into_iter().flat_map(|range| parts(range, step)) {
@@ -53,7 +53,7 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
         let logits = h.f_linear(&w, b.as_ref())?.f_set_requires_grad(derives)?;
         let entries = Entries { part: Some([start as usize, (start + length) as usize]), ..*entries };
         let loss = || on(Backend::Auto, entries, &logits, &some, &weights, divisor);
-        // A layer that moves needs its slopes whatever the caller records.
+        // A layer with an update needs its slopes even if the caller records no gradients.
         let loss = if derives { tch::with_grad(loss)? } else { loss()? };
         total = total.f_add(&loss.f_detach()?)?;
         if !derives {
@@ -86,7 +86,7 @@ pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     Ok(loss)
 }
 
-/// Ranges of labels without the long runs that nobody observed.
+/// Ranges of labels that leave out long runs of labels that nobody observed.
 fn observed(labels: &Labels) -> Result<Vec<Range<i64>>> {
     let counts = Vec::<i64>::try_from(&labels.observed_per_label()?)?;
     let mut ranges: Vec<Range<i64>> = Vec::new();
@@ -99,7 +99,7 @@ fn observed(labels: &Labels) -> Result<Vec<Range<i64>>> {
     Ok(ranges)
 }
 
-/// Where parts of a range start, and how long they are.
+/// The start and the length of each part of a range.
 fn parts(range: Range<i64>, step: i64) -> impl Iterator<Item = (i64, i64)> {
     range.clone().step_by(step as usize).map(move |start| (start, step.min(range.end - start)))
 }

@@ -6,24 +6,25 @@ use crate::{Error, Labels, Result, Update, check};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Head {
-    /// On the CPU: [`Observed`](Self::Observed) where it can serve and few labels are observed, else, in `f32` and `f64`,
-    /// [`Chunked`](Self::Chunked) for 2²⁴ logits or more. Otherwise [`Dense`](Self::Dense).
+    /// On the CPU: [`Observed`](Self::Observed) if it supports the call and few labels are observed, else, in `f32` and
+    /// `f64`, [`Chunked`](Self::Chunked) for 2²⁴ logits or more. In all other cases [`Dense`](Self::Dense).
     #[default]
     Auto,
-    /// All, by one multiplication of matrices: any device, any loss.
+    /// All logits, by one matrix multiplication: any device, any loss.
     Dense,
-    /// All, some labels at a time, so that about two million logits are in memory, or one for each row: any device, every
-    /// [`Elementwise`](crate::Elementwise) loss, [`with_missing`](crate::Loss::with_missing) entries too. Value and gradients
-    /// are computed together; of labels that nobody observed, runs of 64 or more are skipped on the CPU.
+    /// All logits, a chunk of labels at a time, so that about two million logits are in memory, or one for each row if that
+    /// is more: any device, every [`Elementwise`](crate::Elementwise) loss, also
+    /// [`with_missing`](crate::Loss::with_missing) entries. Value and gradients are computed together. On the CPU, runs of
+    /// 64 or more labels that nobody observed are skipped.
     Chunked,
-    /// Those of observed entries alone, on the CPU. Of sparse labels nothing of size `[N, C]` is made, and neither time nor memory
-    /// depends on what is missing; labels in a matrix are searched for the observed ones. Weights in half precision are read where
-    /// they lie, and computed with in `f32`. Value and gradients are computed in one pass, and are the same bits for any number
-    /// of threads.
+    /// Only the logits of observed entries, on the CPU. With sparse labels, nothing of size `[N, C]` is allocated, and
+    /// neither time nor memory depends on the number of missing entries; a matrix of labels is searched for the observed
+    /// ones. Half-precision weights are read in place, and the arithmetic is in `f32`. One pass computes value and
+    /// gradients, with the same bits for any number of threads.
     Observed,
 }
 
-/// Of a layer with an update.
+/// The error for a layer with an update.
 pub(super) const NO_UPDATE: &str = "with an update needs a loss that is one formula, and a sum or a mean of it";
 
 impl Head {
@@ -37,20 +38,21 @@ impl Head {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Linear<'a> {
-    /// `w`: `[C, D]`, as `tch::nn::Linear` has it in `ws`.
+    /// `w`: `[C, D]`, like `ws` of `tch::nn::Linear`.
     pub weight: &'a Tensor,
     /// `b`: `[C]`
     pub bias: Option<&'a Tensor>,
     /// Which logits are computed.
     pub head: Head,
-    /// Whether the gradients of weight and bias are sparse tensors that hold the rows of those labels alone that are observed
-    /// in the batch, as those of `tch::nn::Embedding` with `sparse`. Optimizers must know of such gradients, and weight and bias
-    /// must be leaves: libtorch's own operations take few sparse gradients. Where all logits are computed, gradients are not
-    /// sparse; with [`Head::Auto`] that may differ from batch to batch.
+    /// Whether the gradients of weight and bias are sparse tensors that hold only the rows of the batch's observed labels,
+    /// like those of `tch::nn::Embedding` with `sparse`. The optimizer must support such gradients, and weight and bias
+    /// must be leaves, because few of libtorch's operations accept sparse gradients. Heads that compute all logits give
+    /// dense gradients, so with [`Head::Auto`] the layout may differ from batch to batch.
     pub sparse_gradient: bool,
-    /// Moves weight and bias during the forward pass, so that no gradient of all of them is ever in memory. For
-    /// [`Head::Observed`], where labels that are not observed in the batch do not move unless the optimizer catches up, and
-    /// [`Head::Chunked`], where all do; [`Head::Auto`] chooses between them. After an error some weights may have moved.
+    /// Updates weight and bias during the forward pass, so that their whole gradient is never in memory.
+    /// [`Head::Observed`] updates only labels that are observed in the batch, unless the optimizer catches up;
+    /// [`Head::Chunked`] updates all labels; [`Head::Auto`] chooses between the two. After an error, some weights may
+    /// already be updated.
     pub update: Option<&'a Update<'a>>,
 }
 
@@ -104,7 +106,7 @@ impl<'a> Linear<'a> {
         Ok(())
     }
 
-    /// The places of weight and bias among the parameters that an update moves, with these rows up to date, or all.
+    /// Brings these rows (or all) of weight and bias up to date, and returns the indices of both in the update's parameters.
     pub(super) fn claim(&self, update: &Update<'_>, rows: Option<&[i32]>) -> Result<[Option<usize>; 2]> {
         let weight = update.claim("weight", self.weight, rows)?;
         let bias = self.bias.map(|bias| update.claim("bias", bias, rows)).transpose()?;
@@ -114,12 +116,12 @@ impl<'a> Linear<'a> {
     /// All logits: `[N, C]`.
     ///
     /// # Errors
-    /// [`Error::Torch`] where the tensors do not fit each other.
+    /// [`Error::Torch`] if the tensors do not match.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         Ok(hidden.f_linear(self.weight, self.bias)?)
     }
 
-    /// What a loss of another kind than one formula makes of all logits.
+    /// Applies a loss that is not one formula to all logits.
     pub(in crate::loss) fn by_all_logits<T>(
         &self,
         hidden: &Tensor,

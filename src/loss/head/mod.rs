@@ -17,11 +17,11 @@ use crate::composed::TensorFormula;
 use crate::plan::Divisor;
 use crate::{Labels, Reduction, Result};
 
-/// An observed logit, computed for itself, takes about the time of so many in a multiplication of matrices.
+/// Computing one observed logit by itself takes about as long as computing this many in a matrix multiplication.
 const OF_A_MATRIX: f64 = 8.0;
-/// A multiplication of matrices takes the time of so many labels more: those of small ones are slow.
+/// The overhead of a matrix multiplication, in labels: small multiplications are slow.
 const LABELS_MORE: i64 = 50;
-/// From so many logits on, some labels at a time take no more time than all at once, and less memory.
+/// From this many logits on, a chunk of labels at a time takes no longer than all at once, and less memory.
 const MANY: i64 = 1 << 24;
 
 /// The loss of a layer.
@@ -38,7 +38,7 @@ pub(super) fn forward(
     }
 }
 
-/// The pair behind it.
+/// The sum and the weight of that loss.
 pub(super) fn sum_and_weight(
     entries: Entries<'_, dyn TensorFormula + '_>,
     hidden: &Tensor,
@@ -73,7 +73,7 @@ impl Way {
     }
 }
 
-/// None where logits and loss are computed one after the other.
+/// `None` if logits and loss are computed one after the other.
 fn joint<'a>(
     entries: Entries<'a, dyn TensorFormula + 'a>,
     hidden: &'a Tensor,
@@ -130,7 +130,7 @@ fn is_half(hidden: &Tensor) -> Result<bool> {
     Ok(matches!(hidden.f_kind()?, Kind::Half | Kind::BFloat16))
 }
 
-/// Whether so few labels are observed that their logits alone are likely to take less time.
+/// Whether so few labels are observed that computing only their logits is likely to be faster.
 fn are_few(labels: &Labels) -> Result<bool> {
     let size = labels.size();
     let all = (size[0] * (size[1] + LABELS_MORE)) as f64;

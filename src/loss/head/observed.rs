@@ -1,4 +1,4 @@
-//! The observed logits alone. The pass itself is in `masked_loss_core`; here are its tensors.
+//! Only the observed logits. The pass is in `masked_loss_core`; this module prepares its tensors.
 
 use masked_loss_core::{Bf16, F16, HeadGradients, HeadPass, LayerGradients, Storage, Touched};
 use tch::{Device, Kind, Tensor};
@@ -11,7 +11,7 @@ use crate::loss::accept;
 use crate::native::{Element, TorchThreads, attach, buffer_like, records, slice_mut};
 use crate::plan::Divisor;
 
-/// The sum of the losses of sparse labels over a divisor.
+/// The sum of the losses of sparse labels, divided by a divisor.
 pub(super) fn forward(joint: &Joint<'_>, divisor: &Divisor) -> Result<Tensor> {
     let divisor = divisor.number()?.unwrap_or(1.0);
     match joint.hidden.f_kind()? {
@@ -31,7 +31,7 @@ fn forward_as<W: Storage<Number: Element> + Element>(joint: &Joint<'_>, divisor:
     let [of_weight, of_bias] = [Some(linear.weight), linear.bias].map(|of| of.is_some_and(|of| moves || records(of)));
     let touched = (of_weight || of_bias).then(|| Touched::new(&sparse));
     let packed = linear.sparse_gradient || moves;
-    // First: the rows that are about to be read may be behind.
+    // This comes first: the rows to be read may have missed steps.
     let moving = match (linear.update, &touched) {
         (Some(update), Some(touched)) => Some((update, linear.claim(update, Some(touched.labels()))?, touched)),
         _ => None,
@@ -83,7 +83,7 @@ fn forward_as<W: Storage<Number: Element> + Element>(joint: &Joint<'_>, divisor:
         }
     }
     let gradients = [&hidden_gradient, &weight_gradient, &bias_gradient].map(Option::as_ref);
-    // Of a layer that has moved, too: its loss goes backward like any other.
+    // Also for a layer that was updated: callers may call backward on its loss as on any other.
     if [Some(*hidden), Some(linear.weight), linear.bias].into_iter().flatten().any(records) {
         let bias = (linear.bias.unwrap_or(linear.weight), gradients[2]);
         attach(&mut loss, [(hidden, gradients[0]), (linear.weight, gradients[1]), bias])?;
@@ -95,9 +95,9 @@ fn slice_of<F: Element>(tensor: &mut Option<Tensor>) -> Result<Option<&mut [F]>>
     tensor.as_mut().map(slice_mut).transpose()
 }
 
-/// Uninitialised rows, so many, like those of a contiguous tensor, which has as many or more.
+/// `count` uninitialised rows like those of a contiguous tensor, which has at least as many.
 fn rows_like(like: &Tensor, count: i64) -> Result<Tensor> {
-    // Of few sizes, so that a buffer can be reused although every batch touches another number of labels.
+    // Rounded up to few sizes, so that buffers can be reused although each batch touches a different number of labels.
     const STEP: i64 = 512;
     let rows = ((count + STEP - 1) / STEP * STEP).min(like.size()[0]);
     Ok(buffer_like(&like.f_narrow(0, 0, rows)?)?.f_narrow(0, 0, count)?)

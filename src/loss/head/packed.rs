@@ -1,4 +1,4 @@
-//! A layer as the kernel of observed logits reads it.
+//! A layer in the form that the kernel of observed logits reads.
 
 use std::marker::PhantomData;
 
@@ -10,7 +10,7 @@ use crate::composed::compute_kind;
 use crate::native::{Element, TorchThreads, slice, slice_mut};
 use crate::{Labels, Result};
 
-/// Contiguous: weight and bias as they are stored, and hidden vectors in the numbers that all is computed with.
+/// Contiguous tensors: weight and bias in the type in which they are stored, hidden vectors in that of the computation.
 pub(super) struct Packed<W> {
     pub(super) hidden: Tensor,
     pub(super) weight: Tensor,
@@ -47,9 +47,9 @@ impl<W: Storage<Number: Element> + Element> Packed<W> {
 }
 
 impl Linear<'_> {
-    /// The logits of observed entries alone, row by row, as [`Labels::to_entries`] has them: `[K]`, in the type of `hidden`, or
-    /// `f32` for half precision. On the CPU no other logit is computed; elsewhere they are selected from all logits. Nothing is
-    /// recorded for backward.
+    /// Only the logits of observed entries, row by row, in the order of [`Labels::to_entries`]: `[K]`, in the type of
+    /// `hidden`, or `f32` for half precision. On the CPU no other logit is computed; on other devices these are selected
+    /// from all logits. Nothing is recorded for backward.
     ///
     /// # Errors
     /// As [`Loss::forward_linear`](crate::Loss::forward_linear).
