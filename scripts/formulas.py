@@ -67,26 +67,30 @@ def sigmoid(x):
     return 1 / (1 + (-x).clamp_max(700).exp())
 
 
-def focal(x, y, gamma=2.0, alpha=0.25):
+def focal(x, y, nudge=0.0, gamma=2.0, alpha=0.25):
     # 1 - p_t, from both sigmoids: as a difference it would have no digits left where the model is right.
     wrong = y * sigmoid(-x) + (1 - y) * sigmoid(x)
     balance = 1.0 if alpha is None else alpha * y + (1 - alpha) * (1 - y)
-    return balance * wrong**gamma * bce(x, y)
+    # A power that is no integer is taken by a logarithm, whose rounding `nudge` counts.
+    return balance * wrong ** (gamma * (1 + nudge)) * bce(x, y)
 
 
 def asymmetric(x, y, nudge, gamma_positive=1.0, gamma_negative=4.0, clip=0.05, detach_weights=False):
     # Just above the margin p - c has few digits, in any arithmetic: `nudge` counts p itself among the terms. The gradient
     # jumps at the floor, where x = -18.42068; no draw comes as close as an ULP. For a positive it is proportional to p(1 - p),
     # which in f32 has no digits where p or 1 - p is subnormal, |x| from 87 to 104: drawn at 80 instead of 100.
-    above = (sigmoid(x) * (1 + nudge) - clip).clamp_min(0)
-    weights = sigmoid(-x) ** gamma_positive, above**gamma_negative
-    of_positive, of_negative = (weight.detach() for weight in weights) if detach_weights else weights
-    positive = of_positive * F.logsigmoid(x).clamp_min(math.log(1e-8))
-    return -y * positive - (1 - y) * of_negative * (1 - above).log()
+    def above(x):
+        return (sigmoid(x) * (1 + nudge) - clip).clamp_min(0)
+
+    weighed = x.detach() if detach_weights else x
+    positive = sigmoid(-weighed) ** gamma_positive * F.logsigmoid(x).clamp_min(math.log(1e-8))
+    return -y * positive - (1 - y) * above(weighed) ** gamma_negative * (1 - above(x)).log()
 
 
-def hill(x, y, bend=1.5, margin=1.0, gamma=2.0):
-    positive = -(sigmoid(margin - x) ** gamma) * F.logsigmoid(x - margin)
+def hill(x, y, nudge=0.0, bend=1.5, margin=1.0, gamma=2.0):
+    # The rounding of x - margin grows with gamma: `nudge` counts it.
+    moved = (x - margin) * (1 + nudge)
+    positive = -(sigmoid(-moved) ** gamma) * F.logsigmoid(moved)
     # (bend - p)p^2 from both ends of the hill: from the far one, its slope would have no digits left.
     p, rest = sigmoid(x), sigmoid(-x)
     far = (bend - 1) + (3 - 2 * bend) * rest + (bend - 3) * rest**2 + rest**3
@@ -124,22 +128,25 @@ LOSSES = {
 }
 
 
-def with_settings(name, **settings):
-    """A loss with other settings, under the names of the formula's arguments."""
+def with_settings(name, changes={}, **settings):
+    """A loss with other settings, under the names of the formula's arguments; `changes` are to the other fields."""
     entry = functools.partial(LOSSES[name].entry, **settings)
-    return dataclasses.replace(LOSSES[name], entry=entry, extras={}, published=None)
+    return dataclasses.replace(LOSSES[name], **{"entry": entry, "extras": {}, "published": None, **changes})
 
 
 # Losses as `--loss` describes them with settings: each setting of each loss must be among these, or among the `extras` above.
 SETTINGS = {
     "bce:label_smoothing=0.1": with_settings("bce", label_smoothing=0.1),
-    "focal:gamma=1.5:alpha=0.6": with_settings("focal", gamma=1.5, alpha=0.6),
+    "focal:gamma=1.5:alpha=0.6": with_settings("focal", {"cancels": True}, gamma=1.5, alpha=0.6),
     "focal:gamma=3:alpha=none": with_settings("focal", gamma=3.0, alpha=None),
     "asymmetric:gamma_positive=2:gamma_negative=3:clip=0.2": with_settings(
         "asymmetric", gamma_positive=2.0, gamma_negative=3.0, clip=0.2
     ),
     "asymmetric:detach_weights=true": with_settings("asymmetric", detach_weights=True),
-    "hill:lambda=2:margin=-0.5:gamma=3": with_settings("hill", bend=2.0, margin=-0.5, gamma=3.0),
+    # Its slope at 100, where p(1 - p) is subnormal, does not vanish as that of the default does: drawn at 80.
+    "hill:lambda=2:margin=-0.5:gamma=3": with_settings(
+        "hill", {"cancels": True, "draw": functools.partial(logits, far=80.0)}, bend=2.0, margin=-0.5, gamma=3.0
+    ),
     "huber:delta=2.5": regression(functools.partial(F.huber_loss, delta=2.5)),
 }
 

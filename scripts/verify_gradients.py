@@ -91,9 +91,10 @@ class Outcome:
     value: float = 0.0
     gradient: float = 0.0
     leaks: int = 0
+    place: str = ""  # the input and the label of the worst gradient
 
     def __str__(self):
-        fault = "  FAULT" if self.is_fault() else ""
+        fault = f"  FAULT, gradient worst {self.place}" if self.is_fault() else ""
         return f"{self.value:>9.3g} {self.gradient:>9.3g} {self.leaks:>6}{fault}"
 
     def is_fault(self):
@@ -214,15 +215,24 @@ def error(found, expected, unit):
     """The worst error in units; infinite if a side is NaN, or if the dtype or shape differs."""
     if (found.dtype, found.shape) != (expected.dtype, expected.shape):
         return float("inf")
+    return errors(found, expected, unit).max().item() if found.numel() else 0.0
+
+
+def errors(found, expected, unit):
+    """The error of each number, in units."""
     found, expected = found.double(), expected.double()
     off = torch.where(found == expected, 0.0, (found - expected).abs() / unit)
-    return off.nan_to_num(nan=float("inf"), posinf=float("inf")).max().item() if off.numel() else 0.0
+    return off.nan_to_num(nan=float("inf"), posinf=float("inf"))
 
 
 def judge(batch, tensors, observed, answer, outcome):
     expected = oracle(batch, tensors, observed)
     outcome.value = max(outcome.value, error(answer["loss"], *expected["loss"]))
-    outcome.gradient = max(outcome.gradient, error(answer["grad"], *expected["grad"]))
+    worst = error(answer["grad"], *expected["grad"])
+    if worst > outcome.gradient:
+        at = errors(answer["grad"], *expected["grad"]).argmax()
+        x, y = (tensors[name].flatten()[at].item() for name in ["logits", "labels"])
+        outcome.gradient, outcome.place = worst, f"at x = {x!r}, y = {y!r}"
     if batch.policy == "ignore":
         outcome.leaks += int((answer["grad"][~observed] != 0).sum())
         if batch.reduction == "none":
