@@ -1,4 +1,4 @@
-//! A loss of one's own: one formula, from which come both backends, the gradient, the mask, the reductions and the checks.
+//! A custom loss: one formula gives both backends, the gradient, the mask, the reductions and the checks.
 //!
 //! `scripts/with-libtorch cargo run --release --example custom_loss`
 

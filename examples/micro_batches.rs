@@ -1,7 +1,7 @@
-//! Micro-batches whose gradients add up to those of one big batch, however unevenly the labels fall on them.
+//! Micro-batches whose gradients add up to those of one big batch, however unevenly the labels are distributed.
 //!
-//! The usual way, to go backward on each micro-batch's mean divided by their number, gives a label in a micro-batch with
-//! few labels more weight than one in a micro-batch with many. `Accumulator` goes backward on sums and divides once.
+//! Calling backward on the mean of each micro-batch, divided by their number, gives a label in a micro-batch with few labels
+//! more weight than one in a micro-batch with many. `Accumulator` calls backward on sums and divides once.
 //!
 //! `scripts/with-libtorch cargo run --release --example micro_batches`
 

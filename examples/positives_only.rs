@@ -1,7 +1,7 @@
-//! Data in which only positives were ever recorded, one for each row: what should a missing label count as?
+//! Data with only one recorded positive in each row: what should a missing label count as?
 //!
 //! Nobody recorded a negative, so leaving missing labels out of the loss teaches the network to call everything positive.
-//! `with_missing` makes them count. `Missing::catalogue` has the policies, `docs/missing.md` says which papers they come from.
+//! `with_missing` makes them count. `Missing::catalogue` lists the policies; `docs/missing.md` names their papers.
 //!
 //! `scripts/with-libtorch cargo run --release --example positives_only`
 

@@ -1,4 +1,4 @@
-//! Checks of tensors: every input passes one before libtorch sees it.
+//! Checks of tensors: every input is checked before libtorch receives it.
 
 use tch::{Device, Kind, Tensor};
 

@@ -4,31 +4,31 @@ use tch::{Device, TchError};
 
 use crate::reduction::Reduction;
 
-/// What can be wrong with an input: names the argument, what was expected and what came.
+/// An error: it names the argument, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Two shapes that must be equal differ; nothing is ever broadcast silently.
+    /// Two shapes differ that must be equal. Nothing is broadcast.
     #[error("{argument}: expected shape {expected}, found {found:?}")]
     Shape {
         /// The argument at fault.
         argument: &'static str,
-        /// The shape that the other arguments ask for.
+        /// The shape that fits the other arguments.
         expected: String,
         /// Its own shape.
         found: Vec<i64>,
     },
-    /// A tensor has an element type or layout that is not supported here.
+    /// A tensor has an unsupported element type or layout.
     #[error("{argument}: expected {expected}, found {found}")]
     Kind {
         /// The argument at fault.
         argument: &'static str,
         /// What is supported.
         expected: String,
-        /// What came.
+        /// What was found.
         found: String,
     },
-    /// Two tensors lie on different devices.
+    /// Two tensors are on different devices.
     #[error("{argument}: expected on {expected:?}, found on {found:?}")]
     Device {
         /// The argument at fault.
@@ -38,23 +38,23 @@ pub enum Error {
         /// Its own device.
         found: Device,
     },
-    /// A value is outside what the argument may hold.
+    /// A value is outside the accepted range.
     #[error("{argument}: expected {expected}, found {found}")]
     Range {
         /// The argument at fault.
         argument: &'static str,
-        /// The values it may hold.
+        /// The accepted values.
         expected: String,
         /// The first value found outside.
         found: f64,
     },
-    /// A backend that was asked for by name cannot serve this input.
+    /// The requested backend does not support this input.
     #[error("the fused backend {0}; use the composed backend")]
     Fused(String),
-    /// A head that was asked for by name cannot serve.
+    /// The requested head does not support this call.
     #[error("Head::{0}; use Head::Dense")]
     Head(String),
-    /// A parameter cannot move while its loss is computed.
+    /// A parameter that cannot be updated while its loss is computed.
     #[error("{argument}: it {reason}, so `Linear::update` cannot move it")]
     Update {
         /// The argument at fault.
@@ -62,12 +62,12 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
-    /// A reduction cannot do what is asked of it.
+    /// The reduction does not support this call.
     #[error("Reduction::{reduction:?} {reason}")]
     Reduction {
         /// The reduction at fault.
         reduction: Reduction,
-        /// What it cannot do.
+        /// Why not.
         reason: &'static str,
     },
     /// A text does not describe a loss or a policy.
@@ -80,10 +80,10 @@ pub enum Error {
         /// What it is.
         found: String,
     },
-    /// The environment variable `MASKED_LOSS_SIMD` asks for instructions that this machine does not have.
+    /// The environment variable `MASKED_LOSS_SIMD` selects instructions that this machine does not have.
     #[error("{0}")]
     Environment(String),
-    /// libtorch refused, for instance for want of memory.
+    /// libtorch failed, for example because it ran out of memory.
     #[error(transparent)]
     Torch(#[from] TchError),
 }

@@ -1,7 +1,7 @@
 //! Loss functions on [`tch`] (libtorch) for multi-label data in which most labels were never measured.
 //!
 //! A missing label contributes exactly nothing: no loss and no gradient, whatever its cell holds. [`Labels`] hold the targets
-//! and which of them are observed. A [`Loss`] takes logits, labels, and a [`Reduction`], which says what divides the sum.
+//! and record which are observed. A [`Loss`] takes logits, labels, and a [`Reduction`], which says what divides the sum.
 //!
 //! ```
 //! use masked_loss::{BceWithLogits, Labels, Loss, Reduction};
@@ -26,17 +26,17 @@
 //!   [`UnbiasedBce`], [`Huber`], [`SquaredError`], [`AbsoluteError`], and [`Censored`] where some labels are bounds.
 //! * Losses of more than one entry: [`SoftmaxCrossEntropy`], [`NonNegativePu`], [`expected_positives`].
 //! * A loss of your own: implement [`Elementwise`], and check it with [`gradcheck`](gradcheck()).
-//! * For wide tables of few labels: [`Loss::forward_linear`] computes the last layer where labels are observed, and
-//!   [`Labels::from_csr`] and [`Labels::from_entries`] hold nothing else.
-//! * For training loops: [`Accumulator`] (exact gradient accumulation), [`Optimizer`] (moves the weights of observed labels
-//!   alone), [`RowGuard`] (weights of unobserved labels stay where they are, whatever the optimizer), [`Missing`],
+//! * For wide tables with few observed labels: [`Loss::forward_linear`] computes only the observed logits of the last layer,
+//!   and [`Labels::from_csr`] and [`Labels::from_entries`] store only the observed entries.
+//! * For training loops: [`Accumulator`] (exact gradient accumulation), [`Optimizer`] (moves only the weights of observed
+//!   labels), [`RowGuard`] (restores the weights of unobserved labels after a step of any optimizer), and [`Missing`],
 //!   [`SelfPaced`], [`ClassSelective`] and [`LargeLoss`] (alternatives to ignoring missing labels).
 //! * For evaluation: [`metrics`] over the observed entries.
 //!
-//! A loss runs on one of two [backends](Backend): the fused backend computes value and gradient in one pass on the CPU, the composed
-//! backend is a graph of libtorch operations on any device.
+//! A loss runs on one of two [backends](Backend): the fused backend computes value and gradient in one pass on the CPU; the
+//! composed backend is a graph of libtorch operations on the CPU or a GPU.
 //!
-//! The [`guide`] explains all of this. Read [`guide::linking`] first to build a program with this crate.
+//! The [`prelude`] imports what most programs use. The [`guide`] explains all of this. Read [`guide::linking`] first to build a program with this crate.
 #![deny(missing_docs, missing_debug_implementations)]
 
 mod check;

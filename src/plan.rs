@@ -1,27 +1,27 @@
-//! What a reduction makes of certain labels.
+//! The plan of a reduction for given labels: what multiplies the losses, and what divides their sum.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::labels::Factors;
 use crate::{Error, Labels, Reduction, Result};
 
-/// A reduction of certain labels: the sum of the losses, weighted, over a divisor.
+/// A reduction of given labels: the weighted sum of the losses, over a divisor.
 pub(crate) struct Plan {
-    /// Those of the labels, with what this reduction multiplies by besides; those per entry are the table's.
+    /// The weights of the labels, times the further weights of the reduction. Those per entry belong to the table.
     pub(crate) weights: Factors,
     pub(crate) divisor: Divisor,
 }
 
 pub(crate) enum Divisor {
-    /// The entries are wanted, not their sum.
+    /// No division: the entries themselves, not their sum.
     Entries,
     Number(f64),
-    /// Left on the device, so that a GPU need not wait.
+    /// Stays on the device, so that a GPU need not wait.
     Counted(Tensor),
 }
 
 impl Reduction {
-    /// `everything`: missing entries count.
+    /// `everything`: whether missing entries count.
     pub(crate) fn plan(self, labels: &Labels, everything: bool) -> Result<Plan> {
         let weights = labels.weights().clone();
         let along_rows = |counts: &Tensor| {
@@ -49,7 +49,7 @@ impl Reduction {
         Ok(Plan { weights, divisor })
     }
 
-    /// Of reductions that ask only how many entries count, here all of `entries`.
+    /// The divisor of reductions that need only the number of entries that count: here all of `entries`.
     pub(crate) fn divisor_without_labels(self, entries: i64) -> Result<Divisor> {
         match self {
             Self::None => Ok(Divisor::Entries),
@@ -64,7 +64,8 @@ impl Reduction {
     }
 }
 
-/// From how many entries of each row, or label, count: how many of them have any, and what an entry of each weighs.
+/// From the number of entries that count in each row (or label): the number of rows that have any, and the weight of an entry
+/// in each row.
 fn mean_of_means(counts: &Tensor) -> Result<(Divisor, Tensor)> {
     if counts.device() != Device::Cpu {
         let shares = counts.f_clamp_min(1)?.f_to_kind(Kind::Double)?.f_reciprocal()?;
@@ -77,7 +78,7 @@ fn mean_of_means(counts: &Tensor) -> Result<(Divisor, Tensor)> {
 }
 
 impl Divisor {
-    /// As the second of a pair that is added up before it divides; the entries themselves count as a sum.
+    /// As the second number of a pair, which is summed before it divides. The entries themselves count as a sum.
     pub(crate) fn weight(self, device: Device) -> Result<Tensor> {
         match self {
             Self::Entries => Self::Number(1.0).weight(device),
@@ -86,7 +87,7 @@ impl Divisor {
         }
     }
 
-    /// The number, which is at hand where the labels lie on the CPU; `None` for the entries themselves.
+    /// The number, known without waiting if the labels are on the CPU; `None` for the entries themselves.
     pub(crate) fn number(&self) -> Result<Option<f64>> {
         let number = match self {
             Self::Entries => return Ok(None),

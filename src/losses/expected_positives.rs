@@ -3,8 +3,8 @@ use tch::Tensor;
 use crate::composed::compute_kind;
 use crate::{Composed, Error, Real, Result, check, check_setting};
 
-/// Expected positive regularisation: a term of a whole batch, to be added to a loss in which only positives count. It
-/// holds the number of positives that the model expects in a row, on average, to `k`.
+/// Expected positive regularisation: a term of a whole batch. Add it to a loss in which only positives count: it pushes the
+/// mean expected number of positives in a row towards `k`.
 ///
 /// `((1/N)·Σ p − k)² / C²` with `p = σ(x)`, over all entries, observed or not. Its gradient is
 /// `2·((1/N)·Σ p − k)·p(1 − p) / (N·C²)`. Without entries it is 0.

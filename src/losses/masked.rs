@@ -3,8 +3,7 @@ use tch::Tensor;
 
 use crate::{Loss, Raw, Reduction, Result};
 
-/// Binary cross entropy from logits, averaged over the entries where `mask` is 1: [`BceWithLogits`] for those who want
-/// just that.
+/// Binary cross entropy from logits, averaged over the entries where `mask` is 1: [`BceWithLogits`] in a single call.
 ///
 /// # Errors
 /// As [`Labels::from_mask`](crate::Labels::from_mask) and `Loss::forward`.

@@ -5,19 +5,20 @@ use crate::labels::sum_per_label;
 use crate::plan::Divisor;
 use crate::{Composed, Error, Labels, Real, Reduction, Result, check, check_setting};
 
-/// Non-negative risk of learning from positives and unlabelled data (nnPU): what was never measured is not left out but
-/// counts as a mixture, a share `π` of it positive.
+/// Non-negative risk for positive and unlabelled data (nnPU). Missing entries count: they are a mixture, of which a share `π`
+/// is positive.
 ///
 /// For each label, P being its observed positives and U its missing entries,
-/// `R⁺ = π·mean_P σ(−x)` and `R⁻ = mean_U σ(x) − π·mean_P σ(x)`. The risk is `R⁺ + R⁻`; where `R⁻ < −β`, which only
-/// overfitting brings about, it is `R⁺ − β` and its gradient is that of `−γ·R⁻`. The mean over no entries is 0. With
+/// `R⁺ = π·mean_P σ(−x)` and `R⁻ = mean_U σ(x) − π·mean_P σ(x)`. The risk is `R⁺ + R⁻`. If `R⁻ < −β`, which
+/// only overfitting causes, the risk is `R⁺ − β` and its gradient is that of `−γ·R⁻`. The mean over no entries is 0. With
 /// `s = σ(x)(1 − σ(x))`, the gradient is `−2π·s/|P|` on P and `s/|U|` on U, and there `γ·π·s/|P|` and `−γ·s/|U|`.
 ///
-/// No [`Loss`](crate::Loss): missing entries have a gradient, and the risks of micro-batches do not add up to the batch's.
+/// Not a [`Loss`](crate::Loss): missing entries have a gradient, and the risks of micro-batches do not add up to that of the
+/// batch.
 ///
 /// * Shapes: logits and labels `[N, C]` (any rank from 1), C numbers in `prior`.
-/// * Labels: 1 where observed; an observed negative has no place in this setting. Weights multiply `σ`, and are not in
-///   the means' denominators.
+/// * Labels: 1 where observed; this setting has no observed negatives. Weights multiply `σ`; the denominators of the means
+///   do not include them.
 /// * Errors: see [`forward`](Self::forward).
 /// * Source: Kiryo et al. 2017, *Positive-Unlabeled Learning with Non-Negative Risk Estimator*, with the sigmoid loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,9 +26,9 @@ use crate::{Composed, Error, Labels, Real, Reduction, Result, check, check_setti
 pub struct NonNegativePu {
     /// `π`, in [0, 1]: the share of positives among each label's unlabelled entries.
     pub prior: Vec<f64>,
-    /// `β ≥ 0`: how far below 0 a negative risk is let.
+    /// `β ≥ 0`: how far below 0 the negative risk may fall.
     pub beta: f64,
-    /// `γ`, in [0, 1]: how fast it is brought back.
+    /// `γ`, in [0, 1]: how strongly it is pushed back.
     pub gamma: f64,
 }
 

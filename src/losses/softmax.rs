@@ -5,25 +5,25 @@ use crate::composed::compute_kind;
 use crate::plan::Divisor;
 use crate::{Backend, Error, Labels, Loss, Reduction, Result, check, check_setting};
 
-/// Softmax cross entropy: one class of K is right in each row, and a row whose class is missing contributes nothing.
+/// Softmax cross entropy: each row has one of K classes, and a row whose class is missing contributes nothing.
 ///
 /// `ℓ(x, y) = −(1 − ε)·w_y·ln p_y − (ε/K)·Σ_c w_c·ln p_c` with `p = softmax(x)`. Its gradient is
 /// `(1 − ε)·w_y·(p_c − [c = y]) + (ε/K)·(p_c·Σ_j w_j − w_c)`.
 ///
-/// [`Reduction::Mean`] is `Σ ℓ / Σ w_y` over the rows that are not missing; [`Reduction::WeightedMean`] has the weight of
-/// the row from [`Labels`] in both sums. Where `Σ w_y` is 0 the sum is not divided. The composed backend serves it.
+/// [`Reduction::Mean`] is `Σ ℓ / Σ w_y` over the rows that are not missing; [`Reduction::WeightedMean`] multiplies
+/// both sums by the row weights of [`Labels`]. If `Σ w_y` is 0, the sum is not divided. Runs on the composed backend.
 ///
 /// * Shapes: logits `[N, K]` and labels `[N]`; or labels of any rank from 1 and logits with one dimension more.
-/// * Labels: the index of the class, from 0 to K − 1. They are looked at for fractions, which waits for a GPU, if any
-///   index of their table is above 1.
+/// * Labels: the index of the class, from 0 to K − 1. If an index of the table is above 1, the labels are
+///   checked for fractions, which waits for a GPU.
 /// * Logits: −∞ rules a class out. A row with +∞ gives NaN, as in PyTorch.
 /// * Errors: see [`Loss::forward`]; [`Error::Fused`] where that backend is asked for by name.
 /// * Source: PyTorch's `cross_entropy`, which this agrees with, `ignore_index` being
-///   [`Labels::from_sentinel`]`(&classes, -100.0)`; only where every row is missing PyTorch has NaN, and this 0.
+///   [`Labels::from_sentinel`]`(&classes, -100.0)`. If every row is missing, PyTorch gives NaN, and this gives 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct SoftmaxCrossEntropy {
-    /// `w`: what each of the K classes weighs; all 1 if `None`.
+    /// `w`: the weight of each of the K classes; all 1 if `None`.
     pub weight: Option<Vec<f64>>,
     /// `ε`, in [0, 1]: the share of a label that is spread over all K classes. 0 is off.
     pub label_smoothing: f64,
