@@ -39,9 +39,14 @@ def predictions(shape):
     return sprinkle(torch.randn(shape, dtype=torch.float64) * 4, special)
 
 
-def bce(x, y, pos_weight=None, label_smoothing=0.0):
-    y = y * (1 - label_smoothing) + (1 - y) * label_smoothing
+def bce(x, y, pos_weight=None):
     return F.binary_cross_entropy_with_logits(x, y, pos_weight=pos_weight, reduction="none")
+
+
+def smoothed_bce(x, y, nudge, label_smoothing):
+    # The gradient is 0 where the sigmoid is the smoothed label: `nudge` counts the positive's part among the terms.
+    y = y * (1 - label_smoothing) + (1 - y) * label_smoothing
+    return -y * F.logsigmoid(x) * (1 + nudge) - (1 - y) * F.logsigmoid(-x)
 
 
 def bce_probabilities(p, y):
@@ -136,7 +141,7 @@ def with_settings(name, changes={}, **settings):
 
 # Losses as `--loss` describes them with settings: each setting of each loss must be among these, or among the `extras` above.
 SETTINGS = {
-    "bce:label_smoothing=0.1": with_settings("bce", label_smoothing=0.1),
+    "bce:label_smoothing=0.1": Loss(functools.partial(smoothed_bce, label_smoothing=0.1), logits, cancels=True),
     "focal:gamma=1.5:alpha=0.6": with_settings("focal", {"cancels": True}, gamma=1.5, alpha=0.6),
     "focal:gamma=3:alpha=none": with_settings("focal", gamma=3.0, alpha=None),
     "asymmetric:gamma_positive=2:gamma_negative=3:clip=0.2": with_settings(
