@@ -122,7 +122,14 @@ impl Labels {
     /// asynchronously: one that is not there ends the process.
     pub fn rows(&self, index: &Tensor) -> Result<Self> {
         check::index("index", index, self.device())?;
-        let index = &index.f_detach()?.f_to_kind(Kind::Int64)?.f_contiguous()?;
+        let made;
+        let index = match index.f_kind()? {
+            Kind::Int64 if index.is_contiguous() => index,
+            _ => {
+                made = index.f_to_kind(Kind::Int64)?.f_contiguous()?;
+                &made
+            }
+        };
         if self.device() == Device::Cpu {
             check::within("index", slice(index)?, self.size()[0])?;
         }
