@@ -19,8 +19,8 @@ use crate::{Result, check};
 ///
 /// Shapes: `[N, C]`, or any rank of at least 1; rows are the first dimension, labels the last.
 ///
-/// Labels that are all 0 or 1 are stored in one byte each, others as `f32` (as `f64` if they came as `f64` or as
-/// integers). [`from_csr`](Self::from_csr), [`from_entries`](Self::from_entries) and [`to_sparse`](Self::to_sparse)
+/// Labels that are all 0 or 1 are stored in one byte each, others as `f32` (as `f64` if they came as `f64`
+/// or as integers of 32 or 64 bits). [`from_csr`](Self::from_csr), [`from_entries`](Self::from_entries) and [`to_sparse`](Self::to_sparse)
 /// store only the observed entries. Both forms work everywhere; operations that also need the missing entries make a
 /// matrix of sparse rows.
 #[derive(Debug)]

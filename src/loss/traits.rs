@@ -91,9 +91,10 @@ pub trait Loss {
         linear.by_all_logits(hidden, labels, |logits| self.forward(logits, labels, reduction))
     }
 
-    /// A reduction's sum, and the weight that divides it (both scalars; the weight is 1 for `Sum` and `None`). The pairs of
-    /// micro-batches or workers add up to the pair of the whole batch, however unevenly the labels are distributed.
-    /// `MeanPerLabel` is the exception: each label spans all micro-batches.
+    /// A reduction's sum, and the weight that divides it (both scalars). For a mean, the pairs of micro-batches or workers
+    /// add up to the pair of the whole batch, however unevenly the labels are distributed; `MeanPerLabel` is the exception,
+    /// because each label spans all micro-batches. For `Sum`, `None` (weight 1) and `MeanOver(n)` (weight n) only the sums
+    /// add up: the weight is a constant.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
