@@ -207,21 +207,16 @@ fn a_layer_that_moves_with_its_loss_moves_as_by_its_gradient() {
                 let loss = loss.forward_linear(&apart.layer.hidden, &linear, &labels, Reduction::Mean).unwrap();
                 loss.backward();
                 apart.optimizer.step(rate).unwrap();
-                approx::assert_relative_eq!(
-                    together.update(head, &labels, rate),
-                    loss.double_value(&[]),
-                    max_relative = 1e-6
-                );
+                assert_eq!(together.update(head, &labels, rate), loss.double_value(&[]));
                 assert!(!together.layer.weight.grad().defined() && !together.layer.bias.grad().defined());
             }
-            let moved = |learner: &Learner| {
-                let Layer { hidden, weight, bias } = &learner.layer;
-                [hidden.grad(), weight.detach(), bias.detach()].map(|tensor| numbers(&tensor)).concat()
-            };
-            for (found, expected) in moved(&together).into_iter().zip(moved(&apart)) {
+            assert_eq!(apart.bits(), together.bits(), "{rule:?}, {head:?}");
+            let hidden = [&apart, &together].map(|learner| numbers(&learner.layer.hidden.grad()));
+            for (found, expected) in hidden[1].iter().zip(&hidden[0]) {
                 match head {
-                    // libtorch's products may be rounded by where their operands lie in memory.
-                    Head::Chunked => approx::assert_relative_eq!(found, expected, epsilon = 1e-6, max_relative = 1e-6),
+                    // Without an update, labels before the first and after the last observed one are left out of the
+                    // product that gives the hidden gradient, and a product of another size rounds in another order.
+                    Head::Chunked => approx::assert_relative_eq!(found, expected, epsilon = 1e-7, max_relative = 1e-6),
                     _ => assert_eq!(found, expected, "{rule:?}, {head:?}"),
                 }
             }
