@@ -48,10 +48,14 @@ impl Labels {
     /// # Errors
     /// [`Error::Torch`] only.
     pub fn bounds(&self) -> Result<Option<Tensor>> {
-        match self.weights.bounds {
-            None => Ok(None),
-            Some(_) => Ok(self.own(&self.weights)?.bounds.map(|bounds| bounds.f_detach_copy()).transpose()?),
-        }
+        // The caller may change theirs.
+        Ok(self.shared_bounds()?.map(|bounds| bounds.f_detach_copy()).transpose()?)
+    }
+
+    /// The same, for callers that do not change them; weights per entry are not cut along.
+    pub(crate) fn shared_bounds(&self) -> Result<Option<Tensor>> {
+        let bounds = self.weights.bounds.as_ref().map(Tensor::shallow_clone);
+        Ok(self.own(&Factors { bounds, ..Factors::default() })?.bounds)
     }
 
     /// For a loss that takes every label as a number.

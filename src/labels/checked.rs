@@ -122,14 +122,7 @@ impl Labels {
     /// asynchronously: one that is not there ends the process.
     pub fn rows(&self, index: &Tensor) -> Result<Self> {
         check::index("index", index, self.device())?;
-        let made;
-        let index = match index.f_kind()? {
-            Kind::Int64 if index.is_contiguous() => index,
-            _ => {
-                made = index.f_to_kind(Kind::Int64)?.f_contiguous()?;
-                &made
-            }
-        };
+        let index = &index.f_to_kind(Kind::Int64)?.f_contiguous()?;
         if self.device() == Device::Cpu {
             check::within("index", slice(index)?, self.size()[0])?;
         }

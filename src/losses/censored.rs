@@ -45,7 +45,7 @@ impl<L> Censored<L> {
     fn settled(&self, predictions: &Tensor, labels: &Labels) -> Result<Tensor> {
         check::floating("logits", predictions)?;
         check::like("logits", predictions, &labels.size(), labels.device())?;
-        let Some(bounds) = labels.bounds()? else { return Ok(predictions.shallow_clone()) };
+        let Some(bounds) = labels.shared_bounds()? else { return Ok(predictions.shallow_clone()) };
 
         // Both in the kind that the loss computes in: in half precision a prediction could not be set to its label.
         let kind = composed::compute_kind(predictions)?;
