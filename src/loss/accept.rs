@@ -18,10 +18,7 @@ pub(crate) fn labelled(entries: Entries<'_, dyn TensorFormula + '_>, input: &Ten
 fn values(entries: Entries<'_, dyn TensorFormula + '_>, labels: &Labels) -> Result<()> {
     labels.check_exact()?;
     let accepted = entries.observed.label_range();
-    match labels.outside(&accepted) {
-        Some(found) => Err(outside_of(&accepted, "labels", found)),
-        None => Ok(()),
-    }
+    within("labels", &accepted, labels.outside(&accepted))
 }
 
 /// Checks the input and the settings for labels of this size and device, but not the values of input and labels.
@@ -79,6 +76,10 @@ fn name(entries: Entries<'_, dyn TensorFormula + '_>) -> &'static str {
     if entries.observed.input_range() == REAL { "logits" } else { "probabilities" }
 }
 
+fn within(name: &'static str, accepted: &RangeInclusive<f64>, outside: Option<f64>) -> Result<()> {
+    outside.map_or(Ok(()), |found| Err(outside_of(accepted, name, found)))
+}
+
 fn outside_of(accepted: &RangeInclusive<f64>, argument: &'static str, found: f64) -> Error {
     let expected = format!("numbers within [{}, {}] where observed", accepted.start(), accepted.end());
     Error::Range { argument, expected, found }
@@ -96,10 +97,7 @@ fn bounded(
         return Ok(());
     }
     let outside = input.f_lt(*accepted.start())?.f_logical_or(&input.f_gt(*accepted.end())?)?;
-    match check::first(input, &outside.f_logical_and(&counted()?)?)? {
-        Some(found) => Err(outside_of(&accepted, name, found)),
-        None => Ok(()),
-    }
+    within(name, &accepted, check::first(input, &outside.f_logical_and(&counted()?)?)?)
 }
 
 fn formulas<'a>(entries: Entries<'a, dyn TensorFormula + 'a>) -> impl Iterator<Item = &'a (dyn TensorFormula + 'a)> {

@@ -228,45 +228,45 @@ impl Loss for WithMissing {
 /// Losses that are chosen at run time.
 macro_rules! boxed {
     ($($loss:ty),*) => {$(
-impl Loss for $loss {
-    fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
-        (**self).forward_on(backend, logits, labels, reduction)
-    }
+        impl Loss for $loss {
+            fn forward_on(&self, backend: Backend, logits: &Tensor, labels: &Labels, reduction: Reduction) -> Result<Tensor> {
+                (**self).forward_on(backend, logits, labels, reduction)
+            }
 
-    fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
-        (**self).forward_raw(logits, labels, reduction)
-    }
+            fn forward_raw(&self, logits: &Tensor, labels: Raw<'_>, reduction: Reduction) -> Result<Tensor> {
+                (**self).forward_raw(logits, labels, reduction)
+            }
 
-    fn forward_linear(
-        &self,
-        hidden: &Tensor,
-        linear: &Linear<'_>,
-        labels: &Labels,
-        reduction: Reduction,
-    ) -> Result<Tensor> {
-        (**self).forward_linear(hidden, linear, labels, reduction)
-    }
+            fn forward_linear(
+                &self,
+                hidden: &Tensor,
+                linear: &Linear<'_>,
+                labels: &Labels,
+                reduction: Reduction,
+            ) -> Result<Tensor> {
+                (**self).forward_linear(hidden, linear, labels, reduction)
+            }
 
-    fn sum_and_weight_linear(
-        &self,
-        hidden: &Tensor,
-        linear: &Linear<'_>,
-        labels: &Labels,
-        reduction: Reduction,
-    ) -> Result<(Tensor, Tensor)> {
-        (**self).sum_and_weight_linear(hidden, linear, labels, reduction)
-    }
+            fn sum_and_weight_linear(
+                &self,
+                hidden: &Tensor,
+                linear: &Linear<'_>,
+                labels: &Labels,
+                reduction: Reduction,
+            ) -> Result<(Tensor, Tensor)> {
+                (**self).sum_and_weight_linear(hidden, linear, labels, reduction)
+            }
 
-    fn sum_and_weight_on(
-        &self,
-        backend: Backend,
-        logits: &Tensor,
-        labels: &Labels,
-        reduction: Reduction,
-    ) -> Result<(Tensor, Tensor)> {
-        (**self).sum_and_weight_on(backend, logits, labels, reduction)
-    }
-}
+            fn sum_and_weight_on(
+                &self,
+                backend: Backend,
+                logits: &Tensor,
+                labels: &Labels,
+                reduction: Reduction,
+            ) -> Result<(Tensor, Tensor)> {
+                (**self).sum_and_weight_on(backend, logits, labels, reduction)
+            }
+        }
     )*};
 }
 
