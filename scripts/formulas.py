@@ -133,24 +133,23 @@ LOSSES = {
 }
 
 
-def with_settings(name, changes={}, **settings):
-    """A loss with other settings, under the names of the formula's arguments; `changes` are to the other fields."""
-    entry = functools.partial(LOSSES[name].entry, **settings)
-    return dataclasses.replace(LOSSES[name], **{"entry": entry, "extras": {}, "published": None, **changes})
+def with_settings(loss, **settings):
+    """A loss with other settings, under the names of the formula's arguments."""
+    return dataclasses.replace(loss, entry=functools.partial(loss.entry, **settings), extras={}, published=None)
 
 
 # Losses as `--loss` describes them with settings: each setting of each loss must be among these, or among the `extras` above.
 SETTINGS = {
     "bce:label_smoothing=0.1": Loss(functools.partial(smoothed_bce, label_smoothing=0.1), logits, cancels=True),
-    "focal:gamma=1.5:alpha=0.6": with_settings("focal", {"cancels": True}, gamma=1.5, alpha=0.6),
-    "focal:gamma=3:alpha=none": with_settings("focal", gamma=3.0, alpha=None),
+    "focal:gamma=1.5:alpha=0.6": with_settings(Loss(focal, logits, cancels=True), gamma=1.5, alpha=0.6),
+    "focal:gamma=3:alpha=none": with_settings(LOSSES["focal"], gamma=3.0, alpha=None),
     "asymmetric:gamma_positive=2:gamma_negative=3:clip=0.2": with_settings(
-        "asymmetric", gamma_positive=2.0, gamma_negative=3.0, clip=0.2
+        LOSSES["asymmetric"], gamma_positive=2.0, gamma_negative=3.0, clip=0.2
     ),
-    "asymmetric:detach_weights=true": with_settings("asymmetric", detach_weights=True),
+    "asymmetric:detach_weights=true": with_settings(LOSSES["asymmetric"], detach_weights=True),
     # Its slope at 100, where p(1 - p) is subnormal, does not vanish as that of the default does: drawn at 80.
     "hill:lambda=2:margin=-0.5:gamma=3": with_settings(
-        "hill", {"cancels": True, "draw": functools.partial(logits, far=80.0)}, bend=2.0, margin=-0.5, gamma=3.0
+        Loss(hill, functools.partial(logits, far=80.0), cancels=True), bend=2.0, margin=-0.5, gamma=3.0
     ),
     "huber:delta=2.5": regression(functools.partial(F.huber_loss, delta=2.5)),
 }

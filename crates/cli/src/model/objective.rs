@@ -71,18 +71,21 @@ fn relabelling() -> [(&'static str, Relabel, Missing); 4] {
 
 /// A text of the command line that describes a loss.
 pub fn parse_loss(text: &str) -> Result<String> {
-    let known = losses().any(|named| text.split(':').next() == Some(named.name));
-    ensure!(known, "expected one of {}", losses().map(|named| named.name).collect::<Vec<_>>().join(", "));
+    begins_with_one_of(text, &losses().map(|named| named.name).collect::<Vec<_>>())?;
     Objective::new(text, "ignore", 1)?.check()?;
     Ok(text.to_owned())
 }
 
 /// A text of the command line that describes a policy for missing labels.
 pub fn parse_policy(text: &str) -> Result<String> {
-    let known = policies().iter().any(|name| text.split(':').next() == Some(name));
-    ensure!(known, "expected one of {}", policies().join(", "));
+    begins_with_one_of(text, &policies())?;
     Objective::new("bce", text, 1)?.check()?;
     Ok(text.to_owned())
+}
+
+fn begins_with_one_of(text: &str, names: &[&str]) -> Result<()> {
+    ensure!(names.contains(&Described::new(text)?.name()), "expected one of {}", names.join(", "));
+    Ok(())
 }
 
 impl Relabel {

@@ -56,12 +56,10 @@ impl Description {
     pub fn check(&self, features: &Features) -> Result<()> {
         let (expected, found) = (self.inputs, features.width());
         if expected != found {
-            let differences = self.features.as_deref().zip(features.names()).map(|(ours, theirs)| {
-                let differences = differences(ours, theirs);
-                if differences.is_empty() { differences } else { format!(": {differences}") }
-            });
-            let differences = differences.unwrap_or_default();
-            bail!("the network takes {expected} features, and the table has {found}{differences}");
+            let names = self.features.as_deref().zip(features.names());
+            let differences = names.map(|(ours, theirs)| differences(ours, theirs)).unwrap_or_default();
+            let colon = if differences.is_empty() { "" } else { ": " };
+            bail!("the network takes {expected} features, and the table has {found}{colon}{differences}");
         }
         let (expected, found) = match (&self.features, features.names()) {
             (Some(expected), Some(found)) => (expected, found),
