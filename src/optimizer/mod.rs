@@ -47,7 +47,7 @@ use crate::{Error, Labels, Result};
 ///
 /// optimizer.zero_grad()?;
 /// let layer = Linear::from(&head).with_sparse_gradient(true);
-/// let hidden = body.forward(&features).relu();
+/// let hidden = body.forward(&features).tanh();
 /// BceWithLogits::default().forward_linear(&hidden, &layer, &labels, Reduction::Mean)?.backward();
 /// optimizer.step(1e-3)?;
 ///

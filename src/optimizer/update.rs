@@ -26,7 +26,7 @@ use crate::{Error, Result};
 /// optimizer.zero_grad()?;
 /// let update = optimizer.update(1e-3)?;
 /// let layer = Linear::from(&head).with_update(&update);
-/// let hidden = body.forward(&features).relu();
+/// let hidden = body.forward(&features).tanh();
 /// let loss = BceWithLogits::default().forward_linear(&hidden, &layer, &labels, Reduction::Mean)?; // the head moves
 /// loss.backward();
 /// update.finish()?; // the body moves
