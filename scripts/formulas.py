@@ -39,8 +39,13 @@ def predictions(shape):
     return sprinkle(torch.randn(shape, dtype=torch.float64) * 4, special)
 
 
-def bce(x, y, pos_weight=None):
-    return F.binary_cross_entropy_with_logits(x, y, pos_weight=pos_weight, reduction="none")
+def bce(x, y, pos_weight=1.0):
+    return -y * pos_weight * F.logsigmoid(x) - (1 - y) * F.logsigmoid(-x)
+
+
+def bce_published(x, y):
+    # In the far tails no digits of the small term are left.
+    return F.binary_cross_entropy_with_logits(x, y, reduction="none")
 
 
 def smoothed_bce(x, y, nudge, label_smoothing):
@@ -54,7 +59,7 @@ def bce_probabilities(p, y):
 
 
 def pos_weight(shape):
-    return 0.5 + 4 * torch.rand(shape[1])  # towards 0, PyTorch's own 1 + (w - 1)y cancels
+    return 5 * torch.rand(shape[1])
 
 
 def unbiased_bce(x, y, inverse_propensity, nudge):
@@ -119,7 +124,7 @@ def regression(entry):
 
 
 LOSSES = {
-    "bce": Loss(bce, logits, {"pos_weight": pos_weight}),
+    "bce": Loss(bce, logits, {"pos_weight": pos_weight}, published=bce_published),
     "bce-probabilities": Loss(bce_probabilities, probabilities),
     "focal": Loss(focal, logits, published=functools.partial(torchvision.sigmoid_focal_loss, reduction="none")),
     "asymmetric": Loss(asymmetric, functools.partial(logits, far=80.0), cancels=True),
