@@ -80,3 +80,13 @@ impl Case {
 pub fn raw<'a>(labels: RawLabels<'a>, mask: &'a [u8]) -> Raw<'a> {
     Raw { labels, observed: Observed::Bytes(mask) }
 }
+
+/// Of a multiple of 1/64 below 8 in size, which is exact.
+pub fn to_f16(x: f64) -> u16 {
+    if x == 0.0 {
+        return 0;
+    }
+    let bits = (x as f32).to_bits();
+    let (sign, exponent, mantissa) = (bits >> 31, (bits >> 23 & 0xff) as i32 - 127, bits >> 13 & 0x3ff);
+    (sign << 15 | ((exponent + 15) as u32) << 10 | mantissa) as u16
+}

@@ -20,26 +20,35 @@ fn rows_of_a_table_are_counted_weighed_and_encoded() {
 
         let index: Vec<i64> = (0..if rows == 0 { 0 } else { 11 }).map(|_| rng.random_range(0..rows as i64)).collect();
         let some = Table { rows: index.len(), index: Some(&index), ..case.table(Cells::Bytes(&cells)) };
-        let mut counts = vec![-1; index.len()];
-        some.observed_per_row(threads, &mut counts).unwrap();
         let count = |row: usize| (0..width).filter(|&column| observed(row, column)).count() as i64;
-        assert_eq!(counts, index.iter().map(|&row| count(row as usize)).collect::<Vec<_>>());
+        let per_row: Vec<i64> = index.iter().map(|&row| count(row as usize)).collect();
         let per_label = (0..width).map(|c| index.iter().filter(|&&row| observed(row as usize, c)).count() as i64);
-        assert_eq!(some.observed_per_label(threads, width).unwrap(), per_label.collect::<Vec<_>>());
+        let per_label: Vec<i64> = per_label.collect();
 
         let entries: Vec<f32> = (0..rows * width).map(|_| f32::from(rng.random_range(0..8u8)) / 4.0).collect();
         let labels: Vec<f64> = (0..width).map(|column| (column % 5) as f64).collect();
         let weights = Weights { entries: Some(EntryWeights::F32(&entries)), rows: None, labels: Some(&labels) };
-        let mut totals = vec![f64::NAN; index.len()];
-        some.weight_per_row(threads, &weights, false, &mut totals).unwrap();
         let weight = |row: usize, column: usize| f64::from(entries[row * width + column]) * labels[column];
-        for (&row, &total) in index.iter().zip(&totals) {
-            let of_observed = (0..width).filter(|&c| observed(row as usize, c)).map(|c| weight(row as usize, c));
-            assert_eq!(total, of_observed.sum::<f64>() + 0.0, "exact: few digits");
+
+        let soft: Vec<f64> = cells.iter().map(|&cell| if cell < 0 { f64::NAN } else { f64::from(cell) }).collect();
+        let single: Vec<f32> = soft.iter().map(|&cell| cell as f32).collect();
+        let (mut counts, mut totals) = (vec![-1; index.len()], vec![f64::NAN; index.len()]);
+        for cells in [Cells::F64(&soft), Cells::F32(&single), Cells::Bytes(&cells)] {
+            let some = Table { cells, ..some };
+            some.observed_per_row(threads, &mut counts).unwrap();
+            assert_eq!(counts, per_row);
+            assert_eq!(some.observed_per_label(threads, width).unwrap(), per_label);
+            for everything in [true, false] {
+                some.weight_per_row(threads, &weights, everything, &mut totals).unwrap();
+                for (&row, &total) in index.iter().zip(&totals) {
+                    let counted = (0..width).filter(|&c| everything || observed(row as usize, c));
+                    let exact = counted.map(|c| weight(row as usize, c)).sum::<f64>();
+                    assert_eq!(total, exact + 0.0, "exact: few digits");
+                }
+            }
         }
 
         // The same rows with their observed entries alone.
-        let soft: Vec<f64> = cells.iter().map(|&cell| if cell < 0 { f64::NAN } else { f64::from(cell) }).collect();
         let table = Table { cells: Cells::F64(&soft), ..some };
         let found = table.observed_entries(threads, &counts).unwrap();
         let of_bytes = some.observed_entries(threads, &counts).unwrap();

@@ -5,7 +5,7 @@ use masked_loss_core::{
     Assumed, Bf16, Cells, Dual, Elementwise, Entries, F16, Formula, Pass, RawLabels, Result, Serial, Threads, Weights,
 };
 
-use crate::case::{Case, SIZES, Spread, raw};
+use crate::case::{Case, SIZES, Spread, raw, to_f16};
 
 /// The sum, the gradient and each entry's loss.
 type Found<F> = (Option<f64>, Vec<F>, Vec<F>);
@@ -99,16 +99,6 @@ fn other_types<E: Elementwise>(loss: &E, case: &Case, what: &str) {
     assert_eq!((pass.labels(&Serial, &table, &none).unwrap(), &found), (sum, &expected), "{what}, bf16");
 }
 
-/// Of a multiple of 1/64 below 8 in size, which is exact.
-fn to_f16(x: f64) -> u16 {
-    if x == 0.0 {
-        return 0;
-    }
-    let bits = (x as f32).to_bits();
-    let (sign, exponent, mantissa) = (bits >> 31, (bits >> 23 & 0xff) as i32 - 127, bits >> 13 & 0x3ff);
-    (sign << 15 | ((exponent + 15) as u32) << 10 | mantissa) as u16
-}
-
 #[test]
 fn every_loss_keeps_the_promises() {
     keeps_the_promises("bce", &BceWithLogits::default());
@@ -116,6 +106,9 @@ fn every_loss_keeps_the_promises() {
     keeps_the_promises("probabilities", &BceProbabilities);
     keeps_the_promises("focal", &SigmoidFocal::default());
     keeps_the_promises("focal, any power", &SigmoidFocal::default().with_alpha(None).with_gamma(1.5));
+    // The kernel multiplies for exponents up to 7.
+    keeps_the_promises("focal, 7", &SigmoidFocal::default().with_gamma(7.0));
+    keeps_the_promises("focal, 8", &SigmoidFocal::default().with_gamma(8.0));
     keeps_the_promises("asymmetric", &Asymmetric::default());
     keeps_the_promises("hill", &Hill::default());
     keeps_the_promises("absolute", &AbsoluteError);
