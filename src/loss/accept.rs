@@ -28,7 +28,7 @@ pub(crate) fn fit(
     size: &[i64],
     device: Device,
 ) -> Result<()> {
-    let name = name(entries);
+    let name = name(entries.observed);
     settings(entries, *size.last().unwrap_or(&0))?;
     check::floating(name, input)?;
     check::like(name, input, size, device)
@@ -38,6 +38,11 @@ pub(crate) fn fit(
 fn settings(entries: Entries<'_, dyn TensorFormula + '_>, labels: i64) -> Result<()> {
     formulas(entries).try_for_each(|formula| formula.validate())?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
+        if formula.input_range() != entries.observed.input_range() {
+            let [expected, found] =
+                [name(entries.observed), name(formula)].map(|input| format!("a policy for {input}"));
+            return Err(Error::Text { argument: "missing".into(), expected, found });
+        }
         check_setting("the label of a missing entry", label, formula.label_range())?;
         check_setting("the weight of a missing entry", weight, f64::MIN..=f64::MAX)?;
     }
@@ -56,24 +61,24 @@ pub(crate) fn outside(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tens
     let accepted = entries.observed.input_range();
     let input = input.f_masked_select(&input.f_isnan()?.f_logical_not()?)?;
     if input.numel() == 0 {
-        return Ok(outside_of(&accepted, name(entries), f64::INFINITY));
+        return Ok(outside_of(&accepted, name(entries.observed), f64::INFINITY));
     }
     let (least, largest) = (input.f_min()?.f_double_value(&[])?, input.f_max()?.f_double_value(&[])?);
     let found = if largest > *accepted.end() { largest } else { least };
-    Ok(outside_of(&accepted, name(entries), found))
+    Ok(outside_of(&accepted, name(entries.observed), found))
 }
 
 /// Checks that the formulas accept every input that counts.
 pub(crate) fn inputs(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tensor, labels: &Labels) -> Result<()> {
-    bounded(name(entries), entries.observed, input, || labels.observed())?;
+    bounded(name(entries.observed), entries.observed, input, || labels.observed())?;
     match entries.missing {
-        Some(Assumed { formula, .. }) => bounded(name(entries), formula, input, || labels.missing()),
+        Some(Assumed { formula, .. }) => bounded(name(entries.observed), formula, input, || labels.missing()),
         None => Ok(()),
     }
 }
 
-fn name(entries: Entries<'_, dyn TensorFormula + '_>) -> &'static str {
-    if entries.observed.input_range() == REAL { "logits" } else { "probabilities" }
+fn name(formula: &(dyn TensorFormula + '_)) -> &'static str {
+    if formula.input_range() == REAL { "logits" } else { "probabilities" }
 }
 
 fn within(name: &'static str, accepted: &RangeInclusive<f64>, outside: Option<f64>) -> Result<()> {

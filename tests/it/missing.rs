@@ -2,8 +2,8 @@
 
 use crate::common::{Case, KINDS, backends, device, here, losses, numbers, on_both_backends, rng, tensor, vector};
 use masked_loss::{
-    Asymmetric, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing, Reduction,
-    SelfPaced, gradcheck,
+    Asymmetric, BceProbabilities, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing,
+    Reduction, SelfPaced, gradcheck,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -177,6 +177,11 @@ fn what_cannot_be_assumed_is_an_error() {
     assert!(refused(Missing::Label(NAN)).contains("found NaN"));
     assert!(refused(Missing::UnknownEntropy { alpha: -1.0 }).starts_with("alpha"));
     assert!(refused(Missing::FocalNegative { gamma: NAN }).starts_with("gamma"));
+    for missing in [Missing::UnknownEntropy { alpha: 0.1 }, Missing::FocalNegative { gamma: 2.0 }] {
+        let error = BceProbabilities.with_missing(missing).forward(&vector(&[0.5, 0.5]), &labels, Reduction::Sum);
+        let said = error.unwrap_err().to_string();
+        assert_eq!(said, "missing: expected a policy for probabilities, found `a policy for logits`");
+    }
 }
 
 /// 2 rows, 3 labels; observed: one positive a row.
