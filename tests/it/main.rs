@@ -6,6 +6,7 @@ mod common;
 mod compaction;
 mod contract;
 mod device;
+mod edges;
 mod expected_positives;
 mod formulas;
 mod hard_cases;
