@@ -5,6 +5,7 @@ mod censored;
 mod common;
 mod compaction;
 mod contract;
+mod counted;
 mod device;
 mod edges;
 mod expected_positives;

@@ -101,3 +101,8 @@ fn weights_that_add_up_to_nothing_give_zero() {
         assert_eq!(numbers(&found), [0.0]);
     }
 }
+
+#[test]
+fn the_mean_over_observed_entries_is_the_default() {
+    assert_eq!(Reduction::default(), Reduction::Mean);
+}
