@@ -1,11 +1,9 @@
 //! Reproducibility.
 
-use masked_loss::{Backend, BceWithLogits, Head, Labels, Linear, Loss, Named, Raw, Reduction, Weights};
+use masked_loss::{Backend, BceWithLogits, Head, Labels, Linear, Loss, Missing, Named, Raw, Reduction, Weights};
 use tch::{Device, Kind, Tensor};
 
-use crate::common::{
-    Case, KINDS, REDUCTIONS, backward, losses, numbers, on_the_cpu, rng, run_again, tensor, uniform, value_and_gradient,
-};
+use crate::common::{Case, KINDS, REDUCTIONS, backward, losses, numbers, on_the_cpu, rng, run_again, tensor, uniform};
 
 /// Set in the process that may change its number of threads.
 const ALONE: &str = "MASKED_LOSS_TEST_ALONE";
@@ -21,16 +19,39 @@ fn the_same_bits_for_any_number_of_threads() {
         run_again(&[name, "--exact", "--nocapture"], ALONE, "1");
         return;
     }
+    let mut rng = rng(5);
     for named in losses(1000) {
-        let case = Case::draw(&mut rng(5), &named, &[200, 1000], 0.5, false);
-        same_bits(&named, &case, &case.labels(), Reduction::Mean);
+        let case = Case::draw(&mut rng, &named, &[200, 1000], 0.5, false);
+        let labels = case.labels();
+        for kind in KINDS {
+            same(named.name, &*named.loss, &case.input(kind), &labels, Reduction::Mean);
+            let (values, mask) = (tensor(&case.label, &case.size), case.mask());
+            let raw = Raw::Mask { labels: &values, mask: &mask };
+            alike(&format!("{}, raw, {kind:?}", named.name), || {
+                backward(&case.input(kind), 1.0, |x| named.loss.forward_raw(x, raw, Reduction::Mean).unwrap())
+            });
+        }
+        for reduction in REDUCTIONS {
+            same(named.name, &*named.loss, &case.input(Kind::Float), &labels, reduction);
+        }
     }
-    let (mut rng, named) = (rng(6), Named::new("bce", BceWithLogits::default()));
-    let case = Case::draw(&mut rng, &named, &[634, 65], 0.5, false);
+    let bce = Named::new("bce", BceWithLogits::default());
+    let case = Case::draw(&mut rng, &bce, &[634, 65], 0.5, false);
     let weights = uniform(&mut rng, 634, 0.0..3.0);
     let labels = case.labels().with_weights(Weights::PerRow(&tensor(&weights, &[634]))).unwrap();
-    for reduction in REDUCTIONS {
-        same_bits(&named, &case, &labels, reduction);
+    let index = Tensor::from_slice(&(0..500).map(|i| i * 7 % 634).collect::<Vec<i64>>());
+    let some = case.input(Kind::Float).index_select(0, &index);
+    for (name, policy) in Missing::catalogue() {
+        let loss = BceWithLogits::default().with_missing(policy);
+        for reduction in REDUCTIONS {
+            for kind in KINDS {
+                same(name, &loss, &case.input(kind), &labels, reduction);
+            }
+            for labels in [&labels, &labels.to_sparse().unwrap()] {
+                same(name, &loss, &case.input(Kind::Float), labels, reduction);
+                same(name, &loss, &some, &labels.rows(&index).unwrap(), reduction);
+            }
+        }
     }
 }
 
@@ -45,42 +66,36 @@ fn the_observed_head_has_the_same_bits_for_any_number_of_threads() {
     let named = Named::new("bce", BceWithLogits::default());
     let case = Case::draw(&mut rng(7), &named, &[300, 90], 0.2, false);
     let labels = Labels::from_nan(&case.raw().to_device(Device::Cpu)).unwrap();
-    let draw = |size: [i64; 2]| {
-        let numbers = uniform(&mut rng(8), size.iter().product(), -1.0..1.0);
-        Tensor::from_slice(&numbers).view(size).to_kind(Kind::Float).set_requires_grad(true)
-    };
-    let (hidden, weight) = (draw([300, 33]), draw([90, 33]));
-    for reduction in [Reduction::Sum, Reduction::MeanPerLabel, Reduction::WeightedMean] {
-        let run = |threads| {
-            tch::set_num_threads(threads);
-            let linear = Linear::new(&weight, None).with_head(Head::Observed);
-            let loss = named.loss.forward_linear(&hidden, &linear, &labels, reduction).unwrap();
-            let gradients = Tensor::run_backward(&[&loss], &[&hidden, &weight], false, false);
-            [numbers(&loss), numbers(&gradients[0]), numbers(&gradients[1])]
+    for kind in KINDS {
+        let draw = |size: [i64; 2]| {
+            let numbers = uniform(&mut rng(8), size.iter().product(), -1.0..1.0);
+            Tensor::from_slice(&numbers).view(size).to_kind(kind).set_requires_grad(true)
         };
-        let one = run(1);
-        for threads in [2, 3, 7] {
-            assert!(run(threads) == one, "{reduction:?}, {threads} threads");
+        let (hidden, weight) = (draw([300, 33]), draw([90, 33]));
+        for reduction in [Reduction::Sum, Reduction::MeanPerLabel, Reduction::WeightedMean] {
+            alike(&format!("{reduction:?}, {kind:?}"), || {
+                let linear = Linear::new(&weight, None).with_head(Head::Observed);
+                let loss = named.loss.forward_linear(&hidden, &linear, &labels, reduction).unwrap();
+                let gradients = Tensor::run_backward(&[&loss], &[&hidden, &weight], false, false);
+                [numbers(&loss), numbers(&gradients[0]), numbers(&gradients[1])]
+            });
         }
     }
 }
 
-fn same_bits(named: &Named, case: &Case, labels: &Labels, reduction: Reduction) {
-    for kind in KINDS {
-        let run = |threads| {
-            tch::set_num_threads(threads);
-            value_and_gradient(named, Backend::Fused, &case.input(kind), labels, reduction, 1.0)
-        };
-        let (values, mask) = (tensor(&case.label, &case.size), case.mask());
-        let run_raw = |threads| {
-            tch::set_num_threads(threads);
-            let raw = Raw::Mask { labels: &values, mask: &mask };
-            backward(&case.input(kind), 1.0, |x| named.loss.forward_raw(x, raw, reduction).unwrap())
-        };
-        let (one, one_raw) = (run(1), run_raw(1));
-        for threads in [2, 3, 7] {
-            assert!(run(threads) == one, "{}, {reduction:?}, {kind:?}, {threads} threads", named.name);
-            assert!(run_raw(threads) == one_raw, "{}, raw, {reduction:?}, {kind:?}, {threads} threads", named.name);
-        }
+fn same(name: &str, loss: &dyn Loss, input: &Tensor, labels: &Labels, reduction: Reduction) {
+    alike(&format!("{name}, {reduction:?}, {:?}", input.kind()), || {
+        backward(input, 1.0, |x| loss.forward_on(Backend::Fused, x, labels, reduction).unwrap())
+    });
+}
+
+fn alike<T: PartialEq>(what: &str, run: impl Fn() -> T) {
+    let with = |threads| {
+        tch::set_num_threads(threads);
+        run()
+    };
+    let one = with(1);
+    for threads in [2, 3, 7] {
+        assert!(with(threads) == one, "{what}, {threads} threads");
     }
 }
