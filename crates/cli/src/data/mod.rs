@@ -1,5 +1,7 @@
 //! Tables in files and in memory.
 
+#[cfg(test)]
+mod any_bytes;
 mod arrays;
 mod arrow;
 mod bits;
@@ -8,6 +10,7 @@ mod checksum;
 mod columns;
 mod csr;
 mod csv;
+mod damage;
 mod decode;
 mod features;
 mod file;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::damage::caught;
 use super::features::{Block, Features};
 use super::raw::Raw;
 use super::{csv, long, npz, parquet, safetensors};
@@ -11,6 +12,10 @@ use crate::cli::source::Source;
 
 /// The file of `--data`.
 pub fn table(source: &Source) -> Result<Raw> {
+    caught(|| by_name(source))
+}
+
+fn by_name(source: &Source) -> Result<Raw> {
     if let Some(columns) = &source.long {
         let path = source.features.as_ref().context("--long needs --features, the file of the features")?;
         let block = features(path).with_context(|| format!("--features {}", path.display()))?;
@@ -37,11 +42,9 @@ pub fn table(source: &Source) -> Result<Raw> {
 /// The file of `--features`.
 pub fn features(path: &Path) -> Result<Block> {
     let name = path.to_string_lossy().to_lowercase();
-    if name.ends_with(".npz") {
-        npz::features(path)
-    } else if name.ends_with(".safetensors") {
-        safetensors::features(path)
-    } else {
-        bail!("its name must end in .npz or .safetensors")
-    }
+    caught(|| match () {
+        () if name.ends_with(".npz") => npz::features(path),
+        () if name.ends_with(".safetensors") => safetensors::features(path),
+        () => bail!("its name must end in .npz or .safetensors"),
+    })
 }
