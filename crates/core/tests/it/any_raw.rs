@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::case::Spread;
+use crate::case::{Spread, cases};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Type {
@@ -238,7 +238,7 @@ impl Drawn {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 10 } else { 300 }))]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn raw_labels_are_read_by_their_rule_whatever_their_type(plan in plan()) {

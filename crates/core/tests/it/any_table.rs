@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::case::{Spread, to_f16};
+use crate::case::{Spread, cases, to_f16};
 
 /// How labels are stored.
 #[derive(Clone, Copy, Debug)]
@@ -245,7 +245,7 @@ impl Drawn {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 60 }))]
+    #![proptest_config(cases(60))]
 
     #[test]
     fn a_pass_is_plain_arithmetic_whatever_the_table(plan in plan()) {

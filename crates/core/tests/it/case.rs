@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::thread;
 
 use masked_loss_core::{Cells, Observed, Raw, RawLabels, Result, Table, Threads};
+use proptest::test_runner::Config as ProptestConfig;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -89,4 +90,12 @@ pub fn to_f16(x: f64) -> u16 {
     let bits = (x as f32).to_bits();
     let (sign, exponent, mantissa) = (bits >> 31, (bits >> 23 & 0xff) as i32 - 127, bits >> 13 & 0x3ff);
     (sign << 15 | ((exponent + 15) as u32) << 10 | mantissa) as u16
+}
+
+/// So many cases, or as many as `PROPTEST_CASES` says.
+pub fn cases(few: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(if cfg!(miri) { few / 15 } else { few }),
+    }
 }

@@ -7,6 +7,7 @@ mod golden;
 mod head;
 mod labels;
 mod levels;
+mod metrics;
 mod number;
 mod pass;
 mod settings;
