@@ -22,6 +22,7 @@ mod metrics;
 mod missing;
 mod nnpu;
 mod optimizer;
+mod optimizer_state;
 mod oracle;
 mod patterns;
 mod raw;

@@ -218,6 +218,19 @@ fn gradcheck_sees_a_wrong_gradient() {
     let worst = report.worst.unwrap();
     assert_eq!((worst.entry, worst.autograd), (1, 2.0));
     approx::assert_relative_eq!(worst.numeric, 4.0, max_relative = 1e-9);
+
+    /// `x·y`, with a gradient of NaN where the label is 0.
+    struct Undefined;
+    impl Elementwise for Undefined {
+        fn entry<R: masked_loss::Real>(&self, x: &R, y: &R) -> R {
+            (x.clone() * y).ln().exp()
+        }
+    }
+    let labels = Labels::complete(&vector(&[1.0, 0.0, 1.0])).unwrap();
+    let report = gradcheck(&Undefined, &vector(&[0.25, 2.0, 3.0]), &labels).unwrap();
+    assert!(!report.passes(f64::MAX), "{report}");
+    let worst = report.worst.unwrap();
+    assert_eq!((worst.entry, worst.autograd.is_nan(), worst.numeric), (1, true, 0.0));
 }
 
 #[test]

@@ -254,6 +254,7 @@ fn what_weighs_nothing_adds_nothing_whatever_its_logits() {
     let out = f64::NEG_INFINITY;
     for (loss, labels, logits) in [
         (SoftmaxCrossEntropy::default(), rows, [f64::NAN, f64::INFINITY, 0.0, out]),
+        (class.clone().with_label_smoothing(0.1), labels(&[0, 1]), [out, 0.0, out, 0.0]),
         (class, labels(&[0, 1]), [out, 0.0, out, 0.0]),
     ] {
         let of = |x: &Tensor| loss.forward(x, &labels, Reduction::Sum).unwrap();
