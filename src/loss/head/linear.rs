@@ -14,8 +14,8 @@ pub enum Head {
     Dense,
     /// All logits, a chunk of labels at a time, so that about two million logits are in memory, or one for each row if that
     /// is more: any device, every [`Elementwise`](crate::Elementwise) loss, also
-    /// [`with_missing`](crate::Loss::with_missing) entries. Value and gradients are computed together. On the CPU, runs of
-    /// 64 or more labels that nobody observed are skipped.
+    /// [`with_missing`](crate::Loss::with_missing) entries. Value and gradients are computed together. On the CPU, labels
+    /// that nobody observed are skipped at both ends, and in runs of 64 or more.
     Chunked,
     /// Only the logits of observed entries, on the CPU. With sparse labels, nothing of size `[N, C]` is allocated, and
     /// neither time nor memory depends on the number of missing entries; a matrix of labels is searched for the observed
