@@ -22,13 +22,16 @@ pub struct Spread(pub usize);
 unsafe impl Threads for Spread {
     fn run(&self, count: usize, grain: usize, body: &(dyn Fn(Range<usize>) + Sync)) -> Result<()> {
         thread::scope(|scope| {
-            for first in 0..self.0 {
+            let spawn = |first| {
                 scope.spawn(move || {
                     for start in (0..count).step_by(grain.max(1)).skip(first).step_by(self.0) {
                         body(start..count.min(start + grain.max(1)));
                     }
-                });
-            }
+                })
+            };
+            // ThreadSanitizer knows of a join, and not of the end of a scope.
+            let threads: Vec<_> = (0..self.0).map(spawn).collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
         Ok(())
     }
