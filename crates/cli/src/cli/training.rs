@@ -229,3 +229,31 @@ fn parse_decay(text: &str) -> Result<f64, &'static str> {
 fn parse_rate(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite()).ok_or("expected a number above 0")
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        training: Training,
+    }
+
+    #[test]
+    fn the_rate_rises_over_the_warm_up_and_falls_over_the_rest() {
+        let rates = |schedule: &str, warmup: &str, steps: &[u64]| -> Vec<f64> {
+            let line = ["masked-loss", "--lr", "0.8", "--schedule", schedule, "--warmup", warmup];
+            let training = Options::parse_from(line).training;
+            steps.iter().map(|&step| (training.rate(step, 15) * 1e12).round() / 1e12).collect()
+        };
+        assert_eq!(rates("constant", "0", &[0, 7, 14]), [0.8, 0.8, 0.8]);
+        assert_eq!(rates("constant", "5", &[0, 3, 4, 5, 14]), [0.16, 0.64, 0.8, 0.8, 0.8]);
+        assert_eq!(rates("linear", "0", &[0, 3, 12]), [0.8, 0.64, 0.16]);
+        assert_eq!(rates("linear", "5", &[0, 4, 5, 10, 14]), [0.16, 0.8, 0.8, 0.4, 0.08]);
+        assert_eq!(rates("cosine", "0", &[0, 5, 10]), [0.8, 0.6, 0.2]);
+        assert_eq!(rates("cosine", "5", &[4, 5, 10]), [0.8, 0.8, 0.4]);
+    }
+}

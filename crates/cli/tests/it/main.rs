@@ -11,6 +11,7 @@ mod config;
 mod csv;
 mod decode;
 mod demo;
+mod epochs;
 mod events;
 #[cfg(unix)]
 mod folders;
