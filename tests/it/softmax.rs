@@ -285,7 +285,10 @@ fn what_does_not_fit_is_an_error_that_says_so() {
     }
     let weighted = |weight: Vec<f64>| SoftmaxCrossEntropy::default().with_weight(weight);
     assert_eq!(message(&weighted(vec![1.0]), &logits, &[0.0, 1.0]), "weight: expected shape [3], found [1]");
-    assert!(message(&weighted(vec![1.0, f64::NAN, 1.0]), &logits, &[0.0, 1.0]).contains("finite numbers, found NaN"));
+    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let said = message(&weighted(vec![1.0, wrong, 1.0]), &logits, &[0.0, 1.0]);
+        assert_eq!(said, format!("weight: expected finite numbers, found {wrong}"));
+    }
     let smoothed = SoftmaxCrossEntropy::default().with_label_smoothing(1.5);
     assert!(message(&smoothed, &logits, &[0.0, 1.0]).starts_with("label_smoothing: expected a number within [0"));
     let fused = plain.forward_on(Backend::Fused, &logits, &labels(&[0, 1]), Reduction::Mean);
