@@ -111,9 +111,10 @@ def compare(lines):
     if [line[:3] for line in held] != [line[:3] for line in lines]:
         return f"{FILE.name} has other losses, inputs or labels than this script; write it again"
     for then, now in zip(held[1:], lines[1:]):
-        for name, column in [("value", 3), ("slope", 5)]:
-            size = max(float(now[column + 1]), 1e-300)
-            if abs(float(then[column]) - float(now[column])) > 16 * sys.float_info.epsilon * size:
+        for name, column, terms in [("value", 3, 4), ("value_terms", 4, 4), ("slope", 5, 6), ("slope_terms", 6, 6)]:
+            size = max(float(now[terms]), 1e-300)
+            # NaN is not close.
+            if not abs(float(then[column]) - float(now[column])) <= 16 * sys.float_info.epsilon * size:
                 return f"{FILE.name}: {' '.join(now[:3])}: {name} {then[column]} there, {now[column]} from PyTorch"
     print(f"{FILE.name}: {len(lines) - 1} rows, as PyTorch computes them")
     return 0

@@ -27,6 +27,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FAULTS = ROOT / "tests" / "faults.txt"
+NOT_COMPILED = "(does not compile)"
 LIMIT = 900  # seconds: a fault may make a test wait for ever
 
 
@@ -61,7 +62,7 @@ def read(path):
         comment, file, *lines = block.rstrip().split("\n")
         lines = [line for line in lines if not line.startswith("#")]
         old, new = ("".join(f"{line[1:]}\n" for line in lines if line.startswith(sign)) for sign in "-+")
-        if not old or any(line[:1] not in "-+" for line in lines):
+        if not old or any(line[:1] not in ("-", "+") for line in lines):
             sys.exit(f"{path.name}: {comment}: expected lines that begin with - and +")
         yield Fault(comment, file, old, new)
 
@@ -85,7 +86,7 @@ class Copy:
         """The first test that fails, `likely` ones first; None if all pass. A reason in brackets if no test says so."""
         binaries = self.binaries(package)
         if binaries is None:
-            return "(does not compile)"
+            return NOT_COMPILED
         folder = self.root / ("." if package == "masked-loss" else f"crates/{package.removeprefix('masked-loss-')}")
         for names in [likely, ()] if likely else [()]:
             for binary in binaries:
@@ -106,10 +107,10 @@ class Copy:
 
 
 def copy_sources(target):
-    """The files that git knows, as they are now."""
-    command = ["git", "ls-files", "-z"]
+    """The files that git tracks or does not ignore, as they are now."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
-    for name in filter(None, names.split("\0")):
+    for name in filter(lambda name: (ROOT / name).is_file(), names.split("\0")):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target / name)
 
@@ -124,6 +125,8 @@ def main():
     arguments = parser.parse_args()
     wanted = arguments.only or ""
     faults = [fault for fault in read(arguments.faults) if wanted in f"{fault.comment}\n{fault.file}"]
+    if not faults:
+        sys.exit(f"{arguments.faults.name}: no fault's comment or file contains {wanted!r}")
     for fault in faults:
         fault.planted(ROOT)
     if arguments.check:
@@ -140,7 +143,7 @@ def plant(faults, copy, trust):
     for package in sorted(set() if trust else {fault.package for fault in faults}):
         if failed := copy.failure(package):
             return f"{package}: {failed} fails without a fault"
-    unnoticed, viable = [], 0
+    unnoticed, broken = [], []
     for number, fault in enumerate(faults, 1):
         path = copy.root / fault.file
         original = path.read_text()
@@ -148,12 +151,14 @@ def plant(faults, copy, trust):
         failed = copy.failure(fault.package, fault.likely)
         path.write_text(original)
         print(f"{number:>3} {failed or 'UNNOTICED':<70} {fault.file}: {fault.comment}", flush=True)
-        if failed != "(does not compile)" and not fault.comment.startswith("accepted:"):
-            viable += 1
-            unnoticed += [fault] if failed is None else []
-    noticed = viable - len(unnoticed)
-    print(f"\n{noticed} of {viable} faults noticed ({noticed / max(viable, 1):.0%})")
-    return 1 if unnoticed else 0
+        if failed == NOT_COMPILED:
+            broken.append(fault)
+        elif failed is None and not fault.comment.startswith("accepted:"):
+            unnoticed.append(fault)
+    planted = len(faults) - len(broken)
+    noticed = planted - len(unnoticed)
+    print(f"\n{noticed} of {planted} faults noticed or accepted, {len(broken)} do not compile")
+    return 1 if unnoticed or broken else 0
 
 
 if __name__ == "__main__":

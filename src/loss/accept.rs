@@ -38,9 +38,8 @@ pub(crate) fn fit(
 fn settings(entries: Entries<'_, dyn TensorFormula + '_>, labels: i64) -> Result<()> {
     formulas(entries).try_for_each(|formula| formula.validate())?;
     if let Some(Assumed { formula, label, weight }) = entries.missing {
-        if formula.input_range() != entries.observed.input_range() {
-            let [expected, found] =
-                [name(entries.observed), name(formula)].map(|input| format!("a policy for {input}"));
+        if takes_probabilities(entries.observed) && !takes_probabilities(formula) {
+            let [expected, found] = ["probabilities", "logits"].map(|input| format!("a policy for {input}"));
             return Err(Error::Text { argument: "missing".into(), expected, found });
         }
         check_setting("the label of a missing entry", label, formula.label_range())?;
@@ -75,6 +74,10 @@ pub(crate) fn inputs(entries: Entries<'_, dyn TensorFormula + '_>, input: &Tenso
         Some(Assumed { formula, .. }) => bounded(name(entries.observed), formula, input, || labels.missing()),
         None => Ok(()),
     }
+}
+
+fn takes_probabilities(formula: &(dyn TensorFormula + '_)) -> bool {
+    *formula.input_range().start() >= 0.0 && *formula.input_range().end() <= 1.0
 }
 
 fn name(formula: &(dyn TensorFormula + '_)) -> &'static str {

@@ -1,12 +1,11 @@
-//! Boundaries, exactly on them; what outlives its cause; and doors other than the front.
+//! Numbers exactly on a boundary, counts and weights after a change of the labels, and calls that few programs make.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::common::{backends, backward, here, numbers, on_the_cpu, tensor, vector};
 use masked_loss::{
     AbsoluteError, Backend, BceProbabilities, BceWithLogits, ClassSelective, Correction, Elementwise, Error, Labels,
-    LargeLoss, Loss, Missing, NonNegativePu, PartialBce, Propensity, Real, Reduction, SelfPaced, SquaredError, Weights,
-    release_buffers,
+    LargeLoss, Loss, Missing, NonNegativePu, PartialBce, Propensity, Real, Reduction, SelfPaced, Weights,
 };
 use tch::{Kind, Tensor};
 
@@ -233,7 +232,7 @@ fn probabilities_are_checked_where_a_policy_counts_them() {
     }
 }
 
-/// `ln x`, which has neither value nor slope at 0.
+/// `ln x / x − y`, which has neither value nor slope at 0.
 struct Singular;
 
 impl Elementwise for Singular {
@@ -256,37 +255,4 @@ fn a_formula_that_is_singular_at_0_is_not_evaluated_at_missing_zeros() {
             assert_eq!((value, gradient), (vec![-1.0], vec![0.0, 1.0, 0.0, 1.0, 0.0]), "{backend:?}, {kind:?}");
         }
     }
-}
-
-#[test]
-fn buffers_are_kept_until_they_are_released() {
-    if !on_the_cpu("buffers of the fused backend") {
-        return;
-    }
-    // On a thread of its own, whose list is empty.
-    std::thread::spawn(|| {
-        // A size that no other test has.
-        let size = [(1 << 20) + 8];
-        let labels = Labels::complete(&Tensor::zeros(size, here(Kind::Float))).unwrap();
-        let gradient = || {
-            let logits = Tensor::ones(size, here(Kind::Float)).set_requires_grad(true);
-            let loss = SquaredError.forward_on(Backend::Fused, &logits, &labels, Reduction::Sum).unwrap();
-            Tensor::run_backward(&[loss], &[&logits], false, false).swap_remove(0)
-        };
-        // One that is in use is neither reused nor freed.
-        let first = gradient();
-        let second = gradient();
-        assert_ne!(first.data_ptr(), second.data_ptr());
-        release_buffers();
-        assert_eq!(numbers(&first.slice(0, 0, 3, 1)), [2.0; 3]);
-        // One that is no longer in use is.
-        let place = first.data_ptr() as usize;
-        drop((first, second));
-        let kept = gradient();
-        let again = kept.data_ptr() as usize;
-        drop(kept);
-        assert_eq!(gradient().data_ptr() as usize, again, "kept, and reused; the first lay at {place:x}");
-    })
-    .join()
-    .unwrap();
 }

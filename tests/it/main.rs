@@ -1,6 +1,8 @@
 //! The library's promises, in one test program.
 
 mod accumulator;
+#[cfg(target_os = "linux")]
+mod buffers;
 mod censored;
 mod common;
 mod compaction;

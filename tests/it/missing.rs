@@ -1,9 +1,11 @@
 //! The policies for missing entries, each compared with its published formula in plain arithmetic.
 
+use std::ops::RangeInclusive;
+
 use crate::common::{Case, KINDS, backends, device, here, losses, numbers, on_both_backends, rng, tensor, vector};
 use masked_loss::{
-    Asymmetric, BceProbabilities, BceWithLogits, ClassSelective, Correction, Error, Labels, LargeLoss, Loss, Missing,
-    Reduction, SelfPaced, gradcheck,
+    Asymmetric, BceProbabilities, BceWithLogits, ClassSelective, Correction, Elementwise, Error, Labels, LargeLoss,
+    Loss, Missing, Real, Reduction, SelfPaced, gradcheck,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -181,6 +183,21 @@ fn what_cannot_be_assumed_is_an_error() {
         let error = BceProbabilities.with_missing(missing).forward(&vector(&[0.5, 0.5]), &labels, Reduction::Sum);
         let said = error.unwrap_err().to_string();
         assert_eq!(said, "missing: expected a policy for probabilities, found `a policy for logits`");
+        // Logits may have bounds too.
+        let loss = Bounded.with_missing(missing).forward(&vector(&[0.5, 0.5]), &labels, Reduction::Sum);
+        assert!(loss.is_ok(), "{loss:?}");
+    }
+}
+
+/// A loss of logits that are not large.
+struct Bounded;
+
+impl Elementwise for Bounded {
+    fn entry<R: Real>(&self, x: &R, y: &R) -> R {
+        BceWithLogits::default().entry(x, y)
+    }
+    fn input_range(&self) -> RangeInclusive<f64> {
+        -30.0..=30.0
     }
 }
 

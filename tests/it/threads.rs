@@ -25,14 +25,11 @@ fn the_same_bits_for_any_number_of_threads() {
         let labels = case.labels();
         for kind in KINDS {
             same(named.name, &*named.loss, &case.input(kind), &labels, Reduction::Mean);
-            let (values, mask) = (tensor(&case.label, &case.size), case.mask());
-            let raw = Raw::Mask { labels: &values, mask: &mask };
-            alike(&format!("{}, raw, {kind:?}", named.name), || {
-                backward(&case.input(kind), 1.0, |x| named.loss.forward_raw(x, raw, Reduction::Mean).unwrap())
-            });
+            same_raw(&named, &case, kind, Reduction::Mean);
         }
         for reduction in REDUCTIONS {
             same(named.name, &*named.loss, &case.input(Kind::Float), &labels, reduction);
+            same_raw(&named, &case, Kind::Float, reduction);
         }
     }
     let bce = Named::new("bce", BceWithLogits::default());
@@ -86,6 +83,14 @@ fn the_observed_head_has_the_same_bits_for_any_number_of_threads() {
 fn same(name: &str, loss: &dyn Loss, input: &Tensor, labels: &Labels, reduction: Reduction) {
     alike(&format!("{name}, {reduction:?}, {:?}", input.kind()), || {
         backward(input, 1.0, |x| loss.forward_on(Backend::Fused, x, labels, reduction).unwrap())
+    });
+}
+
+fn same_raw(named: &Named, case: &Case, kind: Kind, reduction: Reduction) {
+    let (values, mask) = (tensor(&case.label, &case.size), case.mask());
+    let raw = Raw::Mask { labels: &values, mask: &mask };
+    alike(&format!("{}, raw, {reduction:?}, {kind:?}", named.name), || {
+        backward(&case.input(kind), 1.0, |x| named.loss.forward_raw(x, raw, reduction).unwrap())
     });
 }
 

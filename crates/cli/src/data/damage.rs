@@ -1,4 +1,4 @@
-//! Errors in place of the panics of libraries that trust a file to be intact.
+//! An error in place of the panic of a library that trusts a file to be intact.
 
 use std::any::Any;
 use std::cell::Cell;

@@ -12,7 +12,11 @@ use crate::cli::source::Source;
 
 /// The file of `--data`.
 pub fn table(source: &Source) -> Result<Raw> {
-    caught(|| by_name(source))
+    // The reader of Parquet panics over a damaged file; those of the other formats return errors.
+    match source.data.to_string_lossy().to_lowercase().ends_with(".parquet") {
+        true => caught(|| by_name(source)),
+        false => by_name(source),
+    }
 }
 
 fn by_name(source: &Source) -> Result<Raw> {
@@ -42,9 +46,11 @@ fn by_name(source: &Source) -> Result<Raw> {
 /// The file of `--features`.
 pub fn features(path: &Path) -> Result<Block> {
     let name = path.to_string_lossy().to_lowercase();
-    caught(|| match () {
-        () if name.ends_with(".npz") => npz::features(path),
-        () if name.ends_with(".safetensors") => safetensors::features(path),
-        () => bail!("its name must end in .npz or .safetensors"),
-    })
+    if name.ends_with(".npz") {
+        npz::features(path)
+    } else if name.ends_with(".safetensors") {
+        safetensors::features(path)
+    } else {
+        bail!("its name must end in .npz or .safetensors")
+    }
 }

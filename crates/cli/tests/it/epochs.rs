@@ -24,7 +24,7 @@ fn the_best_epoch_is_kept_and_patience_ends_the_run_after_it() {
     let long = run(&["--epochs", "40"]);
     let epoch = best(&long);
     assert_eq!((history(&long).len(), long["best_epoch"].as_u64()), (40, Some(epoch as u64)));
-    assert!(epoch < 30, "the run would have ended anyway");
+    assert!((2..35).contains(&epoch), "another best epoch: {epoch}");
 
     // A run that ends with that epoch has the same scores.
     let short = run(&["--epochs", &epoch.to_string()]);
@@ -50,6 +50,7 @@ fn micro_batches_take_the_steps_of_their_batches() {
     let (whole, smaller) = (run(&[]), run(&["--batch-size", "16"]));
     for rows in ["1", "7", "32"] {
         let parts = run(&["--micro-batch", rows]);
+        assert_eq!((history(&parts).len(), history(&whole).len()), (3, 3));
         for (epoch, (found, expected)) in history(&parts).iter().zip(history(&whole)).enumerate() {
             for loss in ["train_loss", "validation_loss"] {
                 let [found, expected] = [found, expected].map(|epoch| epoch[loss].as_f64().unwrap());

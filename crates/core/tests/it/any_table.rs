@@ -291,7 +291,7 @@ fn a_gradient_that_leaves_the_caches_is_the_same() {
 /// Sums of chunks are added up in `f64`.
 #[test]
 fn a_sum_keeps_what_f32_would_lose() {
-    let large = (1u32 << 26) as f32; // + 1 is not in f32
+    let large = (1u64 << 40) as f32; // half a unit in its last place is 65,536, more than a block adds
     let count = 5 * 16_384;
     let mut input = vec![1.0f32; count];
     // Nothing else in its chunk.
