@@ -10,6 +10,7 @@ use npyz::zip::{CompressionMethod, ZipArchive, ZipWriter};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::RngSeed;
 
 use super::{Features, Table};
 use crate::cli::source::Source;
@@ -135,7 +136,17 @@ fn edit_array(archive: &[u8], array: Index, edits: &[Edit]) -> Vec<u8> {
     edited.finish().unwrap().into_inner()
 }
 
+/// The same cases in every run, or others, as many as `PROPTEST_CASES` says.
+fn cases() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() },
+    }
+}
+
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn any_bytes_are_a_table_or_an_error(
         seed in proptest::sample::select(SEEDS),

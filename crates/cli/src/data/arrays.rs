@@ -103,6 +103,7 @@ impl Arrays {
 
 /// The selected columns of `count` labels, and their names.
 pub fn chosen(count: i64, names: Option<Vec<String>>, source: &Source) -> Result<(Vec<usize>, Vec<String>)> {
+    ensure!(count <= i64::from(i32::MAX), "{count} labels are too many: expected at most {}", i32::MAX);
     let names = names.map_or_else(|| positions(count), |names| columns::trimmed(&names));
     ensure!(names.len() as i64 == count, "there are {} label names for the {count} columns of Y", names.len());
     let (wanted, ignored) = (names::all(&source.labels), names::all(&source.ignore));

@@ -21,6 +21,8 @@ impl Csr {
         let shape = Vec::<i64>::try_from(shape.to_kind(Kind::Int64).flatten(0, -1))?;
         ensure!(shape.len() == 2, "expected a matrix, found shape {shape:?}");
         let (rows, width) = (shape[0], shape[1]);
+        // Places in the flattened matrix are i64.
+        ensure!(rows.checked_mul(width).is_some(), "{rows} rows of {width} columns are too many");
         for (name, array) in [("indptr", indptr), ("indices", &indices), ("data", &data)] {
             ensure!(array.dim() == 1, "{name}: expected a vector, found shape {:?}", array.size());
         }
