@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::case::{Spread, cases};
+use crate::case::{Spread, cases, shape};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Type {
@@ -50,14 +50,11 @@ struct Plan {
 
 fn plan() -> impl Strategy<Value = Plan> {
     use {Rule::*, Type::*};
-    let most = if cfg!(miri) { 60 } else { 20_000 };
-    let shape = prop_oneof![1..3usize, 3..200usize, 4000..9000usize]
-        .prop_flat_map(move |width| (0..=most / width, Just(width.min(most))));
     let labels = proptest::sample::select(vec![F32, F64, I64, I8, U8]);
     let rule = proptest::sample::select(vec![All, Bytes, Floats, NotNan, Not(-1.0), Not(0.1), Not(100.0)]);
     let fault = prop_oneof![3 => Just(None), 1 => Just(Some(Fault::Label)), 1 => Just(Some(Fault::Mask))];
     let share = prop_oneof![Just(0.0), 0.0..1.0, Just(1.0)];
-    (any::<u64>(), shape, labels, rule, share, any::<bool>(), fault, 1..4usize).prop_map(
+    (any::<u64>(), shape(20_000), labels, rule, share, any::<bool>(), fault, 1..4usize).prop_map(
         |(seed, (rows, width), labels, rule, share, soft, fault, threads)| Plan {
             seed,
             rows,

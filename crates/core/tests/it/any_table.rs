@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::case::{Spread, cases, to_f16};
+use crate::case::{Spread, cases, shape, to_f16};
 
 /// How labels are stored.
 #[derive(Clone, Copy, Debug)]
@@ -39,21 +39,13 @@ struct Plan {
     offset: usize,
 }
 
-/// Narrow, as wide as a vector, wider than a block; about as many entries in each.
-fn shape() -> impl Strategy<Value = (usize, usize)> {
-    let most = if cfg!(miri) { 60 } else { 40_000 };
-    prop_oneof![1..3usize, 3..200usize, 4000..9000usize]
-        .prop_flat_map(move |width| (0..=most / width, Just(width)))
-        .prop_map(move |(rows, width)| (rows, width.min(most)))
-}
-
 fn plan() -> impl Strategy<Value = Plan> {
     let form = prop_oneof![Just(Form::Bytes), Just(Form::F32), Just(Form::F64)];
     let observed = prop_oneof![Just(0.0), 0.0..1.0, Just(1.0)];
     let options = (any::<bool>(), proptest::option::of((0..4usize, 0..4usize)), 1..5usize, 0..8usize);
     (
         any::<u64>(),
-        shape(),
+        shape(40_000),
         form,
         observed,
         proptest::option::of(0..9usize),
@@ -203,15 +195,11 @@ impl Drawn {
         self.agrees(loss, &double, 1e-13);
         self.agrees(loss, &single, 4e-6);
         // The same bits as without what does not count, on one thread, and for half precision.
-        let plain = Self { plan: Plan { threads: 1, offset: 0, ..self.plan.clone() }, ..self.copy() };
+        let plain = Self::new(&Plan { threads: 1, offset: 0, ..self.plan.clone() });
         assert!(plain.run(loss, |x| x as f32, &self.input) == single, "one thread");
         assert!(self.run(loss, |x| Bf16(((x as f32).to_bits() >> 16) as u16), &spoilt) == single, "bf16");
         let finite: Vec<f64> = spoilt.iter().map(|&x| if x.is_finite() { x } else { 0.0 }).collect();
         assert!(self.run(loss, |x| F16(to_f16(x)), &finite) == single, "f16");
-    }
-
-    fn copy(&self) -> Self {
-        Self::new(&self.plan)
     }
 
     fn agrees<E: Elementwise, F: Scalar + Into<f64>>(&self, loss: &E, (sum, gradient, values): &Found<F>, close: f64) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::thread;
 
 use masked_loss_core::{Cells, Observed, Raw, RawLabels, Result, Table, Threads};
-use proptest::test_runner::Config as ProptestConfig;
+use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -93,6 +93,13 @@ pub fn to_f16(x: f64) -> u16 {
     let bits = (x as f32).to_bits();
     let (sign, exponent, mantissa) = (bits >> 31, (bits >> 23 & 0xff) as i32 - 127, bits >> 13 & 0x3ff);
     (sign << 15 | ((exponent + 15) as u32) << 10 | mantissa) as u16
+}
+
+/// Rows and width of about so many entries: narrow, as wide as a vector, wider than a block.
+pub fn shape(most: usize) -> impl Strategy<Value = (usize, usize)> {
+    let most = if cfg!(miri) { 60 } else { most };
+    prop_oneof![1..3usize, 3..200usize, 4000..9000usize]
+        .prop_flat_map(move |width| (0..=most / width, Just(width.min(most))))
 }
 
 /// So many cases, or as many as `PROPTEST_CASES` says.
